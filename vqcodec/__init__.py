@@ -1,0 +1,1 @@
+"""vqcodec: neural image and audio compression that decodes exactly everywhere."""

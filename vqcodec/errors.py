@@ -1,0 +1,121 @@
+"""The error tree. Every failure that a user can cause is one of these, with one clear line that names the remedy.
+
+::
+
+    VqcError
+    ├── InputError              the input cannot be read, or is of a kind that we do not know
+    ├── OutputError             the output cannot be written, or exists and force was not asked for
+    ├── UsageError              options that contradict each other or are out of range
+    ├── LimitError              larger than the limits allow (pixels, bytes of metadata ...)
+    ├── ModelError
+    │   ├── UnknownModelError   the file needs a model that is not installed
+    │   └── SelfCheckError      this machine's arithmetic does not reproduce the model's check vector
+    ├── DeviceError             the device asked for is not there
+    └── DecodeError             the bytes are not a whole, valid .vqc file; .place says where
+        ├── NotVqcError         wrong signature
+        ├── UnsupportedVersionError   written by a newer format than this program knows
+        ├── TruncatedError      the file ends early
+        ├── ChecksumError       bytes were damaged
+        └── CorruptError        a field breaks a rule of SPEC.md
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ChecksumError",
+    "CorruptError",
+    "DecodeError",
+    "DeviceError",
+    "InputError",
+    "LimitError",
+    "ModelError",
+    "NotVqcError",
+    "OutputError",
+    "SelfCheckError",
+    "TruncatedError",
+    "UnknownModelError",
+    "UnsupportedVersionError",
+    "UsageError",
+    "VqcError",
+]
+
+
+class VqcError(Exception):
+    """Base of every error that vqcodec raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(VqcError):
+    """The input cannot be read, or is of a kind that we do not know."""
+
+    exit_code = 3
+
+
+class OutputError(VqcError):
+    """The output cannot be written, or exists already."""
+
+
+class UsageError(VqcError):
+    """Options that contradict each other or are out of range."""
+
+    exit_code = 2
+
+
+class LimitError(VqcError):
+    """Larger than the limits allow."""
+
+    exit_code = 4
+
+
+class ModelError(VqcError):
+    """A model is missing or unusable."""
+
+
+class UnknownModelError(ModelError):
+    """The file needs a model that is not installed."""
+
+    exit_code = 3
+
+
+class SelfCheckError(ModelError):
+    """This machine's arithmetic does not reproduce the model's check vector."""
+
+
+class DeviceError(VqcError):
+    """The device asked for is not there."""
+
+
+class DecodeError(VqcError, ValueError):
+    """The bytes are not a whole, valid .vqc file.
+
+    Args:
+        message: what is wrong, without the place.
+        place: where, in the terms of SPEC.md, e.g. ``"header.width"`` or ``"chunk 3"``.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, place: str = "") -> None:
+        super().__init__(f"{place}: {message}" if place else message)
+        self.place = place
+
+
+class NotVqcError(DecodeError):
+    """Wrong signature."""
+
+
+class UnsupportedVersionError(DecodeError):
+    """Written by a newer format than this program knows."""
+
+
+class TruncatedError(DecodeError):
+    """The file ends early."""
+
+
+class ChecksumError(DecodeError):
+    """Bytes were damaged."""
+
+
+class CorruptError(DecodeError):
+    """A field breaks a rule of SPEC.md."""
