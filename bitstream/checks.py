@@ -1,0 +1,36 @@
+"""Checks of bytes (CRC-32) and of decoded codes (16-bit hash)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["code_hash", "crc32"]
+
+
+def crc32(*parts: bytes) -> bytes:
+    """CRC-32 (zlib, PNG) of the parts one after the other, as four little-endian bytes."""
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(part, crc)
+    return crc.to_bytes(4, "little")
+
+
+def code_hash(arrays: Iterable[npt.NDArray[np.integer[Any]]]) -> int:
+    """16-bit hash of all codes of a chunk, arrays in coding order, each in C order (SPEC.md, Chunk).
+
+    Sixteen bits are enough: the bytes have passed a CRC-32 already, so this only has to catch a prior that went another way.
+
+    Raises:
+        ValueError: a code outside 0..65535.
+    """
+    crc = 0
+    for array in arrays:
+        if array.size and not (array.min() >= 0 and array.max() <= 0xFFFF):
+            raise ValueError("a code is outside 0..65535")
+        crc = zlib.crc32(np.ascontiguousarray(array, dtype="<u2"), crc)
+    return (crc ^ crc >> 16) & 0xFFFF

@@ -1,0 +1,164 @@
+"""The entropy coder: constriction's range coder, one table row per symbol (SPEC.md, Range coder).
+
+The probabilities are integers from end to end. Weights become 24-bit cumulatives by exact integer division; constriction gets
+them in a form in which its own float64 arithmetic multiplies by exactly 1.0. A batch is sorted by row, so that each row costs
+one call into the library however many symbols it has.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import constriction
+import numpy as np
+import numpy.typing as npt
+
+from vqcodec.errors import CorruptError
+
+__all__ = ["PRECISION", "RangeDecoder", "RangeEncoder", "Tables", "cumulatives"]
+
+PRECISION = 24
+_BLOCK = 256  # rows turned into models at a time; bounds the 64-bit temporaries to 5 MB at K = 2560
+_UNTOUCHED = 2**64 - 1  # range of a coder that has coded nothing
+
+_Ints = npt.NDArray[np.integer[Any]]
+
+
+def cumulatives(weights: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+    """24-bit cumulatives L [R, K+1] of weights [R, K]: L(s) = floor(C(s) 2^24 / T).
+
+    Raises:
+        ValueError: a row's sum is outside 1..2^24, or a zero stands before a positive weight.
+    """
+    rows, k = weights.shape
+    sums = np.zeros((rows, k + 1), np.int64)
+    np.cumsum(weights, axis=1, out=sums[:, 1:])
+    total = sums[:, -1:]
+    if rows and (total.min() < 1 or total.max() > 1 << PRECISION):
+        raise ValueError(f"table rows must sum to 1..2^{PRECISION}")
+    if np.any((weights[:, :-1] == 0) & (weights[:, 1:] > 0)):
+        raise ValueError("zeros may stand only at the end of a table row")
+    return (sums << PRECISION) // total
+
+
+class Tables:
+    """Integer weights [R, K], read-only from here on; models are built when a row is first used, and kept.
+
+    Args:
+        weights: uint32 [R, K]; row sums 1..2^24; zeros, at the end of a row only, mark symbols that are absent.
+            The rows are checked when they are first used.
+    """
+
+    def __init__(self, weights: npt.NDArray[np.uint32]) -> None:
+        if weights.ndim != 2 or weights.dtype != np.uint32 or not 1 <= weights.shape[1] <= 1 << 16:
+            raise ValueError(f"weights must be uint32 [R, 1..65536], not {weights.dtype} {list(weights.shape)}")
+        self.weights = weights
+        # None: not built yet. False: one symbol only, nothing is coded.
+        self._models: list[Any] = [None] * len(weights)
+
+    def models(self, rows: _Ints) -> list[Any]:
+        """Models of the distinct rows [N], False where a row has one symbol only."""
+        wanted = rows.tolist()
+        models = self._models
+        missing = [r for r in wanted if models[r] is None]
+        for start in range(0, len(missing), _BLOCK):
+            self._build(missing[start : start + _BLOCK])
+        return [models[r] for r in wanted]
+
+    def _build(self, rows: list[int]) -> None:
+        weights = self.weights[rows]
+        # constriction adds one part to every symbol by itself and scales by (2^24 - K) / sum: 1.0 exactly for p - 1.
+        spare = (np.diff(cumulatives(weights), axis=1) - 1).astype(np.float64)
+        for row, values, size in zip(rows, spare, np.count_nonzero(weights, axis=1).tolist(), strict=True):
+            self._models[row] = size > 1 and constriction.stream.model.Categorical(values[:size], perfect=False)
+
+
+class _Batch:
+    """One batch sorted by row: ``order`` [N] sorts it; ``runs`` are (start, stop, model) of each distinct row."""
+
+    def __init__(self, rows: _Ints, tables: Tables) -> None:
+        count = len(tables.weights)
+        if rows.ndim != 1 or (rows.size and not (rows.min() >= 0 and rows.max() < count)):
+            raise ValueError(f"rows must be [N] with values below {count}")
+        # numpy sorts 16-bit keys by radix: several times faster than the stable sort of wider ones.
+        keys = rows.astype(np.uint16) if count <= 1 << 16 else rows
+        self.order = np.argsort(keys, kind="stable")
+        ordered = keys[self.order]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: rows.size])
+        models = tables.models(ordered[starts])
+        self.runs = list(zip(starts.tolist(), [*starts[1:].tolist(), rows.size], models, strict=True)) if models else []
+
+
+class RangeEncoder:
+    """Writes one stream; batches are decoded in the order in which they were encoded."""
+
+    def __init__(self) -> None:
+        self._coder = constriction.stream.queue.RangeEncoder()
+
+    def encode(self, symbols: _Ints, rows: _Ints, tables: Tables) -> None:
+        """Append one batch: symbols [N], each under its table row [N].
+
+        Raises:
+            ValueError: shapes differ, or a symbol is absent from its row.
+        """
+        if symbols.shape != rows.shape:
+            raise ValueError(f"symbols {list(symbols.shape)} and rows {list(rows.shape)} differ in shape")
+        batch = _Batch(rows, tables)
+        if not symbols.size:
+            return
+        flat = tables.weights.reshape(-1)
+        k = tables.weights.shape[1]
+        if symbols.min() < 0 or symbols.max() >= k or not flat[rows.astype(np.int64) * k + symbols].all():
+            raise ValueError("a symbol is absent from its table row")
+        ordered = symbols.astype(np.int32)[batch.order]
+        encode = self._coder.encode
+        for start, stop, model in batch.runs:
+            if model:
+                encode(ordered[start:stop], model)
+
+    def words(self) -> int:
+        """32-bit words that suffice to decode all that was encoded so far, whatever follows."""
+        position, (_, width) = self._coder.pos()
+        # The decoder looks two words ahead of the words that are settled.
+        return 0 if width == _UNTOUCHED else int(position) + 2
+
+    def finish(self) -> bytes:
+        """The stream, as short as it can be: it never ends in a zero byte, since the decoder reads zeros past the end."""
+        position, (low, width) = self._coder.pos()
+        if width == _UNTOUCHED:
+            return b""
+        words = self._coder.get_compressed().astype(">u4")
+        # Any point of [low, low + width) will do. The settled words hold a carry if constriction's own point wrapped.
+        point = int(words[position]) << 32
+        first, last = (0, low + width - 2**64) if point < low else (low, min(low + width, 2**64))
+        size = 0
+        while (tail := -(-first >> (64 - 8 * size)) << (64 - 8 * size)) >= last:
+            size += 1
+        return (words[:position].tobytes() + tail.to_bytes(8, "big")).rstrip(b"\0")
+
+
+class RangeDecoder:
+    """Reads one stream; past its end it reads zeros, so a cut stream decodes as far as its bytes reach."""
+
+    def __init__(self, payload: bytes) -> None:
+        padded = payload + bytes(-len(payload) % 4)
+        self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, ">u4").astype(np.uint32))
+
+    def decode(self, rows: _Ints, tables: Tables) -> npt.NDArray[np.int32]:
+        """Next batch: symbols [N], each under its table row [N].
+
+        Raises:
+            CorruptError: no encoder writes these bytes.
+        """
+        batch = _Batch(rows, tables)
+        ordered = np.zeros(rows.size, np.int32)
+        decode = self._coder.decode
+        try:
+            for start, stop, model in batch.runs:
+                if model:
+                    ordered[start:stop] = decode(model, stop - start)
+        except AssertionError:
+            raise CorruptError("no encoder writes this stream", "payload") from None
+        symbols = np.empty_like(ordered)
+        symbols[batch.order] = ordered
+        return symbols

@@ -1,0 +1,50 @@
+"""Limits that a reader checks before it allocates anything (SPEC.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vqcodec.errors import LimitError
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a reader is willing to decode.
+
+    Attributes:
+        pixels: width x height of an image.
+        side: pixels of its longer side.
+        seconds: length of a sound.
+        channels: channels of a sound.
+        metadata_bytes: all metadata of a file, after inflating.
+    """
+
+    pixels: int = 100_000_000
+    side: int = 65_535
+    seconds: int = 24 * 3600
+    channels: int = 8
+    metadata_bytes: int = 16 * 2**20
+
+    def check_image(self, width: int, height: int) -> None:
+        """Raise LimitError if an image of this size is over the limits."""
+        if max(width, height) > self.side:
+            raise LimitError(f"{width} x {height} pixels: a side is over the limit of {self.side} (raise Limits.side)")
+        if width * height > self.pixels:
+            raise LimitError(f"{width} x {height} pixels: over the limit of {self.pixels} (raise Limits.pixels)")
+
+    def check_audio(self, sample_rate: int, channels: int, samples: int) -> None:
+        """Raise LimitError if a sound of this length (samples per channel) is over the limits."""
+        if channels > self.channels:
+            raise LimitError(f"{channels} channels: over the limit of {self.channels} (raise Limits.channels)")
+        if samples > self.seconds * sample_rate:
+            seconds = samples // sample_rate
+            raise LimitError(f"{seconds} s of sound: over the limit of {self.seconds} s (raise Limits.seconds)")
+
+    def check_metadata(self, size: int) -> None:
+        """Raise LimitError if this many bytes of metadata (inflated) are over the limit."""
+        if size > self.metadata_bytes:
+            raise LimitError(
+                f"{size} bytes of metadata: over the limit of {self.metadata_bytes} (raise Limits.metadata_bytes)"
+            )
