@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from vqcodec.kernels.cpu import cpu_assign
@@ -22,4 +21,4 @@ def assign(x: Tensor, codebook: Tensor, bias: Tensor | None = None, rows: Tensor
     Returns:
         int64 [G, N]. Lowest index on ties.
     """
-    return torch.from_numpy(cpu_assign(x, codebook, bias, rows))
+    return cpu_assign(x, codebook, bias, rows)
