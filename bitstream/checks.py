@@ -23,7 +23,7 @@ def crc32(*parts: bytes) -> bytes:
 def code_hash(arrays: Iterable[npt.NDArray[np.integer[Any]]]) -> int:
     """16-bit hash of all codes of a chunk, arrays in coding order, each in C order (SPEC.md, Chunk).
 
-    Sixteen bits are enough: the bytes have passed a CRC-32 already, so this only has to catch a prior that went another way.
+    Sixteen bits are enough: the bytes have passed a CRC-32 already, so this only has to catch a prior that went wrong.
 
     Raises:
         ValueError: a code outside 0..65535.
@@ -32,5 +32,5 @@ def code_hash(arrays: Iterable[npt.NDArray[np.integer[Any]]]) -> int:
     for array in arrays:
         if array.size and not (array.min() >= 0 and array.max() <= 0xFFFF):
             raise ValueError("a code is outside 0..65535")
-        crc = zlib.crc32(np.ascontiguousarray(array, dtype="<u2"), crc)
+        crc = zlib.crc32(np.ascontiguousarray(array, dtype="<u2").data, crc)
     return (crc ^ crc >> 16) & 0xFFFF

@@ -1,8 +1,8 @@
 """The entropy coder: constriction's range coder, one table row per symbol (SPEC.md, Range coder).
 
-The probabilities are integers from end to end. Weights become 24-bit cumulatives by exact integer division; constriction gets
-them in a form in which its own float64 arithmetic multiplies by exactly 1.0. A batch is sorted by row, so that each row costs
-one call into the library however many symbols it has.
+The probabilities are integers from end to end. Weights become 24-bit cumulatives by exact integer division; constriction
+gets them in a form in which its own float64 arithmetic multiplies by exactly 1.0. A batch is sorted by row, so that each row
+costs one call into the library however many symbols it has.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Tables:
 
 
 class _Batch:
-    """One batch sorted by row: ``order`` [N] sorts it; ``runs`` are (start, stop, model) of each distinct row."""
+    """One batch sorted by row: ``order`` [N] sorts it; each distinct row has its model and its count of symbols."""
 
     def __init__(self, rows: _Ints, tables: Tables) -> None:
         count = len(tables.weights)
@@ -85,8 +85,8 @@ class _Batch:
         self.order = np.argsort(keys, kind="stable")
         ordered = keys[self.order]
         starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: rows.size])
-        models = tables.models(ordered[starts])
-        self.runs = list(zip(starts.tolist(), [*starts[1:].tolist(), rows.size], models, strict=True)) if models else []
+        self.models = tables.models(ordered[starts])
+        self.counts = np.diff(starts, append=rows.size).tolist()
 
 
 class RangeEncoder:
@@ -112,9 +112,11 @@ class RangeEncoder:
             raise ValueError("a symbol is absent from its table row")
         ordered = symbols.astype(np.int32)[batch.order]
         encode = self._coder.encode
-        for start, stop, model in batch.runs:
+        start = 0
+        for model, count in zip(batch.models, batch.counts, strict=True):
             if model:
-                encode(ordered[start:stop], model)
+                encode(ordered[start : start + count], model)
+            start += count
 
     def words(self) -> int:
         """32-bit words that suffice to decode all that was encoded so far, whatever follows."""
@@ -123,7 +125,7 @@ class RangeEncoder:
         return 0 if width == _UNTOUCHED else int(position) + 2
 
     def finish(self) -> bytes:
-        """The stream, as short as it can be: it never ends in a zero byte, since the decoder reads zeros past the end."""
+        """The stream, as short as it can be: no zero byte at its end, since the decoder reads zeros there."""
         position, (low, width) = self._coder.pos()
         if width == _UNTOUCHED:
             return b""
@@ -134,7 +136,8 @@ class RangeEncoder:
         size = 0
         while (tail := -(-first >> (64 - 8 * size)) << (64 - 8 * size)) >= last:
             size += 1
-        return (words[:position].tobytes() + tail.to_bytes(8, "big")).rstrip(b"\0")
+        settled: bytes = words[:position].tobytes()
+        return (settled + tail.to_bytes(8, "big")).rstrip(b"\0")
 
 
 class RangeDecoder:
@@ -151,14 +154,15 @@ class RangeDecoder:
             CorruptError: no encoder writes these bytes.
         """
         batch = _Batch(rows, tables)
-        ordered = np.zeros(rows.size, np.int32)
+        symbols = np.empty(rows.size, np.int32)
+        if not rows.size:
+            return symbols
         decode = self._coder.decode
         try:
-            for start, stop, model in batch.runs:
-                if model:
-                    ordered[start:stop] = decode(model, stop - start)
+            parts = [
+                decode(m, n) if m else np.zeros(n, np.int32) for m, n in zip(batch.models, batch.counts, strict=True)
+            ]
         except AssertionError:
             raise CorruptError("no encoder writes this stream", "payload") from None
-        symbols = np.empty_like(ordered)
-        symbols[batch.order] = ordered
+        symbols[batch.order] = np.concatenate(parts)
         return symbols

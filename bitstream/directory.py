@@ -1,0 +1,145 @@
+"""The directory: kinds and lengths of all parts, and how far each stage of a chunk reaches (SPEC.md, Directory)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vqcodec.bitstream.header import SECTIONS, Fields, ImageHeader
+from vqcodec.bitstream.varint import read_varint, write_varint
+from vqcodec.errors import CorruptError, TruncatedError
+
+__all__ = [
+    "CHUNK_OVERHEAD",
+    "SECTION_OVERHEAD",
+    "ChunkEntry",
+    "Directory",
+    "check_plausible",
+    "pack_directory",
+    "parse_directory",
+]
+
+STAGES_FROM = 2_048  # payload bytes from which stage_ends are worth their 4 to 9 bytes
+CHUNK_OVERHEAD = 6  # code_hash and CRC
+SECTION_OVERHEAD = 4  # CRC
+_MAX_STAGES = 16
+_MAX_SECTIONS = 64
+_MAX_LENGTH = 2**31 - 1
+_SAMPLES_PER_BYTE = 65_536
+_FREE_BYTES = 16  # so that a flat megapixel tile may have an empty payload
+
+
+@dataclass(frozen=True)
+class ChunkEntry:
+    """Payload bytes of a chunk, and of its stages (empty where not stored)."""
+
+    length: int
+    stage_ends: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Directory:
+    """``sections``: (kind, body bytes) in file order; ``chunks`` in file order."""
+
+    chunks: list[ChunkEntry]
+    sections: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def body_bytes(self) -> int:
+        """Bytes of all sections and chunks in the file."""
+        sections = sum(length + SECTION_OVERHEAD for _, length in self.sections)
+        return sections + sum(entry.length + CHUNK_OVERHEAD for entry in self.chunks)
+
+
+def pack_directory(directory: Directory) -> bytes:
+    """Bytes of a directory.
+
+    Raises:
+        ValueError: stage_ends do not rise to the payload length, or there are more than 16.
+    """
+    out = bytearray()
+    if directory.sections:
+        out += write_varint(len(directory.sections))
+        for kind, length in directory.sections:
+            out += bytes([kind]) + write_varint(length)
+    for entry in directory.chunks:
+        out += write_varint(entry.length)
+        ends = entry.stage_ends
+        if ends and (list(ends) != sorted(ends) or ends[0] < 0 or ends[-1] != entry.length or len(ends) > _MAX_STAGES):
+            raise ValueError(f"stage_ends {ends} must rise to the payload length {entry.length}")
+        if entry.length >= STAGES_FROM:
+            out.append(len(ends))
+            for before, end in zip((0, *ends), ends[:-1], strict=False):
+                out += write_varint(end - before)
+    return bytes(out)
+
+
+def parse_directory(data: bytes, pos: int, fields: Fields) -> tuple[Directory, int]:
+    """Directory at ``pos`` and the offset after it; the CRC is the caller's to check.
+
+    Raises:
+        TruncatedError, CorruptError: see SPEC.md.
+    """
+    sections: list[tuple[int, int]] = []
+    if fields.flags & SECTIONS:
+        sections, pos = _parse_sections(data, pos)
+    chunks = []
+    for index in range(fields.chunks):
+        entry, pos = _parse_chunk(data, pos, f"chunk {index}")
+        chunks.append(entry)
+    return Directory(chunks, sections), pos
+
+
+def _parse_sections(data: bytes, pos: int) -> tuple[list[tuple[int, int]], int]:
+    count, pos = read_varint(data, pos, "sections")
+    if not 1 <= count <= _MAX_SECTIONS:
+        raise CorruptError(f"{count} sections are outside 1..{_MAX_SECTIONS}", "sections")
+    sections: list[tuple[int, int]] = []
+    for _ in range(count):
+        if pos >= len(data):
+            raise TruncatedError("the file ends inside the list of sections", "sections")
+        kind = data[pos]
+        length, pos = read_varint(data, pos + 1, "sections")
+        if not 1 <= length <= _MAX_LENGTH:
+            raise CorruptError(f"a section of {length} bytes", "sections")
+        if sections and kind <= sections[-1][0]:
+            raise CorruptError("kinds of sections do not rise", "sections")
+        sections.append((kind, length))
+    return sections, pos
+
+
+def _parse_chunk(data: bytes, pos: int, place: str) -> tuple[ChunkEntry, int]:
+    length, pos = read_varint(data, pos, place)
+    if length > _MAX_LENGTH:
+        raise CorruptError(f"a payload of {length} bytes", place)
+    if length < STAGES_FROM:
+        return ChunkEntry(length), pos
+    if pos >= len(data):
+        raise TruncatedError("the file ends inside the directory", place)
+    count, pos = data[pos], pos + 1
+    if count > _MAX_STAGES:
+        raise CorruptError(f"{count} stages, at most {_MAX_STAGES} are allowed", place)
+    ends: list[int] = []
+    for _ in range(count - 1):
+        growth, pos = read_varint(data, pos, place)
+        ends.append(growth + (ends[-1] if ends else 0))
+        if ends[-1] > length:
+            raise CorruptError("a stage ends after its payload", place)
+    return ChunkEntry(length, (*ends, length) if count else ()), pos
+
+
+def check_plausible(fields: Fields, directory: Directory) -> None:
+    """Refuse more samples than the payload bytes can hold, so that a tiny file cannot ask for a giant decode.
+
+    Raises:
+        CorruptError: more than 65,536 samples per (byte + 16).
+    """
+    header = fields.header
+    if isinstance(header, ImageHeader):
+        for index, entry in enumerate(directory.chunks):
+            height, width = header.tile_size(index)
+            if height * width > _SAMPLES_PER_BYTE * (entry.length + _FREE_BYTES):
+                raise CorruptError(f"{entry.length} bytes cannot hold {width} x {height} pixels", f"chunk {index}")
+        return
+    room = sum(entry.length + _FREE_BYTES for entry in directory.chunks)
+    if header.samples * header.channels > _SAMPLES_PER_BYTE * room:
+        raise CorruptError(f"{header.samples} samples cannot come from this few bytes", "header.samples")
