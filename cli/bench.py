@@ -1,0 +1,88 @@
+"""``vqcodec bench``: the benchmarks. Each is imported only when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+__all__ = ["bench"]
+
+
+@click.group()
+def bench() -> None:
+    """Measure rate, distortion and speed (needs the bench extra)."""
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of numbers such as 10,20.5") from None
+
+
+def _show_progress(what: str, done: int, total: int) -> None:
+    """One line on a terminal, nothing elsewhere."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{what}: {done} of {total}  ", err=True, nl=done == total)
+
+
+@bench.command("image")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of pictures, for example Kodak.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for results, plots and report.")
+@click.option("--codecs", default="", metavar="A,B", help="Only these (and the JPEG that all are compared with).")
+@click.option("--qualities", default="", metavar="Q,Q", help="Quality settings for our own codec.")
+@click.option("--images", type=click.IntRange(1), help="Only so many pictures, spread evenly over the folder.")
+@click.option("--jobs", "-j", default=1, show_default=True, type=click.IntRange(1), help="Processes; 1 for fair times.")
+@click.option("--ssimulacra2/--no-ssimulacra2", default=True, show_default=True, help="Also this metric (slow).")
+@click.option("--published", type=click.Path(path_type=Path), help="Folder of curves in CompressAI's schema to show.")
+@click.option(
+    "--psnr-range", nargs=2, type=float, default=(27.0, 37.0), show_default=True, help="BD-rate interval, dB."
+)
+@click.option("--report-images", default=4, show_default=True, type=click.IntRange(0), help="Pictures in the report.")
+@click.option("--report-bpp", default="0.25,0.5,1", show_default=True, metavar="B,B", help="Sizes to compare them at.")
+def image(
+    data: Path,
+    out: Path,
+    codecs: str,
+    qualities: str,
+    images: int | None,
+    jobs: int,
+    ssimulacra2: bool,
+    published: Path | None,
+    psnr_range: tuple[float, float],
+    report_images: int,
+    report_bpp: str,
+) -> None:
+    """Compare image codecs: curves, delta rates, times, one HTML report."""
+    from vqcodec.benchmarks.extras import need
+
+    need("matplotlib", "scipy", "pytorch_msssim")
+    from vqcodec.benchmarks.image import ImageBench, run
+
+    config = ImageBench(
+        data=data,
+        out=out,
+        codecs=tuple(name.strip() for name in codecs.split(",") if name.strip()),
+        qualities=_numbers(qualities),
+        images=images,
+        jobs=jobs,
+        perceptual=ssimulacra2,
+        published=published,
+        psnr_range=psnr_range,
+        report_images=report_images,
+        report_bpp=_numbers(report_bpp),
+    )
+    click.echo(run(config, _show_progress))
+    click.echo(f"report: {out / 'report.html'}")
+
+
+@bench.command("kernel")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for results and plot.")
+@click.option("--quick", is_flag=True, help="Fewer and smaller cases.")
+def kernel(out: Path, quick: bool) -> None:
+    """Time the nearest-codeword search against the alternatives."""
+    from vqcodec.benchmarks.kernel import run
+
+    run(out=out, quick=quick)
