@@ -12,40 +12,21 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from threading import Barrier
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Prepared", "cpu_assign", "prepare"]
+from vqcodec.kernels.prepare import prepare
+
+__all__ = ["cpu_assign", "cpu_residual_assign"]
 
 BLOCK_SCORES = 1 << 18  # scores in one buffer: 1 MiB, within the L2 of one core
 LEAST_BLOCK = 16  # vectors: below this a call costs more than its arithmetic, however large K is
 INLINE_SCORES = 1 << 20  # searches smaller than this do not repay waking other threads
 
 Piece = tuple[int, int, int]  # group, first vector, end
-
-
-class Prepared(NamedTuple):
-    """What a search needs to know of its codebook, centred and free of NaN."""
-
-    centre: Tensor  # [G, 1, d] mean of the finite codewords
-    words: Tensor  # [G, K, d] codewords less the centre; 0 where a codeword is not finite
-    offset: Tensor  # [G, K] or [G, R, K]: (|word|^2 + bias)/2; +inf where a codeword is forbidden
-
-
-def prepare(codebook: Tensor, bias: Tensor | None, table: bool = False) -> Prepared:
-    """Centre the codebook and join what does not depend on x: ``bias`` [G, K], or a table [R, K] or [G, R, K]."""
-    finite = codebook.isfinite().all(-1, keepdim=True)
-    words = codebook.where(finite, 0.0)
-    centre = words.sum(1, keepdim=True) / finite.sum(1, keepdim=True).clamp(min=1)
-    words = (words - centre).where(finite, 0.0)
-    offset = (0.5 * words.square().sum(-1)).masked_fill(~finite[..., 0], torch.inf)
-    if bias is not None:
-        offset = (offset[:, None] if table else offset) + 0.5 * bias
-    return Prepared(centre, words, offset.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf))
 
 
 def cpu_assign(x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor | None) -> Tensor:
@@ -110,3 +91,14 @@ def _searcher(
             np.argmin(scores.numpy(), axis=1, out=out[g, start:stop])
 
     return search
+
+
+def cpu_residual_assign(x: Tensor, codebooks: Tensor, bias: Tensor | None) -> Tensor:
+    """See :func:`vqcodec.kernels.residual_assign`: one search per stage."""
+    indices = []
+    for stage in range(codebooks.shape[1]):
+        codebook = codebooks[:, stage]
+        index = cpu_assign(x, codebook, None if bias is None else bias[:, stage], None)
+        indices.append(index)
+        x = x - codebook.gather(1, index[..., None].expand_as(x))
+    return torch.stack(indices, -1)

@@ -1,0 +1,37 @@
+"""What every form of the search needs to know of its codebook, whatever the device."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Prepared", "prepare"]
+
+
+class Prepared(NamedTuple):
+    """A codebook made ready for scores of the form ``offset_k - (x - centre) . word_k``, free of NaN."""
+
+    centre: Tensor  # [G, 1, d] mean of the finite codewords
+    words: Tensor  # [G, K, d] codewords less the centre; 0 where a codeword is not finite
+    offset: Tensor  # [G, K], with a table [G, R, K]: (|word|^2 + bias)/2; +inf where a codeword is forbidden
+
+
+def prepare(codebook: Tensor, bias: Tensor | None, table: bool = False, centred: bool = True) -> Prepared:
+    """Centre the codebook and join what does not depend on x: ``bias`` [G, K], or a table [R, K] or [G, R, K].
+
+    The argmin does not change when both sides move by the same vector, and small numbers cancel less: so ``centred``,
+    except where the words must keep their bits (half precision).
+    """
+    finite = codebook.isfinite().all(-1, keepdim=True)
+    words = codebook.float().where(finite, 0.0)
+    centre = words.sum(1, keepdim=True) / finite.sum(1, keepdim=True).clamp(min=1)
+    if centred:
+        words = (words - centre).where(finite, 0.0)
+    else:
+        centre = torch.zeros_like(centre)
+    offset = (0.5 * words.square().sum(-1)).masked_fill(~finite[..., 0], torch.inf)
+    if bias is not None:
+        offset = (offset[:, None] if table else offset) + 0.5 * bias
+    return Prepared(centre, words, offset.float().nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf))

@@ -1,0 +1,220 @@
+# mypy: disable-error-code="assignment"
+# mypy: allow-untyped-defs, allow-untyped-calls, allow-incomplete-defs, allow-untyped-decorators
+# (annotations of a kernel are read by the compiler, which knows only its own types)
+"""The Triton kernels: scores never leave the registers, and no N x K array exists.
+
+All minimise ``offset_k + sum_j x_j w_kj`` where ``w`` are the negated, centred codewords and ``offset`` holds half
+their squared norms and half the bias (+inf where a codeword is forbidden or is padding). Lowest index on ties: codewords
+are visited in order and only a strictly smaller score replaces the best. No atomics, no autotuning: the same input gives
+the same output.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+__all__ = ["assign_dot", "assign_fma", "residual_dot", "residual_fma"]
+
+RUNTIME = ("count", "table_rows", "bias_size")  # never compiled in: one binary serves every N
+PER_CODEWORD = tl.constexpr(0)  # offset [G, K]
+TABLE = tl.constexpr(1)  # offset [G, K, R] (fma) or [G, R, K] (dot), and a row per vector
+PER_PAIR = tl.constexpr(2)  # offset [G, K] and a bias [G, N, K]; dot only
+
+
+@triton.jit
+def _load_columns(x_ptr, vector, inside, D: tl.constexpr):
+    """The D coordinates of every vector, each as one tensor: a thread owns whole vectors, so sums need no exchange."""
+    xs = ()
+    for j in tl.static_range(D):
+        xs = xs + (tl.load(x_ptr + vector * D + j, mask=inside, other=0.0).to(tl.float32),)  # noqa: RUF005
+    return xs
+
+
+@triton.jit
+def _all_finite(xs, D: tl.constexpr):
+    largest = tl.abs(xs[0])
+    finite = largest < float("inf")  # false for NaN as well
+    for j in tl.static_range(1, D):
+        finite = finite & (tl.abs(xs[j]) < float("inf"))
+    return finite
+
+
+@triton.jit
+def _score(xs, word_ptr, offset, D: tl.constexpr):
+    """One score per vector, in float32 with one rounding per coordinate."""
+    for j in tl.static_range(D):
+        offset = tl.fma(xs[j], tl.load(word_ptr + j), offset)
+    return offset
+
+
+@triton.jit
+def _search_fma(
+    xs, words_ptr, offset_ptr, row, size, table_rows,
+    D: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, FORM: tl.constexpr,
+):  # fmt: skip
+    """Index of the best codeword: the least of each STEP codewords first, and which of them it was only at the end."""
+    best = tl.full([ROWS], float("inf"), tl.float32)
+    first = tl.zeros([ROWS], tl.int32)
+    for k in range(0, size, STEP):
+        least = tl.full([ROWS], float("inf"), tl.float32)
+        for u in tl.static_range(STEP):
+            if FORM == TABLE:
+                offset = tl.load(offset_ptr + (k + u) * table_rows + row)
+            else:
+                offset = tl.load(offset_ptr + k + u) + tl.zeros([ROWS], tl.float32)
+            least = tl.minimum(least, _score(xs, words_ptr + (k + u) * D, offset, D))
+        better = least < best
+        best = tl.where(better, least, best)
+        first = tl.where(better, k, first)
+    index = first
+    best = tl.full([ROWS], float("inf"), tl.float32)
+    for u in tl.static_range(STEP):
+        code = first + u
+        offset = tl.load(offset_ptr + code * table_rows + row) if FORM == TABLE else tl.load(offset_ptr + code)
+        score = _score(xs, words_ptr + code * D, offset, D)
+        index = tl.where(score < best, code, index)
+        best = tl.minimum(best, score)
+    return index
+
+
+@triton.jit(do_not_specialize=RUNTIME)
+def assign_fma(
+    x_ptr, words_ptr, centre_ptr, offset_ptr, rows_ptr, out_ptr,
+    count, size, table_rows,
+    D: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, FORM: tl.constexpr,
+):  # fmt: skip
+    """Nearest codeword for small D by unrolled multiply-add; grid [ceil(N / ROWS), G]."""
+    group = tl.program_id(1).to(tl.int64)
+    vector = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    inside = vector < count
+    xs = _load_columns(x_ptr + group * count * D, vector, inside, D)
+    finite = _all_finite(xs, D)
+    centred = ()
+    for j in tl.static_range(D):
+        centred = centred + (tl.where(finite, xs[j], 0.0) - tl.load(centre_ptr + group * D + j),)  # noqa: RUF005
+    row = tl.zeros([ROWS], tl.int32)
+    if FORM == TABLE:  # a row outside the table would read foreign memory: clamp it
+        row = tl.load(rows_ptr + group * count + vector, mask=inside, other=0).to(tl.int32)
+        row = tl.minimum(tl.maximum(row, 0), table_rows - 1)
+    offset_ptr += group * size * table_rows
+    index = _search_fma(centred, words_ptr + group * size * D, offset_ptr, row, size, table_rows, D, ROWS, STEP, FORM)
+    tl.store(out_ptr + group * count + vector, tl.where(finite, index, 0).to(tl.int64), mask=inside)
+
+
+@triton.jit(do_not_specialize=RUNTIME)
+def residual_fma(
+    x_ptr, words_ptr, centre_ptr, offset_ptr, out_ptr, count, size,
+    D: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """All stages of a residual quantiser for small D; the residual stays in registers. Grid [ceil(N / ROWS), G]."""
+    group = tl.program_id(1).to(tl.int64)
+    vector = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    inside = vector < count
+    xs = _load_columns(x_ptr + group * count * D, vector, inside, D)
+    finite = _all_finite(xs, D)
+    row = tl.zeros([ROWS], tl.int32)
+    for stage in tl.static_range(STAGES):
+        place = group * STAGES + stage
+        centred = ()
+        for j in tl.static_range(D):
+            centred = centred + (tl.where(finite, xs[j], 0.0) - tl.load(centre_ptr + place * D + j),)  # noqa: RUF005
+        stage_ptr = words_ptr + place * size * D
+        index = _search_fma(centred, stage_ptr, offset_ptr + place * size, row, size, 1, D, ROWS, STEP, PER_CODEWORD)
+        index = tl.where(finite, index, 0)
+        tl.store(out_ptr + (group * count + vector) * STAGES + stage, index.to(tl.int64), mask=inside)
+        xs = ()
+        for j in tl.static_range(D):  # the words are negated: adding one takes the codeword away
+            xs = xs + (centred[j] + tl.load(stage_ptr + index * D + j),)  # noqa: RUF005
+
+
+@triton.jit
+def _search_dot(
+    x, words_ptr, offset_ptr, row, bias_ptr, inside, size, bias_size,
+    D: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, CODES: tl.constexpr, FORM: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Index of the best codeword by matrix products; the running best is kept per lane of the tile and joined once."""
+    dims = tl.arange(0, WIDTH)
+    lanes = tl.arange(0, CODES)
+    best = tl.full([ROWS, CODES], float("inf"), tl.float32)
+    start = tl.zeros([ROWS, CODES], tl.int32)
+    for k in range(0, size, CODES):
+        codes = k + lanes
+        words = tl.load(words_ptr + codes[None, :] * D + dims[:, None], mask=dims[:, None] < D, other=0.0)
+        scores = tl.dot(x, words, input_precision=PRECISION)
+        if FORM == TABLE:
+            scores += tl.load(offset_ptr + row[:, None] * size + codes[None, :])
+        else:
+            scores += tl.load(offset_ptr + codes)[None, :]
+        if FORM == PER_PAIR:
+            wanted = inside[:, None] & (codes[None, :] < bias_size)
+            scores += 0.5 * tl.load(bias_ptr + codes[None, :], mask=wanted, other=0.0)
+        better = scores < best  # false for NaN
+        best = tl.where(better, scores, best)
+        start = tl.where(better, k, start)
+    least = tl.min(best, axis=1)
+    code = tl.where(best < float("inf"), start + lanes[None, :], 0)
+    return tl.min(tl.where(best == least[:, None], code, 2147483647), axis=1)
+
+
+@triton.jit(do_not_specialize=RUNTIME)
+def assign_dot(
+    x_ptr, words_ptr, centre_ptr, offset_ptr, rows_ptr, bias_ptr, out_ptr,
+    count, size, table_rows, bias_size,
+    D: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, CODES: tl.constexpr, FORM: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Nearest codeword on the matrix units; grid [ceil(N / ROWS), G]. WIDTH: D up to a power of two, at least 16."""
+    group = tl.program_id(1).to(tl.int64)
+    vector = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    inside = vector < count
+    dims = tl.arange(0, WIDTH)
+    used = inside[:, None] & (dims[None, :] < D)
+    x = tl.load(x_ptr + group * count * D + vector[:, None] * D + dims[None, :], mask=used, other=0.0)
+    broken = tl.max(tl.where(tl.abs(x.to(tl.float32)) < float("inf"), 0, 1), axis=1)
+    x = tl.where((broken == 0)[:, None], x, 0.0).to(x.dtype)
+    if centre_ptr is not None:
+        x -= tl.load(centre_ptr + group * D + dims, mask=dims < D, other=0.0)[None, :]
+    row = tl.zeros([ROWS], tl.int32)
+    if FORM == TABLE:
+        row = tl.load(rows_ptr + group * count + vector, mask=inside, other=0).to(tl.int32)
+        row = tl.minimum(tl.maximum(row, 0), table_rows - 1)
+    pair_ptr = out_ptr
+    if FORM == PER_PAIR:
+        pair_ptr = bias_ptr + (group * count + vector)[:, None] * bias_size
+    offset_ptr += group * size * table_rows
+    index = _search_dot(
+        x, words_ptr + group * size * D, offset_ptr, row, pair_ptr, inside, size, bias_size,
+        D, WIDTH, ROWS, CODES, FORM, PRECISION,
+    )  # fmt: skip
+    tl.store(out_ptr + group * count + vector, tl.where(broken == 0, index, 0).to(tl.int64), mask=inside)
+
+
+@triton.jit(do_not_specialize=RUNTIME)
+def residual_dot(
+    x_ptr, words_ptr, centre_ptr, offset_ptr, out_ptr, count, size,
+    D: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, CODES: tl.constexpr, STAGES: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    """All stages of a residual quantiser on the matrix units, float32; grid [ceil(N / ROWS), G]."""
+    group = tl.program_id(1).to(tl.int64)
+    vector = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    inside = vector < count
+    dims = tl.arange(0, WIDTH)
+    used = inside[:, None] & (dims[None, :] < D)
+    x = tl.load(x_ptr + group * count * D + vector[:, None] * D + dims[None, :], mask=used, other=0.0)
+    broken = tl.max(tl.where(tl.abs(x) < float("inf"), 0, 1), axis=1)
+    x = tl.where((broken == 0)[:, None], x, 0.0)
+    row = tl.zeros([ROWS], tl.int32)
+    for stage in range(STAGES):
+        place = group * STAGES + stage
+        x -= tl.load(centre_ptr + place * D + dims, mask=dims < D, other=0.0)[None, :]
+        stage_ptr = words_ptr + place * size * D
+        index = _search_dot(
+            x, stage_ptr, offset_ptr + place * size, row, out_ptr, inside, size, size,
+            D, WIDTH, ROWS, CODES, PER_CODEWORD, PRECISION,
+        )  # fmt: skip
+        index = tl.where(broken == 0, index, 0)
+        tl.store(out_ptr + (group * count + vector) * STAGES + stage, index.to(tl.int64), mask=inside)
+        x += tl.load(stage_ptr + index[:, None] * D + dims[None, :], mask=dims[None, :] < D, other=0.0)
