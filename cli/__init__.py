@@ -1,0 +1,42 @@
+"""The command line. This module imports click only; each command's module is imported when it is called."""
+
+from __future__ import annotations
+
+import click
+
+from vqcodec.cli.lazy import LazyCommand, LazyGroup
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "compress": LazyCommand("vqcodec.cli.compress:compress", "Compress pictures to .vqc files."),
+    "decompress": LazyCommand("vqcodec.cli.decompress:decompress", "Decompress .vqc files to pictures."),
+    "info": LazyCommand("vqcodec.cli.info:info", "Print what a .vqc file says about itself."),
+    "verify": LazyCommand("vqcodec.cli.verify:verify", "Check that .vqc files are whole and decode."),
+    "doctor": LazyCommand("vqcodec.cli.doctor:doctor", "Check this installation and this machine."),
+    "model-info": LazyCommand("vqcodec.cli.model_info:model_info", "Print the models: parameters and cost per pixel."),
+    "bench": LazyCommand("vqcodec.cli.bench:bench", "Measure against other codecs."),
+    "train": LazyCommand("vqcodec.cli.train:train", "Train a model."),
+}
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from vqcodec import __version__
+
+        click.echo(f"vqcodec {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Print the version.",
+)
+def main() -> None:
+    """Small pictures by a learned codec that decodes exactly everywhere."""

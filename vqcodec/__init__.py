@@ -1,1 +1,44 @@
-"""vqcodec: neural image and audio compression that decodes exactly everywhere."""
+"""vqcodec: neural image and audio compression that decodes exactly everywhere.
+
+>>> import vqcodec
+>>> data = vqcodec.compress("photo.png", quality=60)  # doctest: +SKIP
+>>> image = vqcodec.decompress(data)  # doctest: +SKIP
+
+Names are resolved on first use, so that importing the package costs nothing and never loads torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vqcodec.api import compress, decompress, info, verify
+    from vqcodec.pillow_plugin import register_pillow
+
+    __version__: str
+
+__all__ = ["__version__", "compress", "decompress", "info", "register_pillow", "verify"]
+
+_HOMES = {
+    "compress": "vqcodec.api",
+    "decompress": "vqcodec.api",
+    "info": "vqcodec.api",
+    "register_pillow": "vqcodec.pillow_plugin",
+    "verify": "vqcodec.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("vqcodec")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -17,6 +17,8 @@
         ├── TruncatedError      the file ends early
         ├── ChecksumError       bytes were damaged
         └── CorruptError        a field breaks a rule of SPEC.md
+
+VqcWarning, a UserWarning, says what cannot be kept of an input that is otherwise fine.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ __all__ = [
     "UnsupportedVersionError",
     "UsageError",
     "VqcError",
+    "VqcWarning",
 ]
 
 
@@ -119,3 +122,7 @@ class ChecksumError(DecodeError):
 
 class CorruptError(DecodeError):
     """A field breaks a rule of SPEC.md."""
+
+
+class VqcWarning(UserWarning):
+    """Something about the input cannot be kept; the work goes on."""

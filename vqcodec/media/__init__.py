@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from vqcodec.media.files import check_writable, write_atomic
-from vqcodec.media.picture import MAX_PIXELS, MAX_SIDE, Picture, Source, load_picture, to_pil
+from vqcodec.media.picture import INPUT_SUFFIXES, MAX_PIXELS, MAX_SIDE, Picture, Source, load_picture, to_pil
 from vqcodec.media.save import SUFFIXES, format_for, save_picture, write_picture
 
 __all__ = [
+    "INPUT_SUFFIXES",
     "MAX_PIXELS",
     "MAX_SIDE",
     "SUFFIXES",

@@ -19,10 +19,15 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from vqcodec.errors import InputError, LimitError, UsageError, VqcError
 from vqcodec.media.metadata import collect, exif_with_prefix, profile_space, without_orientation
 
-__all__ = ["MAX_PIXELS", "MAX_SIDE", "Picture", "Source", "load_picture", "to_pil"]
+__all__ = ["INPUT_SUFFIXES", "MAX_PIXELS", "MAX_SIDE", "Picture", "Source", "load_picture", "to_pil"]
 
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 65_535
+# What is taken from a folder; a file named by itself may have any suffix that Pillow knows.
+INPUT_SUFFIXES = (
+    *(".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".jxl", ".pgm"),
+    *(".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
+)
 _SIGNATURE = b"\x89VQC"
 
 # Pillow's limit on pixels and Python's warning filters are state of the whole process, so only one picture at a time.
@@ -102,7 +107,7 @@ def _reading(name: str) -> Iterator[None]:
     except (VqcError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LimitError(f"{name}: more pixels than allowed; raise the limit with max_pixels") from error
+        raise LimitError(f"{name}: more pixels than allowed; raise the limit by --max-pixels (max_pixels)") from error
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such file; check the path") from error
     except IsADirectoryError as error:
@@ -125,7 +130,7 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
         raise LimitError(f"{name}: {width}x{height} is more than {MAX_SIDE:,} pixels a side; scale it down or cut it")
     if width * height > max_pixels:
         raise LimitError(
-            f"{name}: {width}x{height} is more than the limit of {max_pixels:,} pixels; raise it with max_pixels"
+            f"{name}: {width}x{height} is more than {max_pixels:,} pixels; raise the limit by --max-pixels (max_pixels)"
         )
 
 

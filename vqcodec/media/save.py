@@ -60,8 +60,14 @@ def format_for(path: Path) -> OutputFormat:
         raise UsageError(f"{path}: cannot write {what}; use one of {' '.join(SUFFIXES)}") from None
 
 
-def save_picture(image: Image.Image, path: Path, *, force: bool) -> list[str]:
+def save_picture(image: Image.Image, path: Path, *, force: bool, parents: bool = False) -> list[str]:
     """Save a picture by the suffix of its name, whole or not at all.
+
+    Args:
+        image: L, LA, RGB or RGBA, metadata in ``.info``.
+        path: where.
+        force: whether an existing file may be replaced.
+        parents: whether missing folders are made.
 
     Returns:
         What was lost, one sentence each.
@@ -72,7 +78,7 @@ def save_picture(image: Image.Image, path: Path, *, force: bool) -> list[str]:
     """
     target = format_for(path)
     notes: list[str] = []
-    write_atomic(path, partial(_write, image, target, notes, str(path)), force=force)
+    write_atomic(path, partial(_write, image, target, notes, str(path)), force=force, parents=parents)
     return notes
 
 
@@ -89,11 +95,13 @@ def _write(image: Image.Image, target: OutputFormat, notes: list[str], name: str
     if info and not target.metadata:
         notes.append(f"{target.name} keeps no metadata: {', '.join(info)} dropped")
         info = {}
-    options = _metadata_options(target.name, info, notes)
+    options = {**target.options, **_metadata_options(target.name, info, notes)}
+    if target.name == "TIFF" and "exif" in options:
+        del options["compression"]  # Pillow writes EXIF's own directory only where libtiff is not asked to compress
     plain = image.copy()
     plain.info = {}  # what Pillow would pick up by itself differs from format to format
     try:
-        plain.save(file, target.name, **target.options, **options)
+        plain.save(file, target.name, **options)
     except (ValueError, OverflowError, KeyError) as error:
         raise OutputError(f"{name}: cannot be stored as {target.name} ({error}); use .png") from error
     except OSError as error:

@@ -1,0 +1,205 @@
+"""Many files: which input becomes which output, and the loop over them, alone or by several processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from vqcodec.cli.report import INTERRUPTED, TERMINATED, Progress, say, say_error, say_json, say_warning, with_hint
+from vqcodec.errors import InputError, UsageError, VqcError, VqcWarning
+
+__all__ = ["STREAM", "Outcome", "Pair", "attempt", "plan", "run_batch"]
+
+STREAM = "-"
+_DIED = "its process died, perhaps for lack of memory; try --jobs 1"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One file to make.
+
+    Attributes:
+        source: a path, or ``-`` for standard input.
+        target: a path, or ``-`` for standard output.
+        parents: whether missing folders of the output are made.
+    """
+
+    source: str
+    target: str
+    parents: bool = False
+
+
+Work = Callable[[Pair], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one pair; plain values, because it may come from another process."""
+
+    pair: Pair
+    facts: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+    code: int = 0
+
+
+def plan(arguments: Sequence[str], folder: str | None, *, suffixes: Sequence[str], new_suffix: str) -> list[Pair]:
+    """Pairs of input and output from a command's arguments.
+
+    Args:
+        arguments: IN OUT, or with ``folder`` any number of files and folders.
+        folder: where outputs go.
+        suffixes: files of these are taken from a folder among the arguments; a file named by itself may have any.
+        new_suffix: of the outputs in ``folder``.
+
+    Raises:
+        UsageError: the arguments do not fit together, or two inputs would become one output.
+        InputError: a folder without any such file.
+    """
+    if folder is None:
+        if len(arguments) != 2:
+            raise UsageError("give IN and OUT, or any number of inputs and -o OUTDIR")
+        if Path(arguments[0]).is_dir():
+            raise UsageError(f"{arguments[0]}: is a folder; give the folder for the outputs with -o OUTDIR")
+        return [Pair(arguments[0], arguments[1])]
+    if STREAM in arguments:
+        raise UsageError("standard input has no name to go by in a folder; give IN and OUT instead of -o")
+    pairs: dict[Path, str] = {}
+    for argument in arguments:
+        for source, below in _inputs(Path(argument), suffixes):
+            target = Path(folder) / below.with_suffix(new_suffix)
+            if target in pairs and pairs[target] != str(source):
+                raise UsageError(f"{pairs[target]} and {source} would both become {target}; rename one of them")
+            pairs[target] = str(source)
+    return [Pair(source, str(target), parents=True) for target, source in pairs.items()]
+
+
+def _inputs(argument: Path, suffixes: Sequence[str]) -> Iterator[tuple[Path, Path]]:
+    """Files of an argument, each with its path below the folder that outputs go to."""
+    if not argument.is_dir():
+        yield argument, Path(argument.name)
+        return
+    found = sorted(path for path in argument.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    if not found:
+        raise InputError(f"{argument}: holds no file that ends in {' '.join(suffixes)}; name another folder")
+    for path in found:
+        yield path, path.relative_to(argument)
+
+
+def run_batch(
+    pairs: Sequence[Pair],
+    work: Work,
+    describe: Callable[[dict[str, Any]], str],
+    *,
+    jobs: int,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Do the work for each pair, go on after failures, and report.
+
+    Args:
+        pairs: what to make.
+        work: makes one and returns facts about it; picklable where ``jobs`` is more than 1.
+        describe: facts as a line for a person.
+        jobs: processes.
+        quiet: say errors only.
+        as_json: print each outcome as a line of JSON on stdout instead.
+
+    Returns:
+        The exit code: the worst of all.
+    """
+    progress = Progress(len(pairs), quiet=quiet or as_json)
+    worst = failed = 0
+    for outcome in _outcomes(pairs, work, jobs, progress):
+        progress.clear()
+        _report(outcome, describe, quiet=quiet, as_json=as_json)
+        worst = max(worst, outcome.code)
+        failed += outcome.code != 0
+    if failed and len(pairs) > 1:
+        say_error(f"{failed} of {len(pairs)} files failed")
+    return worst
+
+
+def _outcomes(pairs: Sequence[Pair], work: Work, jobs: int, progress: Progress) -> Iterator[Outcome]:
+    if jobs == 1 or len(pairs) == 1:
+        for done, pair in enumerate(pairs):
+            progress.at(done, pair.source)
+            yield attempt(work, pair)
+        return
+    # Fresh processes, because a forked one would inherit torch's threads in an unknown state.
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    pool = ProcessPoolExecutor(
+        min(jobs, len(pairs)), mp_context=get_context("spawn"), initializer=_start_worker, initargs=(threads,)
+    )
+    try:
+        futures = {pool.submit(attempt, work, pair): pair for pair in pairs}
+        progress.at(0, f"{jobs} at a time")
+        for done, future in enumerate(as_completed(futures), start=1):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                yield Outcome(futures[future], error=f"{futures[future].source}: {_DIED}", code=1)
+            if done < len(pairs):
+                progress.at(done, f"{jobs} at a time")
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(threads: int) -> None:
+    """Leave quietly on a signal, so that temporary files go and no traceback shows; share the cores."""
+    for number, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)):
+        signal.signal(number, partial(_leave, code))
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _leave(code: int, number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(code)
+
+
+def attempt(work: Work, pair: Pair) -> Outcome:
+    """Do the work for one pair and turn whatever happens, except an interrupt, into an outcome."""
+    start = time.perf_counter()
+    facts: dict[str, Any] = {}
+    error, code = "", 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", VqcWarning)
+        try:
+            facts = work(pair) | {"seconds": round(time.perf_counter() - start, 3)}
+        except VqcError as problem:
+            error, code = with_hint(problem), problem.exit_code
+        except MemoryError:
+            error, code = f"{pair.source}: not enough memory; try a smaller picture, or --jobs 1", 1
+        except Exception:  # a mistake of ours must not end a batch, and must not be hidden either
+            error, code = f"{pair.source}: internal error, please report it\n{traceback.format_exc()}", 1
+    notes = tuple(str(each.message) for each in caught if issubclass(each.category, VqcWarning))
+    return Outcome(pair, facts, notes, error, code)
+
+
+def _report(outcome: Outcome, describe: Callable[[dict[str, Any]], str], *, quiet: bool, as_json: bool) -> None:
+    if as_json:
+        record = {"input": outcome.pair.source, "output": outcome.pair.target, **outcome.facts}
+        record |= {"warnings": list(outcome.warnings)} if outcome.warnings else {}
+        say_json(record | ({"error": outcome.error, "exit_code": outcome.code} if outcome.error else {}))
+    if outcome.error:
+        say_error(outcome.error)
+    if quiet or as_json:
+        return
+    for warning in outcome.warnings:
+        say_warning(warning)
+    if not outcome.error:
+        say(f"{outcome.pair.source} -> {outcome.pair.target}: {describe(outcome.facts)}")

@@ -1,0 +1,81 @@
+"""``vqcodec compress``: pictures in, .vqc files out."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+import vqcodec
+from vqcodec.cli import options
+from vqcodec.cli.batch import STREAM, Pair, plan, run_batch
+from vqcodec.cli.streams import check_pair, read_source, write_stdout
+from vqcodec.errors import UsageError
+from vqcodec.media import INPUT_SUFFIXES, write_atomic
+
+__all__ = ["compress"]
+
+
+@click.command(no_args_is_help=True)
+@options.paths
+@click.option(
+    "-q",
+    "--quality",
+    type=click.FloatRange(1, 100),
+    help="1 (smallest) to 100 (best); 60 unless a target is given.",
+)
+@click.option("--target-bpp", type=float, help="At most so many bits per pixel.")
+@click.option("--target-size", type=int, help="At most so many bytes.")
+@click.option("--target-psnr", type=float, help="At least so many decibels.")
+@click.option("--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 (fast) to 9 (thorough).")
+@click.option("--strip", is_flag=True, help="Leave out colour profile, EXIF (place, time, camera) and XMP.")
+@options.common
+@click.pass_context
+def compress(
+    ctx: click.Context,
+    /,
+    paths: tuple[str, ...],
+    output_dir: str | None,
+    jobs: int,
+    force: bool,
+    quiet: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Compress pictures.
+
+    \b
+    vqcodec compress IN OUT.vqc
+    vqcodec compress IN... -o OUTDIR
+
+    IN is any picture that Pillow reads, or - for standard input; OUT may be - for standard output.
+    """
+    pairs = plan(paths, output_dir, suffixes=INPUT_SUFFIXES, new_suffix=".vqc")
+    if as_json and pairs[0].target == STREAM:
+        raise UsageError("standard output cannot carry both the file and --json; name an output file")
+    work = partial(_compress_one, settings=settings, force=force)
+    ctx.exit(run_batch(pairs, work, _describe, jobs=jobs, quiet=quiet, as_json=as_json))
+
+
+def _compress_one(pair: Pair, *, settings: dict[str, Any], force: bool) -> dict[str, Any]:
+    target = Path(pair.target)
+    special = target.exists() and not target.is_file()
+    if pair.target != STREAM and target.suffix.lower() != ".vqc" and not special:
+        raise UsageError(f"{target}: an output ends in .vqc; for several inputs give -o OUTDIR")
+    check_pair(pair, force=force)
+    data = vqcodec.compress(read_source(pair.source), **settings)
+    if pair.target == STREAM:
+        write_stdout(data)
+    else:
+        write_atomic(target, lambda file: file.write(data), force=force, parents=pair.parents)
+    facts = vqcodec.info(data)
+    return {key: facts[key] for key in ("width", "height", "quality", "step", "bytes", "bpp")}
+
+
+def _describe(facts: dict[str, Any]) -> str:
+    return (
+        f"{facts['bytes']:,} bytes, {facts['bpp']:.3f} bits per pixel, "
+        f"quality {facts['quality']:.0f}, {facts['seconds']:.1f} s"
+    )

@@ -1,0 +1,293 @@
+"""The public functions on small pictures: round trips, targets, metadata, and errors that name the file."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+import vqcodec
+from vqcodec.bitstream import read_vqc, write_vqc
+from vqcodec.errors import (
+    DecodeError,
+    InputError,
+    LimitError,
+    NotVqcError,
+    TruncatedError,
+    UnknownModelError,
+    UsageError,
+    VqcWarning,
+)
+from vqcodec.target import Aim, choose_step, make_aim, psnr, quality_of_step, step_of_quality
+
+pytestmark = pytest.mark.usefixtures("codec")
+
+
+def test_round_trip_gets_better_with_quality(rgb):
+    errors = [psnr(np.asarray(vqcodec.decompress(vqcodec.compress(rgb, quality=q))), rgb) for q in (10, 50, 100)]
+    assert errors == sorted(errors)
+    assert errors[-1] > 40
+
+
+def test_sizes_rise_with_quality(rgb):
+    sizes = [len(vqcodec.compress(rgb, quality=q)) for q in (5, 50, 95)]
+    assert sizes == sorted(set(sizes))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (3, 2), (65, 33)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_every_size_and_layout(shape, channels):
+    samples = np.random.default_rng(1).integers(0, 255, (*shape, channels), np.uint8)
+    image = vqcodec.decompress(vqcodec.compress(samples, quality=90))
+    assert image.size == shape[::-1]
+    assert image.mode == {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
+    if channels in (2, 4):
+        assert np.array_equal(np.asarray(image)[:, :, -1], samples[:, :, -1])
+
+
+def test_metadata_travels_or_is_stripped(rgb):
+    image = Image.fromarray(rgb)
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    image.info = {"exif": exif.tobytes(), "xmp": b"<x/>"}
+    data = vqcodec.compress(image)
+    back = vqcodec.decompress(data)
+    assert back.info == image.info
+    assert back.getexif()[0x010F] == "maker"
+    assert vqcodec.info(data)["metadata"] == ["exif", "xmp"]
+    assert vqcodec.info(vqcodec.compress(image, strip=True))["metadata"] == []
+
+
+def test_what_is_lost_is_warned_about(tmp_path):
+    path = tmp_path / "wide.png"
+    Image.fromarray(np.full((4, 4), 600, np.uint16)).save(path)
+    with pytest.warns(VqcWarning, match=r"wide\.png: 16 bits"):
+        vqcodec.compress(path)
+
+
+def test_info(photo):
+    data = vqcodec.compress(photo, quality=61)
+    facts = vqcodec.info(data)
+    assert facts["width"] == 56
+    assert facts["height"] == 40
+    assert facts["step"] == step_of_quality(61)
+    assert facts["quality"] == pytest.approx(61, abs=0.2)
+    assert facts["bytes"] == len(data)
+    assert facts["bpp"] == pytest.approx(8 * len(data) / (40 * 56), abs=1e-3)
+    assert facts["kind"] == "image"
+    assert facts["colour"] == "rgb"
+    assert facts["alpha"] is False
+    assert facts["chunks"] == 1
+
+
+def test_paths_and_bytes_agree(tmp_path, photo):
+    data = vqcodec.compress(photo)
+    path = tmp_path / "a.vqc"
+    path.write_bytes(data)
+    assert vqcodec.info(path) == vqcodec.info(data)
+    assert np.array_equal(np.asarray(vqcodec.decompress(path)), np.asarray(vqcodec.decompress(data)))
+    vqcodec.verify(path)
+
+
+def test_size_targets_are_met_from_below(rgb):
+    sizes = [len(vqcodec.compress(rgb, quality=quality_of_step(step))) for step in range(256)]
+    for limit in (sizes[-1], sizes[128] + 1, sizes[40], 10**9):
+        size = len(vqcodec.compress(rgb, target_size=limit))
+        assert size <= limit
+        assert size == sizes[choose_step(Aim(size=limit), 1, sizes.__getitem__, lambda step: 0.0)]
+    bpp = 8 * sizes[100] / rgb[:, :, 0].size
+    assert vqcodec.compress(rgb, target_bpp=bpp + 1e-9) == vqcodec.compress(rgb, target_size=sizes[100])
+
+
+def test_psnr_target_is_met_from_above(rgb):
+    for target in (15.0, 25.0, 35.0):
+        data = vqcodec.compress(rgb, target_psnr=target)
+        assert psnr(np.asarray(vqcodec.decompress(data)), rgb) >= target
+        step = vqcodec.info(data)["step"]
+        if step < 255:
+            coarser = vqcodec.compress(rgb, quality=quality_of_step(step + 1))
+            assert psnr(np.asarray(vqcodec.decompress(coarser)), rgb) < target
+
+
+def test_search_finds_the_first_step_of_a_monotone_curve_in_ten_tries():
+    for first in (0, 1, 100, 254, 255):
+        tried = []
+
+        def size_at(step, first=first, tried=tried):
+            tried.append(step)
+            return 1000 if step < first else 900
+
+        assert choose_step(Aim(size=950), 1, size_at, lambda step: 0.0) == first
+        assert len(tried) <= 10
+        assert choose_step(Aim(psnr=30.0), 1, len, lambda step, first=first: 31.0 if step <= first else 29.0) == first
+
+
+def test_unreachable_targets_name_the_nearest(rgb):
+    smallest = len(vqcodec.compress(rgb, quality=1))
+    with pytest.raises(UsageError, match=f"{smallest:,} bytes"):
+        vqcodec.compress(rgb, target_size=smallest - 1)
+    with pytest.raises(UsageError, match=f"{smallest:,} bytes"):
+        vqcodec.compress(rgb, target_bpp=0.001)
+    with pytest.raises(UsageError, match="dB"):
+        vqcodec.compress(rgb, target_psnr=99)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": 0},
+        {"quality": 101},
+        {"quality": float("nan")},
+        {"target_bpp": -1},
+        {"target_size": 0},
+        {"target_psnr": float("inf")},
+        {"quality": 50, "target_size": 1000},
+        {"target_bpp": 1, "target_psnr": 30},
+        {"effort": 0},
+        {"effort": 10},
+    ],
+)
+def test_options_out_of_range(rgb, options):
+    with pytest.raises(UsageError):
+        vqcodec.compress(rgb, **options)
+
+
+def test_quality_and_step_are_inverse():
+    assert step_of_quality(100) == 0
+    assert step_of_quality(1) == 255
+    assert [step_of_quality(quality_of_step(step)) for step in range(256)] == list(range(256))
+
+
+def test_default_is_the_documented_quality(rgb):
+    assert make_aim() == make_aim(quality=60)
+    assert vqcodec.compress(rgb) == vqcodec.compress(rgb, quality=60)
+
+
+def test_errors_name_the_file(tmp_path, photo):
+    with pytest.raises(InputError, match=r"gone\.vqc: no such file"):
+        vqcodec.decompress(tmp_path / "gone.vqc")
+    with pytest.raises(NotVqcError, match=r"photo\.png: "):
+        vqcodec.decompress(photo)
+    with pytest.raises(NotVqcError, match=r"photo\.png: "):
+        vqcodec.info(photo)
+    with pytest.raises(InputError, match="cannot be read"):
+        vqcodec.info(tmp_path)
+    with pytest.raises(UsageError, match=r"photo\.png: .*out of reach"):
+        vqcodec.compress(photo, target_size=10)
+
+
+def test_damage_is_found(rgb):
+    data = vqcodec.compress(rgb)
+    with pytest.raises(TruncatedError):
+        vqcodec.verify(data[:-10])
+    assert vqcodec.decompress(data[:-10], allow_truncated=True).size == (56, 40)
+    damaged = bytearray(data)
+    damaged[len(data) // 2] ^= 4
+    with pytest.raises(DecodeError) as caught:
+        vqcodec.decompress(bytes(damaged))
+    assert caught.value.place == "chunk 0"
+    assert vqcodec.decompress(bytes(damaged), conceal=True).size == (56, 40)
+
+
+def test_codes_that_differ_are_found(rgb):
+    file = read_vqc(vqcodec.compress(rgb))
+    file.chunks[0] = replace(file.chunks[0], code_hash=file.chunks[0].code_hash ^ 1)
+    with pytest.raises(DecodeError):
+        vqcodec.verify(write_vqc(file))
+
+
+def test_unknown_model(rgb):
+    file = read_vqc(vqcodec.compress(rgb))
+    file.header = replace(file.header, model_id=b"\0\1\2\3")
+    with pytest.raises(UnknownModelError, match="00010203"):
+        vqcodec.decompress(write_vqc(file))
+
+
+def test_limits(rgb):
+    data = vqcodec.compress(rgb)
+    with pytest.raises(LimitError):
+        vqcodec.decompress(data, max_pixels=40 * 56 - 1)
+    with pytest.raises(LimitError):
+        vqcodec.compress(rgb, max_pixels=40 * 56 - 1)
+    assert vqcodec.decompress(data, max_pixels=40 * 56).size == (56, 40)
+
+
+def test_public_names():
+    assert sorted(vqcodec.__all__) == vqcodec.__all__
+    for name in vqcodec.__all__:
+        assert getattr(vqcodec, name) is not None
+        assert name in dir(vqcodec)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        vqcodec.nothing  # noqa: B018
+
+
+class TestPillow:
+    @pytest.fixture(autouse=True)
+    def registered(self):
+        vqcodec.register_pillow()
+
+    def test_save_and_open(self, tmp_path, rgb):
+        path = tmp_path / "a.vqc"
+        Image.fromarray(rgb).save(path, quality=80)
+        assert path.read_bytes() == vqcodec.compress(rgb, quality=80)
+        with Image.open(path) as image:
+            assert image.format == "VQC"
+            assert (image.size, image.mode) == ((56, 40), "RGB")
+            assert np.array_equal(np.asarray(image), np.asarray(vqcodec.decompress(path)))
+            assert image.get_format_mimetype() == "image/x-vqc"
+
+    @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "1"])
+    def test_modes(self, rgb, mode):
+        image = Image.fromarray(rgb).convert(mode)
+        if mode.endswith("A"):
+            image.putalpha(Image.fromarray(rgb[:, :, 0]))
+        buffer = io.BytesIO()
+        image.save(buffer, "VQC", quality=100)
+        with Image.open(buffer) as back:
+            back.load()
+            assert back.mode == {"P": "RGB", "1": "L"}.get(mode, mode)
+            assert back.copy().size == image.size
+
+    def test_metadata(self, tmp_path, rgb):
+        exif = Image.Exif()
+        exif[0x010F] = "maker"
+        Image.fromarray(rgb).save(tmp_path / "a.vqc", exif=exif, xmp=b"<x/>")
+        with Image.open(tmp_path / "a.vqc") as image:
+            assert image.getexif()[0x010F] == "maker"
+            assert image.info["xmp"] == b"<x/>"
+            image.save(tmp_path / "b.vqc", xmp=None)
+        assert vqcodec.info(tmp_path / "b.vqc")["metadata"] == ["exif"]
+
+    def test_lazy_and_thumbnail(self, tmp_path, rgb, monkeypatch):
+        Image.fromarray(rgb).save(tmp_path / "a.vqc")
+        import vqcodec.models
+
+        monkeypatch.setattr(vqcodec.models, "load_by_id", None)
+        Image.open(tmp_path / "a.vqc").close()
+        monkeypatch.undo()
+
+    def test_cut_file(self, rgb, monkeypatch):
+        data = vqcodec.compress(rgb)[:-10]
+        with pytest.raises(TruncatedError):
+            Image.open(io.BytesIO(data))
+        monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+        assert Image.open(io.BytesIO(data)).convert("RGB").size == (56, 40)
+
+
+def test_command_line_and_library_offer_the_same_options():
+    from vqcodec.cli.compress import compress
+    from vqcodec.cli.decompress import decompress
+    from vqcodec.cli.verify import verify
+
+    own = {"paths", "output_dir", "jobs", "force", "quiet", "as_json"}
+    for command, function in ((compress, vqcodec.compress), (decompress, vqcodec.decompress), (verify, vqcodec.verify)):
+        offered = {option.name: option for option in command.params if option.name not in own}
+        taken = dict(list(inspect.signature(function).parameters.items())[1:])
+        assert set(offered) == set(taken), command.name
+        for name, parameter in taken.items():
+            assert parameter.kind is parameter.KEYWORD_ONLY
+            assert offered[name].to_info_dict()["default"] == parameter.default, name
