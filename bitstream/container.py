@@ -193,8 +193,8 @@ def read_vqc(
     Args:
         limits: what to accept (default: ``Limits()``).
         allow_trailing: ignore bytes after the end marker.
-        allow_truncated: take what there is of a cut file: a partial chunk has complete=False, a missing one is None, a section
-            that is not whole is dropped. Header and directory must be whole.
+        allow_truncated: take what there is of a cut file: a partial chunk has complete=False, a missing one is None, a
+            section that is not whole is dropped. Header and directory must be whole.
         conceal: a damaged chunk becomes None, a damaged section is dropped, instead of an error.
 
     Raises:
