@@ -1,0 +1,191 @@
+"""The prior at coding time: which row of which probability table each code is written with.
+
+Everything is integer arithmetic carried in float32 (or int32): every product sum stays below 2**24 in magnitude, proved at
+export by :func:`check_bounds`, so the result is the same for any order of summation, library, thread count or batch size.
+SPEC.md, section "The prior", says the same in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["PHASES", "PriorSlice", "align", "context_stack", "convolve", "low_prediction", "phase", "predict_rows"]
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+
+PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
+MAP_LIMIT = 127
+
+
+@dataclass(frozen=True)
+class PriorSlice:
+    """Integer parameters of the prior for one band set. C is the number of context channels of a phase.
+
+    Attributes:
+        weight: per phase, [9, C, g]: the convolution that predicts log energy, integers.
+        bias: per phase, [256, g]: by step index, in the unit of the accumulator.
+        shift: per phase, [g]: the accumulator is divided by 2**shift (floor); the result is in 1/16 of log2 energy.
+        sign_weight: per phase, [9, S, g] or None: predicts the signed value of a scalar code from the signed maps.
+        sign_edges: [g, bins - 1] thresholds on the magnitude of that prediction.
+        energy: [g, K, d] int8 map values of every code, 1/8 of log2 energy.
+        signed: [g, K, d] int8 signed companded value of every code.
+        row_offset, row_width, rows: row = clamp((e - row_offset) // row_width, 0, rows - 1).
+        hidden: per phase, the nonlinear branch (see :class:`Hidden`), or None.
+    """
+
+    level: int
+    chroma: bool
+    d: int
+    groups: int
+    weight: tuple[F32, ...]
+    bias: tuple[F32, ...]
+    shift: tuple[I32, ...]
+    sign_weight: tuple[F32 | None, ...]
+    sign_edges: F32
+    energy: F32
+    signed: F32
+    row_offset: int
+    row_width: int
+    rows: int
+    hidden: tuple[Hidden | None, ...]
+
+    @property
+    def sign_bins(self) -> int:
+        return self.sign_edges.shape[1] + 1
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Two ReLU layers on the same context: [9, C, n], [n, n], [n, g]; activations are clamped to 0..255."""
+
+    first: F32
+    first_bias: F32  # [256, n], by step index
+    first_shift: I32
+    second: F32
+    second_bias: F32
+    second_shift: I32
+    last: F32  # joins the accumulator of the energy
+
+
+def phase(x: npt.NDArray[np.generic], index: int) -> npt.NDArray[np.generic]:
+    """The sub-grid of one phase: [B, h, w, ...] -> [B, h/2, w/2, ...] (a view)."""
+    row, column = PHASES[index]
+    return x[:, row::2, column::2]
+
+
+def align(x: F32, height: int, width: int) -> F32:
+    """Bring maps [B, h, w, C] to a grid: finer ones fold into channels (row, column, channel), coarser ones repeat."""
+    b, h, w, c = x.shape
+    fy, fx = max(h // height, 1), max(w // width, 1)
+    if fy > 1 or fx > 1:
+        x = (
+            x.reshape(b, h // fy, fy, w // fx, fx, c)
+            .transpose(0, 1, 3, 2, 4, 5)
+            .reshape(b, h // fy, w // fx, fy * fx * c)
+        )
+    if x.shape[1] < height:
+        x = x.repeat(height // x.shape[1], 1)
+    if x.shape[2] < width:
+        x = x.repeat(width // x.shape[2], 2)
+    return x
+
+
+def context_stack(own: Sequence[F32], others: Sequence[F32], height: int, width: int) -> F32:
+    """Context of one phase, padded by one cell of edge values: [B, height + 2, width + 2, C].
+
+    Args:
+        own: maps of the phases of this slice that are coded already, each [B, height, width, c].
+        others: maps of slices coded already, on any grid of the same picture.
+    """
+    parts = [*own, *(align(m, height, width) for m in others)]
+    return np.pad(np.concatenate(parts, -1), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+
+
+def convolve(stack: F32, weight: F32) -> F32:
+    """3x3 convolution: [B, h+2, w+2, C] and [9, C, n] give [B, h, w, n]."""
+    b, hp, wp, c = stack.shape
+    n = weight.shape[2]
+    h, w = hp - 2, wp - 2
+    flat = weight.transpose(1, 0, 2).reshape(c, 9 * n)
+    y = (stack.reshape(-1, c) @ flat).reshape(b, hp, wp, 9, n)
+    out = y[:, :h, :w, 0].copy()
+    for t in range(1, 9):
+        out += y[:, t // 3 : t // 3 + h, t % 3 : t % 3 + w, t]
+    return out
+
+
+def predict_rows(
+    s: PriorSlice,
+    index: int,
+    step: npt.NDArray[np.int64],
+    stack: F32 | None,
+    signs: F32 | None,
+    shape: tuple[int, int, int],
+) -> tuple[I32, F32 | None]:
+    """Rows of the probability tables for one phase.
+
+    Args:
+        s: the slice.
+        index: phase, 0..3.
+        step: [B] step indices.
+        stack: context of :func:`context_stack`, or None where nothing is known yet.
+        signs: the same of the signed maps, or None.
+        shape: (B, h, w) of the phase.
+
+    Returns:
+        Rows [B, h, w, g] int32 in 0 .. rows * sign_bins - 1 and the predicted sign, -1 or +1, [B, h, w, g] (None: no flip).
+        A code is written as it is where the sign is +1 and as its mirror image where it is -1.
+    """
+    acc = np.broadcast_to(s.bias[index][step][:, None, None], (*shape, s.groups))
+    if stack is not None:
+        acc = acc + convolve(stack, s.weight[index])
+        hidden = s.hidden[index]
+        if hidden is not None:
+            a = convolve(stack, hidden.first) + hidden.first_bias[step][:, None, None]
+            a = np.clip(np.floor(a * np.ldexp(np.float32(1), -hidden.first_shift)), 0, 255)
+            a = a @ hidden.second + hidden.second_bias
+            a = np.clip(np.floor(a * np.ldexp(np.float32(1), -hidden.second_shift)), 0, 255)
+            acc = acc + a @ hidden.last
+    energy = np.floor(acc * np.ldexp(np.float32(1), -s.shift[index])).astype(np.int32)
+    row = np.clip((energy - s.row_offset) // s.row_width, 0, s.rows - 1)
+    weight = s.sign_weight[index]
+    if signs is None or weight is None:
+        return row * s.sign_bins, None
+    m = convolve(signs, weight)
+    size = np.abs(m)
+    klass = np.zeros(row.shape, np.int32)
+    for k in range(s.sign_bins - 1):
+        klass += size >= s.sign_edges[:, k]
+    return row * s.sign_bins + klass, np.where(m < 0, np.float32(-1), np.float32(1))
+
+
+def low_prediction(values: I32, index: int) -> tuple[I32, I32]:
+    """Prediction of the low band from its own earlier phases.
+
+    Args:
+        values: [B, h, w, 3] integers of the low band, h and w even; phases from ``index`` on are not looked at.
+
+    Returns:
+        Prediction and spread (largest minus smallest neighbour) [B, h/2, w/2, 3]; zeros for phase 0.
+    """
+    if index == 0:
+        zero = np.zeros_like(phase(values, 0))
+        return zero, zero
+    row, column = PHASES[index]
+    offsets = ((-1, -1), (-1, 1), (1, -1), (1, 1)) if index == 1 else ((-1, 0), (1, 0), (0, -1), (0, 1))
+    h, w = values.shape[1] // 2, values.shape[2] // 2
+    neighbours = []
+    for dy, dx in offsets:
+        r = np.arange(h) * 2 + row + dy
+        c = np.arange(w) * 2 + column + dx
+        # outside the grid, the neighbour on the other side stands in
+        r = np.where((r < 0) | (r >= 2 * h), np.arange(h) * 2 + row - dy, r)
+        c = np.where((c < 0) | (c >= 2 * w), np.arange(w) * 2 + column - dx, c)
+        neighbours.append(values[:, r][:, :, c])
+    n = np.stack(neighbours)
+    return (n.sum(0, dtype=np.int32) + 2) >> 2, n.max(0) - n.min(0)

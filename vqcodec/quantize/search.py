@@ -1,0 +1,73 @@
+"""Entropy-constrained search: the encoder's choice of codes, phase by phase, under the prior's own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vqcodec.bitstream.codes import CodeModel, walk
+from vqcodec.bitstream.coder import Tables
+from vqcodec.bitstream.prior import F32, I32, low_prediction, phase
+from vqcodec.kernels import assign
+from vqcodec.quantize.units import LAMBDA
+
+__all__ = ["lookup", "rate_tables", "search"]
+
+
+def rate_tables(model: CodeModel) -> list[Tensor]:
+    """Per slice LAMBDA times the bits of every code under every row: float32 [g, rows * bins, K]."""
+
+    def bits(tables: Tables) -> npt.NDArray[np.float32]:
+        w = tables.weights.astype(np.float64)
+        return (np.log2(w.sum(1, keepdims=True)) - np.log2(w)).astype(np.float32)
+
+    out = []
+    for s, tables, shared in zip(model.slices, model.tables, model.shared, strict=True):
+        cost = torch.from_numpy(LAMBDA * bits(tables))
+        out.append(cost.expand(s.groups, -1, -1) if shared else cost.reshape(s.groups, -1, cost.shape[-1]))
+    return out
+
+
+def search(
+    model: CodeModel, rates: Sequence[Tensor], codebooks: Sequence[Tensor], low: I32, vectors: Sequence[F32], step: npt.NDArray[np.int64]
+) -> list[I32]:
+    """Codes of a batch of pictures (or tiles) of the same size.
+
+    Args:
+        rates: of :func:`rate_tables`.
+        codebooks: per slice [g, K, d], in units.
+        low: rounded values of the low band [B, h, w, 3].
+        vectors: per slice [B, h, w, g, d], in units.
+        step: [B] step indices.
+    """
+    height, width = low.shape[1:3]
+    low = np.pad(low, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    values = np.zeros_like(low)  # what the decoder will have, which differs from low only where low_size is too short
+    half = (model.low_size - 1) // 2
+
+    def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
+        if index < 0:
+            prediction, _ = low_prediction(values, p)
+            symbols = np.clip(phase(low, p) - prediction + half, 0, 2 * half).astype(np.int32)
+            phase(values, p)[...] = prediction + symbols - half
+            return symbols
+        s = model.slices[index]
+        x = vectors[index] if s.level == model.levels else phase(vectors[index], p)
+        if sign is not None:
+            x = x * sign[..., None]
+        flat = np.ascontiguousarray(np.moveaxis(x, 3, 0).reshape(s.groups, -1, s.d))
+        first = 0 if model.shared[index] else np.arange(s.groups, dtype=np.int32) * (s.rows * s.sign_bins)
+        row = np.ascontiguousarray(np.moveaxis(rows - first, 3, 0).reshape(s.groups, -1))
+        symbols = assign(torch.from_numpy(flat), codebooks[index], rates[index], torch.from_numpy(row)).numpy()
+        return np.moveaxis(symbols.reshape(s.groups, *rows.shape[:3]), 0, 3).astype(np.int32)
+
+    return walk(model, step, height, width, choose)
+
+
+def lookup(codebook: Tensor, codes: I32) -> Tensor:
+    """Codewords [B, h, w, g, d] of codes [B, h, w, g] under a codebook [g, K, d]."""
+    return codebook[torch.arange(codebook.shape[0]), torch.from_numpy(codes).long()]
