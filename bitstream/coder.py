@@ -1,8 +1,8 @@
 """The entropy coder: constriction's range coder, one table row per symbol (SPEC.md, Range coder).
 
 The probabilities are integers from end to end. Weights become 24-bit cumulatives by exact integer division;
-constriction gets them in a form in which its own float64 arithmetic multiplies by exactly 1.0. A batch is sorted by row,
-so that each row costs one call into the library however many symbols it has.
+constriction gets them in a form in which its own float64 arithmetic multiplies by exactly 1.0. A batch is sorted by
+row, so that each row costs one call into the library however many symbols it has.
 """
 
 from __future__ import annotations

@@ -1,0 +1,50 @@
+"""Files whose check sums are right and whose content is not: made by someone who wants us to crash, hang or allocate."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from abuse.samples import audio, image, rich_image
+
+from vqcodec.bitstream import VqcFile, read_header, read_vqc, write_vqc
+from vqcodec.bitstream.checks import crc32
+from vqcodec.errors import CorruptError, VqcError
+
+
+def crafted(data: bytes, rng: np.random.Generator, size: int) -> bytes:
+    """``data`` with up to four bytes of its first ``size`` replaced, and a right CRC behind them."""
+    changed = bytearray(data[:size])
+    for _ in range(rng.integers(1, 5)):
+        changed[rng.integers(8, size)] = rng.choice([0, 1, 2, 0x7F, 0x80, 0xFF, rng.integers(256)])
+    return bytes(changed) + crc32(bytes(changed)) + data[size + 4 :]
+
+
+@pytest.mark.parametrize("file", [image(), rich_image(), audio()], ids=["image", "rich image", "audio"])
+def test_crafted_headers(file: VqcFile) -> None:
+    data = write_vqc(file)
+    info = read_header(data)
+    bodies = sum(info.payload_sizes) + 6 * len(file.chunks) + sum(n + 4 for n in info.section_sizes.values())
+    size = len(data) - 1 - bodies - 4
+    rng = np.random.default_rng(0)
+    accepted = 0
+    for _ in range(1500):
+        attack = crafted(data, rng, size)
+        for options in ({}, {"allow_truncated": True, "conceal": True}):
+            try:
+                read_vqc(attack, **options)
+            except VqcError:
+                continue
+            accepted += 1
+    # Some are fair files (another step, another model); most are not.
+    assert 0 < accepted < 2000
+
+
+def test_a_list_of_chunks_without_end_is_refused_at_once() -> None:
+    start = write_vqc(image())[:16] + b"\xff\xff\xff\xff\x07" * 2 + b"\x06"
+    attack = start + b"\1" * 5_000_000
+    before = time.process_time()
+    with pytest.raises(CorruptError, match=r"header\.chunks"):
+        read_vqc(attack)
+    assert time.process_time() - before < 0.5
