@@ -138,5 +138,7 @@ def _conclude(config: ImageBench, curves: Sequence[Curve], setting: str, picture
     (config.out / "bd_rate.md").write_text(f"{setting}\n\n{markdown(rows, note)}", encoding="utf-8")
     title = f"Image codecs on {config.data.resolve().name}"
     draw_all(config.out, curves, title)
-    write_report(config.out / "report.html", Report(title, setting, note, rows, curves, pictures))
+    shown = write_report(config.out / "report.html", Report(title, setting, note, rows, curves, pictures))
+    if shown < len(pictures):
+        note += f" The report shows {shown} of {len(pictures)} pictures, to stay a size that can be mailed."
     return markdown([row for row in rows if not row.curve.published], note)
