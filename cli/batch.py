@@ -1,4 +1,4 @@
-"""Many files: which input becomes which output, and the loop over them, alone or by several processes."""
+"""The loop over many files, alone or by several processes, and the report on each."""
 
 from __future__ import annotations
 
@@ -14,32 +14,16 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from vqcodec.cli.plan import Pair
 from vqcodec.cli.report import INTERRUPTED, TERMINATED, Progress, say, say_error, say_json, say_warning, with_hint
-from vqcodec.errors import InputError, UsageError, VqcError, VqcWarning
+from vqcodec.errors import VqcError, VqcWarning
 
-__all__ = ["STREAM", "Outcome", "Pair", "attempt", "plan", "run_batch"]
+__all__ = ["Outcome", "attempt", "run_batch"]
 
-STREAM = "-"
 _DIED = "its process died, perhaps for lack of memory; try --jobs 1"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One file to make.
-
-    Attributes:
-        source: a path, or ``-`` for standard input.
-        target: a path, or ``-`` for standard output.
-        parents: whether missing folders of the output are made.
-    """
-
-    source: str
-    target: str
-    parents: bool = False
 
 
 Work = Callable[[Pair], dict[str, Any]]
@@ -54,49 +38,6 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     error: str = ""
     code: int = 0
-
-
-def plan(arguments: Sequence[str], folder: str | None, *, suffixes: Sequence[str], new_suffix: str) -> list[Pair]:
-    """Pairs of input and output from a command's arguments.
-
-    Args:
-        arguments: IN OUT, or with ``folder`` any number of files and folders.
-        folder: where outputs go.
-        suffixes: files of these are taken from a folder among the arguments; a file named by itself may have any.
-        new_suffix: of the outputs in ``folder``.
-
-    Raises:
-        UsageError: the arguments do not fit together, or two inputs would become one output.
-        InputError: a folder without any such file.
-    """
-    if folder is None:
-        if len(arguments) != 2:
-            raise UsageError("give IN and OUT, or any number of inputs and -o OUTDIR")
-        if Path(arguments[0]).is_dir():
-            raise UsageError(f"{arguments[0]}: is a folder; give the folder for the outputs with -o OUTDIR")
-        return [Pair(arguments[0], arguments[1])]
-    if STREAM in arguments:
-        raise UsageError("standard input has no name to go by in a folder; give IN and OUT instead of -o")
-    pairs: dict[Path, str] = {}
-    for argument in arguments:
-        for source, below in _inputs(Path(argument), suffixes):
-            target = Path(folder) / below.with_suffix(new_suffix)
-            if target in pairs and pairs[target] != str(source):
-                raise UsageError(f"{pairs[target]} and {source} would both become {target}; rename one of them")
-            pairs[target] = str(source)
-    return [Pair(source, str(target), parents=True) for target, source in pairs.items()]
-
-
-def _inputs(argument: Path, suffixes: Sequence[str]) -> Iterator[tuple[Path, Path]]:
-    """Files of an argument, each with its path below the folder that outputs go to."""
-    if not argument.is_dir():
-        yield argument, Path(argument.name)
-        return
-    found = sorted(path for path in argument.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
-    if not found:
-        raise InputError(f"{argument}: holds no file that ends in {' '.join(suffixes)}; name another folder")
-    for path in found:
-        yield path, path.relative_to(argument)
 
 
 def run_batch(

@@ -10,8 +10,9 @@ import click
 
 import vqcodec
 from vqcodec.cli import options
-from vqcodec.cli.batch import STREAM, Pair, plan, run_batch
-from vqcodec.cli.streams import check_pair, read_source, write_stdout
+from vqcodec.cli.batch import run_batch
+from vqcodec.cli.plan import Pair, check_pair, plan
+from vqcodec.cli.streams import STREAM, read_source, write_stdout
 from vqcodec.errors import UsageError
 from vqcodec.media import INPUT_SUFFIXES, write_atomic
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import fake_codec
 import numpy as np
 import pytest
 from PIL import Image
-
-from . import fake_codec
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The public functions: bytes from pictures and pictures from bytes. Torch is imported on the first real use only."""
+"""The public functions: bytes from pictures and back. Pillow and torch are imported on first use only."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from warnings import warn
 
 from vqcodec.bitstream import ImageHeader, Limits, VqcFile, read_header, read_vqc, write_vqc
 from vqcodec.errors import InputError, UsageError, VqcError, VqcWarning
-from vqcodec.media import MAX_PIXELS, Picture, Source, load_picture, to_pil
 from vqcodec.target import Aim, choose_step, make_aim, psnr, quality_of_step
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from vqcodec.codec import ImageCodec
+    from vqcodec.media import Picture, Source
 
 __all__ = ["compress", "compress_picture", "decode_file", "decompress", "info", "verify"]
 
@@ -35,7 +35,7 @@ def compress(
     effort: int = 5,
     strip: bool = False,
     device: str = "auto",
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int = 100_000_000,
 ) -> bytes:
     """Compress a picture to the bytes of a .vqc file.
 
@@ -58,6 +58,8 @@ def compress(
     Raises:
         InputError, LimitError, UsageError, DeviceError, ModelError: see :mod:`vqcodec.errors`.
     """
+    from vqcodec.media import load_picture
+
     aim = make_aim(quality, target_bpp, target_size, target_psnr)
     picture = load_picture(image, max_pixels=max_pixels)
     name = _name_of(image)
@@ -115,7 +117,7 @@ def decompress(
     device: str = "auto",
     allow_truncated: bool = False,
     conceal: bool = False,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int = 100_000_000,
 ) -> Image.Image:
     """Decompress a .vqc file to a Pillow image of mode L, LA, RGB or RGBA.
 
@@ -139,6 +141,7 @@ def decompress(
 
 def decode_file(file: VqcFile, device: str) -> Image.Image:
     """Decode a parsed file to a Pillow image."""
+    from vqcodec.media import to_pil
     from vqcodec.models import load_by_id
 
     header = _image_header(file)
@@ -152,7 +155,7 @@ def _image_header(file: VqcFile) -> ImageHeader:
     return file.header
 
 
-def verify(data: bytes | str | os.PathLike[str], *, device: str = "auto", max_pixels: int = MAX_PIXELS) -> None:
+def verify(data: bytes | str | os.PathLike[str], *, device: str = "auto", max_pixels: int = 100_000_000) -> None:
     """Check a .vqc file completely: every byte is accounted for, and its codes decode to what was encoded.
 
     Raises:

@@ -1,0 +1,401 @@
+"""Every verb and every error of the command line, in process; what needs a process of its own is in test_process.py."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import vqcodec
+from vqcodec.bitstream import read_vqc, write_vqc
+from vqcodec.cli import COMMANDS, main
+
+pytestmark = pytest.mark.usefixtures("codec")
+
+
+def vqc(*arguments: object, data: bytes | None = None) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], input=data, prog_name="vqcodec")
+
+
+def fails(result: Result, code: int, *words: str) -> None:
+    """One clear line on stderr with these words, nothing on stdout, this exit code."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    line = result.stderr.strip().splitlines()[-1]
+    assert line.lower().startswith(("vqcodec: error: ", "error: "))
+    for word in words:
+        assert word in line
+
+
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def packed(tmp_path, photo) -> Path:
+    path = tmp_path / "photo.vqc"
+    path.write_bytes(vqcodec.compress(photo))
+    return path
+
+
+class TestCompress:
+    def test_one_file(self, tmp_path, photo):
+        result = vqc("compress", photo, tmp_path / "out.vqc", "-q", "80")
+        assert result.exit_code == 0
+        assert result.stdout == ""
+        assert "photo.png -> " in result.stderr
+        assert "bits per pixel" in result.stderr
+        assert (tmp_path / "out.vqc").read_bytes() == vqcodec.compress(photo, quality=80)
+
+    def test_options_reach_the_encoder(self, tmp_path, photo):
+        image = opened(photo)
+        image.save(photo, exif=Image.Exif(), icc_profile=b"x" * 16 + b"RGB " + b"x" * 112)
+        for options, same in (
+            (["--target-size", "400"], {"target_size": 400}),
+            (["--target-bpp", "1.5"], {"target_bpp": 1.5}),
+            (["--target-psnr", "30"], {"target_psnr": 30}),
+            (["--effort", "9"], {"effort": 9}),
+            (["--strip"], {"strip": True}),
+            (["--device", "cpu"], {}),
+        ):
+            assert vqc("compress", photo, tmp_path / "o.vqc", "-f", *options).exit_code == 0
+            assert (tmp_path / "o.vqc").read_bytes() == vqcodec.compress(photo, **same)
+
+    def test_quiet(self, tmp_path, photo):
+        result = vqc("compress", photo, tmp_path / "out.vqc", "--quiet")
+        assert (result.exit_code, result.output) == (0, "")
+
+    def test_json(self, tmp_path, photo):
+        result = vqc("compress", photo, tmp_path / "out.vqc", "--json")
+        record = json.loads(result.stdout)
+        assert record["output"] == str(tmp_path / "out.vqc")
+        assert record["bytes"] == (tmp_path / "out.vqc").stat().st_size
+        assert result.stderr == ""
+
+    def test_streams(self, photo):
+        result = vqc("compress", "-", "-", data=photo.read_bytes())
+        assert result.exit_code == 0
+        assert result.stdout_bytes == vqcodec.compress(photo)
+
+    def test_batch_keeps_the_tree(self, tmp_path, photo):
+        tree = tmp_path / "tree"
+        (tree / "a" / "b").mkdir(parents=True)
+        for name in ("one.png", "a/two.JPG", "a/b/three.webp"):
+            opened(photo).save(tree / name)
+        (tree / "notes.txt").write_text("not a picture")
+        result = vqc("compress", photo, tree, "-o", tmp_path / "out")
+        assert result.exit_code == 0, result.output
+        assert names(tmp_path / "out") == ["a/b/three.vqc", "a/two.vqc", "one.vqc", "photo.vqc"]
+        result = vqc("decompress", tmp_path / "out", "-o", tmp_path / "back")
+        assert result.exit_code == 0
+        assert names(tmp_path / "back") == ["a/b/three.png", "a/two.png", "one.png", "photo.png"]
+
+    def test_batch_goes_on_and_ends_with_the_worst_code(self, tmp_path, photo):
+        bad = tmp_path / "bad.png"
+        bad.write_bytes(b"no picture")
+        result = vqc("compress", tmp_path / "gone.png", bad, photo, "-o", tmp_path / "out", "--json")
+        assert result.exit_code == 3
+        assert [json.loads(line).get("exit_code") for line in result.stdout.splitlines()] == [3, 3, None]
+        assert names(tmp_path / "out") == ["photo.vqc"]
+        assert "2 of 3 files failed" in result.stderr
+
+    def test_existing_outputs_are_refused_before_any_work(self, tmp_path, photo, monkeypatch):
+        out = tmp_path / "out.vqc"
+        out.write_bytes(b"mine")
+        monkeypatch.setattr(vqcodec.models, "load_image_codec", None)
+        fails(vqc("compress", photo, out), 1, "out.vqc", "--force")
+        assert out.read_bytes() == b"mine"
+        monkeypatch.undo()
+
+    def test_force(self, tmp_path, photo):
+        out = tmp_path / "out.vqc"
+        out.write_bytes(b"mine")
+        assert vqc("compress", photo, out, "-f").exit_code == 0
+        assert vqcodec.info(out)["width"] == 56
+
+    def test_warnings_name_the_file(self, tmp_path):
+        Image.fromarray(np.full((4, 4), 700, np.uint16)).save(tmp_path / "wide.png")
+        result = vqc("compress", tmp_path / "wide.png", tmp_path / "o.vqc")
+        assert result.exit_code == 0
+        assert "warning: " in result.stderr
+        assert "wide.png: 16 bits" in result.stderr
+
+    def test_missing_input(self, tmp_path):
+        fails(vqc("compress", tmp_path / "gone.png", tmp_path / "o.vqc"), 3, "gone.png: no such file")
+
+    def test_unreadable_input(self, tmp_path, photo):
+        photo.write_bytes(photo.read_bytes()[:100])
+        fails(vqc("compress", photo, tmp_path / "o.vqc"), 3, "photo.png: ")
+        assert names(tmp_path) == ["photo.png"]
+
+    def test_vqc_as_input(self, tmp_path, packed):
+        fails(vqc("compress", packed, tmp_path / "o.vqc"), 3, "photo.vqc: ", "decompress")
+
+    def test_too_large(self, tmp_path, photo):
+        fails(vqc("compress", photo, tmp_path / "o.vqc", "--max-pixels", 100), 4, "photo.png: ", "--max-pixels")
+
+    def test_out_of_reach(self, tmp_path, photo):
+        fails(vqc("compress", photo, tmp_path / "o.vqc", "--target-size", 5), 2, "photo.png: ", "smallest")
+        assert names(tmp_path) == ["photo.png"]
+
+    def test_missing_folder_of_the_output(self, tmp_path, photo):
+        fails(vqc("compress", photo, tmp_path / "x" / "o.vqc"), 1, "o.vqc: ", "does not exist")
+
+    def test_output_is_a_folder(self, tmp_path, photo):
+        (tmp_path / "d.vqc").mkdir()
+        fails(vqc("compress", photo, tmp_path / "d.vqc"), 1, "d.vqc: is a folder", "-o")
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["a.png"], ["IN and OUT"]),
+            (["a.png", "b.png", "c.vqc"], ["IN and OUT"]),
+            (["a.png", "b.png"], [".vqc"]),
+            (["-", "-o", "out"], ["standard input"]),
+            (["a.png", "a.vqc", "-q", "0"], ["quality"]),
+            (["a.png", "a.vqc", "-q", "x"], ["quality"]),
+            (["a.png", "a.vqc", "--effort", "11"], ["effort"]),
+            (["a.png", "a.vqc", "--target-bpp", "0"], ["target_bpp"]),
+            (["a.png", "a.vqc", "-q", "5", "--target-bpp", "1"], ["contradict"]),
+            (["a.png", "-", "--json"], ["standard output"]),
+            (["a.png", "a.vqc", "--jobs", "0"], ["jobs"]),
+            (["a.png", "a.vqc", "--nonsense"], ["nonsense"]),
+        ],
+    )
+    def test_wrong_use(self, arguments, words):
+        fails(vqc("compress", *arguments), 2, *words)
+
+    def test_one_output_for_two_inputs(self, tmp_path, photo):
+        other = tmp_path / "photo.webp"
+        opened(photo).save(other)
+        fails(vqc("compress", photo, other, "-o", tmp_path / "out"), 2, "photo.png", "photo.webp", "rename")
+        assert not (tmp_path / "out").exists()
+
+    def test_folder_without_pictures(self, tmp_path):
+        (tmp_path / "empty").mkdir()
+        fails(vqc("compress", tmp_path / "empty", "-o", tmp_path / "out"), 3, "empty: ")
+
+    def test_folder_without_outdir(self, tmp_path):
+        fails(vqc("compress", tmp_path, tmp_path / "o.vqc"), 2, "-o OUTDIR")
+
+    def test_a_mistake_of_ours_is_not_hidden(self, tmp_path, photo, monkeypatch):
+        monkeypatch.setattr(vqcodec.models, "load_image_codec", lambda device: 1 / 0)
+        result = vqc("compress", photo, tmp_path / "o.vqc")
+        assert result.exit_code == 1
+        assert "internal error" in result.stderr
+        assert "ZeroDivisionError" in result.stderr
+        assert names(tmp_path) == ["photo.png"]
+
+
+class TestDecompress:
+    @pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff", ".bmp"])
+    def test_by_suffix(self, tmp_path, packed, suffix):
+        out = tmp_path / f"out{suffix}"
+        assert vqc("decompress", packed, out).exit_code == 0
+        assert np.array_equal(np.asarray(opened(out)), np.asarray(vqcodec.decompress(packed)))
+
+    def test_streams(self, packed):
+        result = vqc("decompress", "-", "-", data=packed.read_bytes())
+        assert result.exit_code == 0
+        image = Image.open(io.BytesIO(result.stdout_bytes))
+        assert image.format == "PNG"
+        assert np.array_equal(np.asarray(image), np.asarray(vqcodec.decompress(packed)))
+
+    def test_json(self, tmp_path, packed):
+        record = json.loads(vqc("decompress", packed, tmp_path / "o.png", "--json").stdout)
+        assert (record["width"], record["height"], record["mode"]) == (56, 40, "RGB")
+
+    def test_alpha_on_white(self, tmp_path, rgb):
+        path = tmp_path / "a.vqc"
+        path.write_bytes(vqcodec.compress(np.dstack([rgb, rgb[:, :, 0]])))
+        result = vqc("decompress", path, tmp_path / "a.jpg")
+        assert result.exit_code == 0
+        assert "warning: " in result.stderr
+        assert "a.jpg: JPEG keeps no transparency" in result.stderr
+
+    def test_metadata(self, tmp_path, rgb):
+        image = Image.fromarray(rgb)
+        exif = Image.Exif()
+        exif[0x010F], exif[0x0112] = "maker", 6
+        image.save(tmp_path / "a.jpg", exif=exif)
+        assert vqc("compress", tmp_path / "a.jpg", tmp_path / "a.vqc").exit_code == 0
+        assert vqc("decompress", tmp_path / "a.vqc", tmp_path / "b.jpg").exit_code == 0
+        back = opened(tmp_path / "b.jpg")
+        assert back.size == (40, 56)
+        assert (back.getexif()[0x010F], back.getexif().get(0x0112, 1)) == ("maker", 1)
+
+    def test_unknown_suffix_is_refused_first(self, tmp_path):
+        fails(vqc("decompress", tmp_path / "gone.vqc", tmp_path / "o.xyz"), 2, "o.xyz: ", ".png")
+
+    def test_not_vqc(self, tmp_path, photo):
+        fails(vqc("decompress", photo, tmp_path / "o.png"), 3, "photo.png: ", "vqcodec compress")
+
+    def test_existing(self, tmp_path, packed, photo):
+        before = photo.read_bytes()
+        fails(vqc("decompress", packed, photo), 1, "photo.png: ", "--force")
+        assert photo.read_bytes() == before
+
+    def test_input_as_output(self, tmp_path, packed):
+        link = tmp_path / "link.png"
+        link.symlink_to(packed)
+        fails(vqc("decompress", packed, link, "-f"), 2, "input itself")
+
+    def test_cut(self, tmp_path, packed):
+        packed.write_bytes(packed.read_bytes()[:-10])
+        out = tmp_path / "o.png"
+        fails(vqc("decompress", packed, out), 3, "photo.vqc: ", "--allow-truncated")
+        assert not out.exists()
+        assert vqc("decompress", packed, out, "--allow-truncated").exit_code == 0
+        assert opened(out).size == (56, 40)
+
+    def test_damaged(self, tmp_path, packed):
+        data = bytearray(packed.read_bytes())
+        data[len(data) // 2] ^= 1
+        packed.write_bytes(data)
+        out = tmp_path / "o.png"
+        fails(vqc("decompress", packed, out), 3, "photo.vqc: chunk 0: ", "--conceal")
+        assert not out.exists()
+        assert vqc("decompress", packed, out, "--conceal").exit_code == 0
+
+    def test_newer_version(self, tmp_path, packed):
+        data = bytearray(packed.read_bytes())
+        data[8] = 0x20
+        packed.write_bytes(data)
+        fails(vqc("decompress", packed, tmp_path / "o.png"), 3, "photo.vqc: ", "update vqcodec")
+
+    def test_unknown_model(self, tmp_path, packed):
+        file = read_vqc(packed.read_bytes())
+        file.header = replace(file.header, model_id=b"\0\1\2\3")
+        packed.write_bytes(write_vqc(file))
+        fails(vqc("decompress", packed, tmp_path / "o.png"), 3, "photo.vqc: ", "00010203", "update vqcodec")
+
+    def test_too_large(self, tmp_path, packed):
+        fails(vqc("decompress", packed, tmp_path / "o.png", "--max-pixels", 9), 4, "photo.vqc: ", "--max-pixels")
+
+    def test_batch_of_many(self, tmp_path, packed):
+        copies = [tmp_path / f"{i}.vqc" for i in range(3)]
+        for copy in copies:
+            copy.write_bytes(packed.read_bytes())
+        copies[1].write_bytes(b"")
+        result = vqc("decompress", *copies, "-o", tmp_path / "out")
+        assert result.exit_code == 3
+        assert names(tmp_path / "out") == ["0.png", "2.png"]
+        assert "1.vqc" in result.stderr
+
+
+class TestInfo:
+    def test_text(self, packed):
+        result = vqc("info", packed)
+        assert result.exit_code == 0
+        for word in ("photo.vqc", "56 x 40", "1.0", "step 103", "66616b65", "bits per pixel", "metadata"):
+            assert word in result.stdout
+
+    def test_json(self, packed):
+        result = vqc("info", packed, "-", "--json", data=packed.read_bytes())
+        first, second = map(json.loads, result.stdout.splitlines())
+        assert first["input"] == str(packed)
+        assert second["input"] == "-"
+        assert {**first, "input": "-"} == second
+        assert first["bytes"] == packed.stat().st_size
+
+    def test_errors(self, tmp_path, packed, photo):
+        result = vqc("info", tmp_path / "gone.vqc", photo, packed)
+        assert result.exit_code == 3
+        assert "gone.vqc: no such file" in result.stderr
+        assert "photo.png: " in result.stderr
+        assert "56 x 40" in result.stdout
+
+
+class TestVerify:
+    def test_fine(self, packed):
+        result = vqc("verify", packed)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "photo.vqc: fine" in result.stderr
+        assert vqc("verify", packed, "--quiet").output == ""
+
+    def test_damage(self, tmp_path, packed):
+        bad = tmp_path / "bad.vqc"
+        bad.write_bytes(packed.read_bytes()[:-1])
+        result = vqc("verify", bad, packed, "--json")
+        assert result.exit_code == 3
+        first, second = map(json.loads, result.stdout.splitlines())
+        assert first["ok"] is False
+        assert "--allow-truncated" in first["error"]
+        assert second == {"input": str(packed), "ok": True}
+
+
+class TestGroup:
+    @pytest.mark.parametrize("flag", ["-h", "--help"])
+    def test_help(self, flag):
+        result = vqc(flag)
+        assert result.exit_code == 0
+        for name in COMMANDS:
+            assert name in result.stdout
+
+    @pytest.mark.parametrize("flag", ["-V", "--version"])
+    def test_version(self, flag):
+        assert vqc(flag).stdout == f"vqcodec {vqcodec.__version__}\n"
+
+    @pytest.mark.parametrize("name", ["compress", "decompress", "info", "verify", "doctor"])
+    def test_help_of_each_command(self, name):
+        result = vqc(name, "-h")
+        assert result.exit_code == 0
+        assert f"vqcodec {name}" in result.stdout
+
+    @pytest.mark.parametrize("name", ["compress", "decompress", "info", "verify"])
+    def test_a_command_without_arguments_shows_its_help(self, name):
+        result = vqc(name)
+        assert result.exit_code == 2
+        assert "Usage: vqcodec" in result.output
+
+    def test_unknown_command(self):
+        fails(vqc("squeeze"), 2, "squeeze")
+
+    def test_interrupt(self, tmp_path, photo, monkeypatch):
+        def interrupt(device):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(vqcodec.models, "load_image_codec", interrupt)
+        fails(vqc("compress", photo, tmp_path / "o.vqc"), 130, "interrupted")
+        assert names(tmp_path) == ["photo.png"]
+
+    def test_out_of_memory(self, tmp_path, photo, monkeypatch):
+        def exhaust(device):
+            raise MemoryError
+
+        monkeypatch.setattr(vqcodec.models, "load_image_codec", exhaust)
+        fails(vqc("compress", photo, tmp_path / "o.vqc"), 1, "photo.png: not enough memory")
+
+
+class TestDoctor:
+    def test_healthy(self):
+        result = vqc("doctor")
+        assert result.exit_code == 0
+        for word in ("torch", "constriction", "devices", "cpu", "threads", "self-check"):
+            assert word in result.stdout
+
+    def test_broken_model(self, monkeypatch):
+        from vqcodec.errors import SelfCheckError
+
+        def broken(device):
+            raise SelfCheckError("this machine's arithmetic is not exact")
+
+        monkeypatch.setattr(vqcodec.models, "load_image_codec", broken)
+        result = vqc("doctor", "--json")
+        assert result.exit_code == 1
+        facts = json.loads(result.stdout)
+        assert facts["ok"] is False
+        assert "not exact" in facts["model"]
+        assert facts["versions"]["vqcodec"] == vqcodec.__version__

@@ -1,0 +1,106 @@
+"""What only a process of its own can show: imports, start-up time, signals, pipes, several processes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vqcodec
+
+HELPERS = Path(__file__).parents[1]
+START = "import sys; from vqcodec.cli import main; sys.argv[0] = 'vqcodec'; "
+FAKE = "import fake_codec, vqcodec.models as m; m.load_image_codec = fake_codec.load_image_codec; "
+
+
+def command(*arguments: object, setup: str = "") -> list[str]:
+    return [sys.executable, "-P", "-c", f"{START}{setup}main()", *map(str, arguments)]
+
+
+def run(*arguments: object, setup: str = "", **options) -> subprocess.CompletedProcess[bytes]:
+    environment = os.environ | {"PYTHONPATH": str(HELPERS), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command(*arguments, setup=setup), capture_output=True, env=environment, timeout=60, **options)
+
+
+@pytest.fixture
+def packed(tmp_path, photo, codec) -> Path:
+    path = tmp_path / "photo.vqc"
+    path.write_bytes(vqcodec.compress(photo))
+    return path
+
+
+WITHOUT_TORCH = "import atexit; atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr)); "
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["info", "FILE"], ["compress", "--help"], ["decompress", "--help"]]
+)
+def test_no_torch(packed, arguments):
+    result = run(*[str(packed) if word == "FILE" else word for word in arguments], setup=WITHOUT_TORCH)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.decode().split() == ["False"]
+
+
+def test_refusals_need_no_torch(tmp_path, photo):
+    for arguments in (["compress", photo, photo], ["compress", tmp_path / "gone.png", tmp_path / "o.vqc"]):
+        result = run(*arguments, setup=WITHOUT_TORCH)
+        assert result.returncode in (2, 3)
+        assert result.stderr.decode().split()[-1] == "False"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["info", "FILE"]])
+def test_quick_start(packed, arguments):
+    words = [str(packed) if word == "FILE" else word for word in arguments]
+
+    def seconds() -> float:
+        """Of processor time: what a busy machine adds is not the program's doing."""
+        before = os.times()
+        assert run(*words).returncode == 0
+        after = os.times()
+        return after.children_user - before.children_user + after.children_system - before.children_system
+
+    assert min(seconds() for _ in range(5)) < 0.3
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import sys, vqcodec; print(sorted({'torch', 'numpy', 'PIL', 'constriction'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, check=True)
+    assert result.stdout.decode().strip() == "[]"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX knows them")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_leave_nothing_behind(tmp_path, photo, number, code):
+    slow = "import time; m.load_image_codec = lambda device: (print('busy', flush=True), time.sleep(60)); "
+    process = subprocess.Popen(
+        command("compress", photo, tmp_path / "o.vqc", setup=FAKE + slow),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(HELPERS)},
+    )
+    with process:
+        assert process.stdout.readline() == b"busy\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert b"Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+def test_a_reader_that_goes_away(packed):
+    arguments = shlex.join(command("info", *[packed] * 500))
+    result = subprocess.run(["bash", "-c", f"{arguments} | head -n 1"], capture_output=True, timeout=60)
+    assert result.returncode == 0
+    assert result.stderr == b""
+
+
+def test_pipe(photo):
+    packed = run("compress", "-", "-", setup=FAKE, input=photo.read_bytes())
+    assert packed.returncode == 0, packed.stderr
+    assert vqcodec.info(packed.stdout)["width"] == 56
