@@ -29,7 +29,7 @@ def test_lenient_readers_fail_only_with_decode_errors(sample: Callable[[], VqcFi
     places = []
     for mutant in [*bit_flips(data), *truncations(data)]:
         try:
-            file = read_vqc(mutant.data, **options)
+            file = read_vqc(mutant.data, **options)  # type: ignore[arg-type]
         except DecodeError as error:
             places.append(error.place)
         else:

@@ -1,4 +1,4 @@
-"""Files whose check sums are right and whose content is not: made by someone who wants us to crash, hang or allocate."""
+"""Files whose check sums are right and whose content is not: made to crash us, hang us or fill memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def crafted(data: bytes, rng: np.random.Generator, size: int) -> bytes:
     """``data`` with up to four bytes of its first ``size`` replaced, and a right CRC behind them."""
     changed = bytearray(data[:size])
     for _ in range(rng.integers(1, 5)):
-        changed[rng.integers(8, size)] = rng.choice([0, 1, 2, 0x7F, 0x80, 0xFF, rng.integers(256)])
+        changed[rng.integers(8, size)] = rng.choice(np.array([0, 1, 2, 0x7F, 0x80, 0xFF, rng.integers(256)]))
     return bytes(changed) + crc32(bytes(changed)) + data[size + 4 :]
 
 
@@ -29,16 +29,16 @@ def test_crafted_headers(file: VqcFile) -> None:
     size = len(data) - 1 - bodies - 4
     rng = np.random.default_rng(0)
     accepted = 0
-    for _ in range(1500):
+    for _ in range(600):
         attack = crafted(data, rng, size)
-        for options in ({}, {"allow_truncated": True, "conceal": True}):
+        for lenient in (False, True):
             try:
-                read_vqc(attack, **options)
+                read_vqc(attack, allow_truncated=lenient, conceal=lenient)
             except VqcError:
                 continue
             accepted += 1
     # Some are fair files (another step, another model); most are not.
-    assert 0 < accepted < 2000
+    assert 0 < accepted < 800
 
 
 def test_a_list_of_chunks_without_end_is_refused_at_once() -> None:
