@@ -88,3 +88,15 @@ def test_help_imports_nothing_heavy():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "--psnr-range" in result.stdout
+
+
+def test_our_codec_through_the_public_api(pictures, tmp_path, codec):
+    out = tmp_path / "out"
+    arguments = ("--codecs", "vqcodec", "--qualities", "20,60,90", "--no-ssimulacra2", "--report-bpp", "1")
+    result = call(*arguments, out=out, data=pictures)
+    assert result.exit_code == 0, result.output
+    curve = json.loads((out / "curves" / "vqcodec.json").read_text())["results"]
+    assert curve["quality"] == [20, 60, 90]
+    assert curve["psnr-rgb"] == sorted(curve["psnr-rgb"])
+    assert "vqcodec" in (out / "bd_rate.md").read_text()
+    assert not (out / "cache" / "vqcodec").exists()
