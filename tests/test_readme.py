@@ -1,0 +1,91 @@
+"""What README.md shows runs as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import vqcodec
+from vqcodec.cli import COMMANDS, main
+from vqcodec.media import SUFFIXES
+
+pytestmark = pytest.mark.usefixtures("codec")
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A folder with the example photographs, small enough to be quick, as the current one."""
+    (tmp_path / "examples").mkdir()
+    for path in (ROOT / "examples").glob("*.png"):
+        with Image.open(path) as image:
+            image.resize((96, 64)).save(tmp_path / "examples" / path.name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_first_screen_holds_two_commands():
+    first_screen = "\n".join(README.splitlines()[:25])
+    assert len(re.findall(r"^```sh\n.*\n```$", first_screen, re.MULTILINE)) == 2
+    for block in blocks("sh")[:2]:
+        assert block.startswith("python3 -m venv .venv && . .venv/bin/activate && pip install ")
+
+
+def vqcodec_lines() -> list[str]:
+    lines = [line for block in blocks("sh") for part in block.splitlines() for line in part.split(" && ")]
+    return [line for line in lines if line.startswith("vqcodec ")]
+
+
+def test_command_lines_run(folder):
+    lines = vqcodec_lines()
+    assert len(lines) >= 10
+    for line in lines:
+        # Several processes would each load the real codec; that has a test of its own.
+        words = shlex.split(line.replace("--jobs 2", "--jobs 1"), comments=True)[1:]
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0, f"{line}: {result.output}"
+    assert (folder / "unpacked" / "otters.png").exists()
+
+
+def test_python_snippets_run(folder, capsys):
+    (snippet,) = blocks("python")
+    small = snippet.replace("20_000", "2_000")
+    exec(compile(small, "README.md", "exec"), {})
+    assert float(capsys.readouterr().out) > 0
+    assert (folder / "lake.vqc").read_bytes().startswith(b"\x89VQC")
+
+
+def test_commands_and_suffixes_that_are_named_exist():
+    for name in re.findall(r"\bvqcodec ([a-z-]+)\b", README):
+        assert name in COMMANDS, name
+    for suffix in re.findall(r"(?<= )\.(?:png|webp|tiff|jpg|bmp)\b", README):
+        assert suffix in SUFFIXES
+
+
+def test_the_default_quality_is_the_one_named():
+    (default,) = re.findall(r"(\d+) by default", README)
+    assert vqcodec.compress("examples/lake.png") == vqcodec.compress("examples/lake.png", quality=float(default))
+
+
+def test_exit_codes_are_those_of_the_errors():
+    from vqcodec import errors
+
+    table = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.VqcError)]
+    assert {kind.exit_code for kind in kinds} | {0, 130} == table
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
