@@ -4,9 +4,9 @@
 """The Triton kernels: scores never leave the registers, and no N x K array exists.
 
 All minimise ``offset_k + sum_j x_j w_kj`` where ``w`` are the negated, centred codewords and ``offset`` holds half
-their squared norms and half the bias (+inf where a codeword is forbidden or is padding). Lowest index on ties: codewords
-are visited in order and only a strictly smaller score replaces the best. No atomics, no autotuning: the same input gives
-the same output.
+their squared norms and half the bias (+inf where a codeword is forbidden or is padding). Lowest index on ties:
+codewords are visited in order and only a strictly smaller score replaces the best. No atomics, no autotuning: the same
+input gives the same output.
 """
 
 from __future__ import annotations
