@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from vqcodec.bitstream.checks import code_hash
 from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
@@ -24,7 +25,9 @@ from vqcodec.bitstream.prior import (
     predict_rows,
 )
 
-__all__ = ["CodeModel", "Context", "decode_codes", "encode_codes", "grid", "walk"]
+__all__ = ["CodeModel", "Context", "decode_codes", "encode_codes", "grid", "hash_codes", "join_phases", "walk", "zero_code"]
+
+I64 = npt.NDArray[np.int64]
 
 Choose = Callable[[int, int, I32, F32 | None], I32]
 """(slice or -1 for the low band, phase, rows [B, h, w, g], sign or None) -> symbols [B, h, w, g]."""
@@ -145,44 +148,60 @@ def join_phases(parts: Sequence[F32]) -> F32:
     return out
 
 
-def walk(model: CodeModel, step: I32, height: int, width: int, choose: Choose) -> list[I32]:
+def walk(
+    model: CodeModel, step: I64, height: int, width: int, choose: Choose, *, gray: bool = False, stages: int | None = None
+) -> list[I32]:
     """Go through all codes in coding order.
 
     Args:
         step: [B] step indices.
         height, width: cells of the coarsest level.
         choose: gives the symbols of a phase.
+        gray: there is no chroma; its codes are those of zero and are not asked for.
+        stages: stop after so many stages (of ``model.levels`` - 1); the codes of the rest are those of zero.
 
     Returns:
         The low band's values [B, h', w', 3] (h' and w' rounded up to even), then the codes of every slice [B, h, w, g].
     """
-    codes = [_walk_low(model, len(step), height, width, choose)]
+    last_level = 1 if stages is None else model.levels - stages
+    planes = 1 if gray else 3
+    codes = [_walk_low(model, len(step), height, width, choose, planes if last_level < model.levels else 0)]
     context = Context(model.slices, model.levels, len(step), height, width)
     for i, s in enumerate(model.slices):
+        if s.level < last_level or stages == 0 or (gray and s.chroma):
+            codes.append(np.full((len(step), *grid(s, model.levels, height, width), s.groups), zero_code(s), np.int32))
+            continue
         parts = []
         for p in range(context.phases(i)):
             rows, sign = predict_rows(s, p, step, context.stack(i), context.sign_stack(i), context.phase_shape(i))
             code = choose(i, p, model.table_rows(i, rows), sign)
             if sign is not None:
-                code = np.where(sign < 0, s.energy.shape[1] - 1 - code, code)
+                code = np.where(sign < 0, s.codewords - 1 - code, code)
             context.add(i, code)
             parts.append(code)
         codes.append(parts[0] if len(parts) == 1 else join_phases(parts))
     return codes
 
 
-def _walk_low(model: CodeModel, batch: int, height: int, width: int, choose: Choose) -> I32:
+def _walk_low(model: CodeModel, batch: int, height: int, width: int, choose: Choose, planes: int) -> I32:
     values = np.zeros((batch, height + height % 2, width + width % 2, 3), np.int32)
     half = (model.low_size - 1) // 2
-    colour = np.arange(3, dtype=np.int32) * (len(model.low_edges) + 2)
-    for p in range(4):
-        prediction, spread = low_prediction(values, p)
+    colour = np.arange(planes, dtype=np.int32) * (len(model.low_edges) + 2)
+    for p in range(4 if planes else 0):
+        prediction, spread = low_prediction(values[..., :planes], p)
         rows = np.searchsorted(model.low_edges, spread, "right").astype(np.int32) + 1 if p else np.zeros_like(spread)
-        phase(values, p)[...] = prediction + choose(-1, p, rows + colour, None) - half
+        phase(values, p)[..., :planes] = prediction + choose(-1, p, rows + colour, None) - half
     return values
 
 
-def encode_codes(model: CodeModel, step: int, codes: Sequence[I32], height: int, width: int) -> tuple[bytes, list[int]]:
+def zero_code(s: PriorSlice) -> int:
+    """Code of the zero vector: the middle of a sorted codebook of scalars, the first of a codebook of pairs."""
+    return (s.codewords - 1) // 2 if s.d == 1 else 0
+
+
+def encode_codes(
+    model: CodeModel, step: int, codes: Sequence[I32], height: int, width: int, *, gray: bool = False
+) -> tuple[bytes, tuple[int, ...]]:
     """Write the codes of one picture or tile.
 
     Args:
@@ -197,30 +216,35 @@ def encode_codes(model: CodeModel, step: int, codes: Sequence[I32], height: int,
     """
     coder = RangeEncoder()
     half = (model.low_size - 1) // 2
-    ends: list[int] = []
+    ends: dict[int, int] = {}
 
     def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
         if index < 0:
-            prediction, _ = low_prediction(codes[0], p)
-            symbols = phase(codes[0], p) - prediction + half
+            values = codes[0][..., : rows.shape[-1]]
+            symbols = phase(values, p) - low_prediction(values, p)[0] + half
             coder.encode(symbols.ravel(), rows.ravel(), model.low_tables)
             return symbols
         s = model.slices[index]
         part = codes[1 + index]
         code = part if s.level == model.levels else phase(part, p)
-        symbols = code if sign is None else np.where(sign < 0, s.energy.shape[1] - 1 - code, code)
+        symbols = code if sign is None else np.where(sign < 0, s.codewords - 1 - code, code)
         coder.encode(symbols.ravel(), rows.ravel(), model.tables[index])
-        if s.chroma and p == (0 if s.level == model.levels else 3) and s.level < model.levels:
-            ends.append(4 * coder.words())
+        ends[min(s.level, model.levels - 1)] = 4 * coder.words()
         return symbols
 
-    walk(model, np.array([step]), height, width, choose)
+    walk(model, np.array([step]), height, width, choose, gray=gray)
     payload = coder.finish()
-    return payload, [min(e, len(payload)) for e in ends[:-1]] + [len(payload)]
+    # bytes needed may reach past the end, where the decoder reads zeros
+    return payload, (*(min(e, len(payload)) for e in list(ends.values())[:-1]), len(payload))
 
 
-def decode_codes(model: CodeModel, step: int, payload: bytes, height: int, width: int) -> list[I32]:
+def decode_codes(
+    model: CodeModel, step: int, payload: bytes, height: int, width: int, *, gray: bool = False, stages: int | None = None
+) -> list[I32]:
     """Read what :func:`encode_codes` wrote.
+
+    Args:
+        stages: how many stages of a cut stream to read; None for all.
 
     Raises:
         CorruptError: no encoder writes these bytes.
@@ -231,9 +255,9 @@ def decode_codes(model: CodeModel, step: int, payload: bytes, height: int, width
         tables = model.low_tables if index < 0 else model.tables[index]
         return coder.decode(rows.ravel(), tables).reshape(rows.shape)
 
-    return walk(model, np.array([step]), height, width, choose)
+    return walk(model, np.array([step]), height, width, choose, gray=gray, stages=stages)
 
 
 def hash_codes(codes: Sequence[I32], low_size: int) -> int:
     """16-bit check of all codes of a chunk; the low band's signed values are moved to be unsigned."""
-    return code_hash([codes[0] + 2 * low_size, *codes[1:]])
+    return code_hash([codes[0] + 3 * low_size, *codes[1:]])

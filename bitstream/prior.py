@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PHASES", "PriorSlice", "align", "context_stack", "convolve", "low_prediction", "phase", "predict_rows"]
+__all__ = ["PHASES", "Hidden", "PriorSlice", "align", "check_bounds", "context_stack", "convolve", "low_prediction", "phase", "predict_rows"]
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 MAP_LIMIT = 127
+ACTIVATION_LIMIT = 255
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ class PriorSlice:
     row_width: int
     rows: int
     hidden: tuple[Hidden | None, ...]
+
+    @property
+    def codewords(self) -> int:
+        return self.energy.shape[1]
 
     @property
     def sign_bins(self) -> int:
@@ -189,3 +194,28 @@ def low_prediction(values: I32, index: int) -> tuple[I32, I32]:
         neighbours.append(values[:, r][:, :, c])
     n = np.stack(neighbours)
     return (n.sum(0, dtype=np.int32) + 2) >> 2, n.max(0) - n.min(0)
+
+
+def check_bounds(s: PriorSlice) -> None:
+    """Prove that no partial sum can leave the exact range of float32: sum of |w| times the largest input stays below 2**24.
+
+    Raises:
+        ValueError: a layer breaks its bound.
+    """
+
+    def bound(weight: F32, largest: int, bias: F32 | None = None) -> F32:
+        total = np.abs(weight).reshape(-1, weight.shape[-1]).sum(0, dtype=np.float64) * largest
+        return total if bias is None else total + np.abs(bias).max(0)
+
+    for p in range(len(s.weight)):
+        sums = bound(s.weight[p], MAP_LIMIT, s.bias[p])
+        hidden = s.hidden[p]
+        if hidden is not None:
+            sums = sums + bound(hidden.last, ACTIVATION_LIMIT)
+            layers = [bound(hidden.first, MAP_LIMIT, hidden.first_bias), bound(hidden.second, ACTIVATION_LIMIT, hidden.second_bias[None])]
+            sums = np.concatenate([sums, *layers])
+        sign = s.sign_weight[p]
+        if sign is not None:
+            sums = np.concatenate([sums, bound(sign, MAP_LIMIT)])
+        if sums.size and sums.max() >= 2**24:
+            raise ValueError(f"level {s.level}, phase {p}: a product sum may reach {sums.max():.0f}, which float32 does not hold exactly")

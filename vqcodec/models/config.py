@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["IMAGE", "TINY", "ImageConfig", "SliceConfig", "step_size"]
+__all__ = ["IMAGE", "PRESETS", "TINY", "ImageConfig", "SliceConfig", "step_size"]
 
 STEPS = 256
 
@@ -55,6 +55,7 @@ class ImageConfig:
     levels: int
     slices: tuple[SliceConfig, ...]
     rows: int = 64
+    row_offset: int = -73  # in 1/16 of log2 energy: the floor of an all-zero neighbourhood
     low_step: float = 24.0  # the low band never needs a finer step than this: its error is spread over 64 x 64 pixels
     low_codewords: int = 2561
     low_rows: int = 24
@@ -87,3 +88,5 @@ def _slices(levels: int, scale: float = 1.0) -> tuple[SliceConfig, ...]:
 
 IMAGE = ImageConfig("image", 6, _slices(6))
 TINY = ImageConfig("tiny", 6, _slices(6, 0.5), rows=32, low_rows=12)
+
+PRESETS = {c.name: c for c in (IMAGE, TINY)}

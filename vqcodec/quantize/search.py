@@ -33,7 +33,7 @@ def rate_tables(model: CodeModel) -> list[Tensor]:
 
 
 def search(
-    model: CodeModel, rates: Sequence[Tensor], codebooks: Sequence[Tensor], low: I32, vectors: Sequence[F32], step: npt.NDArray[np.int64]
+    model: CodeModel, rates: Sequence[Tensor], codebooks: Sequence[Tensor], low: I32, vectors: Sequence[F32], step: npt.NDArray[np.int64], *, gray: bool = False
 ) -> list[I32]:
     """Codes of a batch of pictures (or tiles) of the same size.
 
@@ -43,6 +43,7 @@ def search(
         low: rounded values of the low band [B, h, w, 3].
         vectors: per slice [B, h, w, g, d], in units.
         step: [B] step indices.
+        gray: chroma is not coded.
     """
     height, width = low.shape[1:3]
     low = np.pad(low, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -51,9 +52,10 @@ def search(
 
     def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
         if index < 0:
-            prediction, _ = low_prediction(values, p)
-            symbols = np.clip(phase(low, p) - prediction + half, 0, 2 * half).astype(np.int32)
-            phase(values, p)[...] = prediction + symbols - half
+            planes = rows.shape[-1]
+            prediction, _ = low_prediction(values[..., :planes], p)
+            symbols = np.clip(phase(low, p)[..., :planes] - prediction + half, 0, 2 * half).astype(np.int32)
+            phase(values, p)[..., :planes] = prediction + symbols - half
             return symbols
         s = model.slices[index]
         x = vectors[index] if s.level == model.levels else phase(vectors[index], p)
@@ -65,7 +67,7 @@ def search(
         symbols = assign(torch.from_numpy(flat), codebooks[index], rates[index], torch.from_numpy(row)).numpy()
         return np.moveaxis(symbols.reshape(s.groups, *rows.shape[:3]), 0, 3).astype(np.int32)
 
-    return walk(model, step, height, width, choose)
+    return walk(model, step, height, width, choose, gray=gray)
 
 
 def lookup(codebook: Tensor, codes: I32) -> Tensor:

@@ -184,7 +184,7 @@ class SliceFit:
         self.codebooks.append(codebook.expand(s.groups, -1, -1).contiguous())
         energy, signed = map_values(self.codebooks[-1])
         phases = 1 if s.level == self.config.levels else 4
-        row_offset = int(-4.6 * 16)
+        row_offset = self.config.row_offset
         empty: tuple[F32, ...] = ()
         self.slices.append(
             PriorSlice(

@@ -1,0 +1,185 @@
+"""The image codec: pixels to chunks of codes and back. Joins transform, quantiser, prior and entropy coder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vqcodec.bitstream import Chunk, ImageHeader
+from vqcodec.bitstream.codes import decode_codes, encode_codes, grid, hash_codes, zero_code
+from vqcodec.bitstream.prior import I32
+from vqcodec.errors import ChecksumError, CorruptError, VqcError
+from vqcodec.models.store import ImageModel, model_id
+from vqcodec.quantize.search import lookup, rate_tables, search
+from vqcodec.quantize.units import bands_to_vectors, low_steps, slice_units, vectors_to_bands
+from vqcodec.transform.bands import from_bands, pad, to_bands
+from vqcodec.transform.restore import restore
+
+__all__ = ["ImageCodec"]
+
+Pixels = npt.NDArray[np.uint8]
+Tile = tuple[slice, slice]  # rows and columns, in cells of the coarsest level
+
+TILE_LOG2 = 10
+
+
+class ImageCodec:
+    """One model on one device. Not thread-safe for training, safe for concurrent encode and decode.
+
+    Attributes:
+        model_id: first 4 bytes of the SHA-256 of the canonical weights.
+        model_hint: number of the model in the registry.
+    """
+
+    def __init__(self, model: ImageModel, hint: int, device: torch.device) -> None:
+        self.model = model
+        self.model_id = model_id(model)
+        self.model_hint = hint
+        self.device = device
+        self._rates = rate_tables(model.codes)
+        self._colour = model.colour.to(device)
+        self._restore = {k: v.to(device) for k, v in model.restore.items()}
+
+    @property
+    def cell(self) -> int:
+        """Pixels per side of a cell of the coarsest level."""
+        return 2**self.model.config.levels
+
+    @torch.inference_mode()
+    def encode(self, pixels: Pixels, step: int, *, effort: int = 5) -> list[Chunk]:
+        """Code a picture.
+
+        Args:
+            pixels: [H, W, 3], or [H, W, 1] for gray.
+            step: step index, 0 (finest) to 255.
+            effort: at present every effort gives the same codes: the search is exact for the tables at hand.
+
+        Returns:
+            One chunk per tile of 1024 x 1024 pixels, row by row, each verified by decoding its codes.
+        """
+        gray = pixels.shape[2] == 1
+        low, vectors = self._analyse(pixels, step)
+        return [self._encode_tile(low, vectors, tile, step, gray) for tile in self._tiles(low.shape[1], low.shape[2])]
+
+    def _analyse(self, pixels: Pixels, step: int) -> tuple[I32, list[Tensor]]:
+        """Rounded low band and vectors of all slices in units."""
+        config = self.model.config
+        x = torch.from_numpy(pixels.copy()).to(self.device)[None]
+        planes = pad(x, self.cell).float() - 128.0
+        planes = (planes.expand(-1, -1, -1, 3) if planes.shape[3] == 1 else planes) @ self._colour.T
+        bands = to_bands(planes, config.levels)
+        del planes
+        steps = torch.tensor([step])
+        low = (bands[0] / low_steps(config, steps).to(self.device)).round().to(torch.int32).cpu().numpy()
+        units = [slice_units(config, i, steps).to(self.device) for i in range(len(config.slices))]
+        vectors = [(v / u).cpu() for v, u in zip(bands_to_vectors(config, bands), units, strict=True)]
+        return low, vectors
+
+    def _encode_tile(self, low: I32, vectors: Sequence[Tensor], tile: Tile, step: int, gray: bool) -> Chunk:
+        codes_model = self.model.codes
+        part = low[:, tile[0], tile[1]]
+        height, width = part.shape[1:3]
+        views = [v[:, *self._slice_tile(i, tile)].numpy() for i, v in enumerate(vectors)]
+        codes = search(codes_model, self._rates, self.model.codebooks, part, views, np.array([step]), gray=gray)
+        payload, ends = encode_codes(codes_model, step, codes, height, width, gray=gray)
+        again = decode_codes(codes_model, step, payload, height, width, gray=gray)
+        if not all(np.array_equal(a, b) for a, b in zip(codes, again, strict=True)):
+            raise VqcError("the codes just written do not decode to themselves; please report this as a bug with the picture")
+        return Chunk(payload, ends, hash_codes(codes, codes_model.low_size))
+
+    def _tiles(self, height: int, width: int) -> Iterator[Tile]:
+        side = 2**TILE_LOG2 // self.cell
+        for y in range(0, height, side):
+            for x in range(0, width, side):
+                yield slice(y, min(y + side, height)), slice(x, min(x + side, width))
+
+    def _slice_tile(self, index: int, tile: Tile) -> Tile:
+        """A tile on the grid of a slice."""
+        config = self.model.config
+        s = config.slices[index]
+        scale = 2 ** (config.levels - s.level)
+        rows, columns = tile
+        return slice(rows.start * scale, rows.stop * scale), slice(columns.start * scale // s.d, columns.stop * scale // s.d)
+
+    @torch.inference_mode()
+    def decode(self, header: ImageHeader, chunks: Sequence[Chunk | None]) -> Pixels:
+        """Decode a picture: uint8 [H, W, 3], or [H, W, 1] for gray.
+
+        A chunk that is None is concealed with the mean colour of the others; one that is not complete gives the stages it
+        still holds.
+
+        Raises:
+            CorruptError: a chunk's bytes are no stream of codes.
+            ChecksumError: the codes are not those that were written.
+        """
+        codes = self.decode_codes(header, chunks)
+        return self._synthesise(header, codes)
+
+    def decode_codes(self, header: ImageHeader, chunks: Sequence[Chunk | None]) -> list[I32]:
+        """Codes of the whole picture: the low band's values, then every slice; errors as for :meth:`decode`."""
+        codes_model, config = self.model.codes, self.model.config
+        if header.tile_log2 != TILE_LOG2:
+            raise CorruptError(f"tiles of 2^{header.tile_log2} pixels, this model has 2^{TILE_LOG2}", "header.tile_log2")
+        height, width = -(-header.height // self.cell), -(-header.width // self.cell)
+        low = np.zeros((1, height, width, 3), np.int32)
+        out = [low]
+        for i, s in enumerate(codes_model.slices):
+            shape = grid(s, config.levels, height, width)
+            out.append(np.full((1, *shape, s.groups), zero_code(s), np.int32))
+        missing = []
+        tiles = list(self._tiles(height, width))
+        for i, (tile, chunk) in enumerate(zip(tiles, chunks, strict=True)):
+            if chunk is None:
+                missing.append(tile)
+                continue
+            codes = self._decode_tile(header, chunk, tile, i)
+            rows, columns = tile
+            low[:, rows, columns] = codes[0][:, : rows.stop - rows.start, : columns.stop - columns.start]
+            for j, code in enumerate(codes[1:]):
+                out[1 + j][:, *self._slice_tile(j, tile)] = code
+        if missing and len(missing) < len(tiles):
+            known = np.ones((height, width), bool)
+            for tile in missing:
+                known[tile] = False
+            mean = np.round(low[0][known].mean(0)).astype(np.int32)
+            for tile in missing:
+                low[:, *tile] = mean
+        return out
+
+    def _decode_tile(self, header: ImageHeader, chunk: Chunk, tile: Tile, index: int) -> list[I32]:
+        codes_model = self.model.codes
+        height, width = tile[0].stop - tile[0].start, tile[1].stop - tile[1].start
+        stages = None if chunk.complete else sum(e <= len(chunk.payload) for e in chunk.stage_ends)
+        place = f"chunk {index}"
+        try:
+            codes = decode_codes(
+                codes_model, header.step, chunk.payload, height, width, gray=header.gray, stages=stages
+            )  # fmt: skip
+        except CorruptError as e:
+            raise CorruptError(str(e), place) from e
+        if stages is None and hash_codes(codes, codes_model.low_size) != chunk.code_hash:
+            raise ChecksumError("the decoded codes are not those that were written; the file was made by other software or is damaged", place)
+        return codes
+
+    def _synthesise(self, header: ImageHeader, codes: Sequence[I32]) -> Pixels:
+        config = self.model.config
+        steps = torch.tensor([header.step])
+        low = torch.from_numpy(codes[0]).to(self.device) * low_steps(config, steps).to(self.device)
+        vectors = [
+            lookup(codebook, code).to(self.device) * slice_units(config, i, steps).to(self.device)
+            for i, (codebook, code) in enumerate(zip(self.model.codebooks, codes[1:], strict=True))
+        ]
+        planes = from_bands(vectors_to_bands(config, low, vectors))
+        del vectors
+        planes = planes[:, : header.height, : header.width]
+        planes = restore(planes, header.step, self._restore)
+        if header.gray:
+            rgb = planes[..., :1] / self._colour[0].sum() + 128.0
+        else:
+            rgb = planes @ self._colour + 128.0
+        pixels: Pixels = rgb[0].round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
+        return pixels
