@@ -17,13 +17,19 @@ from vqcodec.kernels.tuning import DOT_FROM, FMA_STEP, MAX_DIMENSION, Tuning, tu
 
 __all__ = ["gpu_assign", "gpu_residual_assign", "triton_assign", "triton_residual_assign"]
 
+OLDEST_TRITON = (3, 3)
 PADDING = 64  # K is padded to a multiple of this: of every CODES and STEP in the tuning table
 _FORM_CODEWORD, _FORM_TABLE, _FORM_PAIR = 0, 1, 2  # as in triton_kernels
 
 
 @cache
 def _has_triton() -> bool:
-    return find_spec("triton") is not None
+    """Whether a Triton is here that can compile the kernels (they use tuples of tensors)."""
+    if find_spec("triton") is None:
+        return False
+    import triton
+
+    return tuple(int(part) for part in triton.__version__.split(".")[:2]) >= OLDEST_TRITON
 
 
 def gpu_assign(x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor | None) -> Tensor:
