@@ -66,7 +66,7 @@ def _curve(curve: Curve) -> dict[str, object]:
         "name": curve.name,
         "label": curve.label,
         "published": curve.published,
-        "colour": colour(curve.name),
+        "colour": colour("" if curve.published else curve.name),
         "bpp": [round(value, 5) for value in curve.bpp],
         **{metric.name: [round(value, 4) for value in metric.values(curve)] for metric in METRICS},
     }
