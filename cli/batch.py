@@ -123,12 +123,22 @@ def attempt(work: Work, pair: Pair) -> Outcome:
             facts = work(pair) | {"seconds": round(time.perf_counter() - start, 3)}
         except VqcError as problem:
             error, code = with_hint(problem), problem.exit_code
-        except MemoryError:
-            error, code = f"{pair.source}: not enough memory; try a smaller picture, or --jobs 1", 1
-        except Exception:  # a mistake of ours must not end a batch, and must not be hidden either
-            error, code = f"{pair.source}: internal error, please report it\n{traceback.format_exc()}", 1
+        except Exception as problem:
+            code = 1
+            if _out_of_memory(problem):
+                error = f"{pair.source}: not enough memory; try a smaller picture, or --jobs 1"
+            else:  # a mistake of ours must not end a batch, and must not be hidden either
+                error = f"{pair.source}: internal error, please report it\n{traceback.format_exc()}"
     notes = tuple(str(each.message) for each in caught if issubclass(each.category, VqcWarning))
     return Outcome(pair, facts, notes, error, code)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Python's own error, or one of torch's, which is not imported for this."""
+    words = ("allocate memory", "out of memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
 
 
 def _report(outcome: Outcome, describe: Callable[[dict[str, Any]], str], *, quiet: bool, as_json: bool) -> None:

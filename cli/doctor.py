@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import click
@@ -53,13 +54,16 @@ def _torch() -> dict[str, Any]:
 
 def _model() -> tuple[str, bool]:
     """Loading a model runs its self-check, so that is the test."""
-    from vqcodec.models import load_image_codec
+    from vqcodec.models import IMAGE_MODELS, load_image_codec
 
     try:
         codec = load_image_codec("auto")
     except VqcError as error:
         return with_hint(error), False
-    return f"image {codec.model_id.hex()}: loads, and its self-check passes", True
+    return (
+        f"{Path(IMAGE_MODELS[codec.model_hint]).stem} ({codec.model_id.hex()}): loads, and its self-check passes",
+        True,
+    )
 
 
 def _flat(facts: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -1,23 +1,20 @@
-"""Shared by all tests: small pictures, and a codec."""
+"""Shared by all tests: small pictures, and an environment in which only the installed package is found."""
 
 from __future__ import annotations
 
-import fake_codec
+import os
+from pathlib import Path
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
-
-@pytest.fixture
-def codec(monkeypatch):
-    import vqcodec.models
-
-    monkeypatch.setattr(vqcodec.models, "load_image_codec", fake_codec.load_image_codec, raising=False)
-    monkeypatch.setattr(vqcodec.models, "load_by_id", fake_codec.load_by_id, raising=False)
-    return fake_codec.FakeCodec()
+# Processes that tests start must not find the checkout's own folder in place of the installed package.
+os.environ["PYTHONSAFEPATH"] = "1"
 
 
-def scene(height: int, width: int) -> np.ndarray:
+def scene(height: int, width: int) -> npt.NDArray[np.uint8]:
     """A smooth picture with an edge, uint8 [H, W, 3], the same every time."""
     y, x = np.mgrid[:height, :width]
     red = 40 + 160 * x / max(width, 2)
@@ -27,12 +24,12 @@ def scene(height: int, width: int) -> np.ndarray:
 
 
 @pytest.fixture
-def rgb() -> np.ndarray:
+def rgb() -> npt.NDArray[np.uint8]:
     return scene(40, 56)
 
 
 @pytest.fixture
-def photo(tmp_path, rgb):
+def photo(tmp_path: Path, rgb: npt.NDArray[np.uint8]) -> Path:
     path = tmp_path / "photo.png"
     Image.fromarray(rgb).save(path)
     return path

@@ -14,8 +14,6 @@ import vqcodec
 from vqcodec.cli import COMMANDS, main
 from vqcodec.media import SUFFIXES
 
-pytestmark = pytest.mark.usefixtures("codec")
-
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 

@@ -161,9 +161,13 @@ def verify(data: bytes | str | os.PathLike[str], *, device: str = "auto", max_pi
     Raises:
         DecodeError, InputError, LimitError, DeviceError, ModelError: the first thing found wrong.
     """
+    from vqcodec.models import load_by_id
+
     content, name = _read(data)
     with _naming(name):
-        decode_file(read_vqc(content, limits=Limits(pixels=max_pixels)), device)
+        file = read_vqc(content, limits=Limits(pixels=max_pixels))
+        header = _image_header(file)
+        load_by_id(header.model_id, header.model_hint, device).decode_codes(header, file.chunks)
 
 
 def info(data: bytes | str | os.PathLike[str]) -> dict[str, Any]:
@@ -192,12 +196,19 @@ def _facts(content: bytes) -> dict[str, Any]:
         "step": header.step,
         "quality": round(quality_of_step(header.step), 2),
         "model_id": header.model_id.hex(),
-        "model_name": None,
+        "model_name": _model_name(header.model_hint),
         "bytes": file.file_size,
         "bpp": round(8 * file.file_size / (header.width * header.height), 4),
         "chunks": len(file.payload_sizes),
         "metadata": [key for key in file.section_sizes if key != "alpha"],
     }
+
+
+def _model_name(hint: int) -> str | None:
+    """The model that the file's hint points at; the identity is compared when it is loaded."""
+    from vqcodec.models import IMAGE_MODELS
+
+    return Path(IMAGE_MODELS[hint]).stem if hint < len(IMAGE_MODELS) else None
 
 
 def _name_of(source: Source) -> str:
