@@ -9,10 +9,11 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from multiprocessing import get_context
 from types import FrameType
 from typing import Any, NoReturn
@@ -85,18 +86,32 @@ def _outcomes(pairs: Sequence[Pair], work: Work, jobs: int, progress: Progress) 
     pool = ProcessPoolExecutor(
         min(jobs, len(pairs)), mp_context=get_context("spawn"), initializer=_start_worker, initargs=(threads,)
     )
+    waiting = iter(pairs)
+    busy: dict[Future[Outcome], Pair] = {}
+    done = 0
     try:
-        futures = {pool.submit(attempt, work, pair): pair for pair in pairs}
-        progress.at(0, f"{jobs} at a time")
-        for done, future in enumerate(as_completed(futures), start=1):
-            try:
-                yield future.result()
-            except BrokenProcessPool:
-                yield Outcome(futures[future], error=f"{futures[future].source}: {_DIED}", code=1)
-            if done < len(pairs):
-                progress.at(done, f"{jobs} at a time")
+        while True:
+            # No more than are at work: what lies in the pool's own queue could not be called back on an interrupt.
+            for pair in islice(waiting, jobs - len(busy)):
+                busy[pool.submit(attempt, work, pair)] = pair
+            if not busy:
+                return
+            progress.at(done, f"{jobs} at a time")
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                yield _outcome(future, busy.pop(future))
+                done += 1
+    except BrokenProcessPool:  # on handing in: what was not at work yet cannot be done any more
+        for lost in (*busy.values(), pair, *waiting):
+            yield Outcome(lost, error=f"{lost.source}: {_DIED}", code=1)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _outcome(future: Future[Outcome], pair: Pair) -> Outcome:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return Outcome(pair, error=f"{pair.source}: {_DIED}", code=1)
 
 
 def _start_worker(threads: int) -> None:

@@ -119,3 +119,18 @@ def test_several_processes_make_the_same_files(tmp_path, photo):
     assert b"1 of 3 files failed" in result.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["photo.vqc", "wide.vqc"]
     assert (tmp_path / "out" / "photo.vqc").read_bytes() == vqcodec.compress(photo)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX knows them")
+def test_a_worker_that_dies_is_told(tmp_path):
+    (tmp_path / "deadly.py").write_text("import os\ndef work(pair): os._exit(9)\n")
+    code = (
+        "import deadly; from vqcodec.cli.batch import run_batch; from vqcodec.cli.plan import Pair;"
+        "pairs = [Pair(str(i), str(i)) for i in range(4)];"
+        "print(run_batch(pairs, deadly.work, str, jobs=2, quiet=False, as_json=False))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, timeout=60)
+    assert result.stdout == b"1\n", result.stderr
+    assert result.stderr.count(b"its process died") == 4
+    assert b"4 of 4 files failed" in result.stderr
