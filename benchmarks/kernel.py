@@ -21,7 +21,7 @@ from vqcodec.kernels import reference_scores
 
 __all__ = ["Case", "cases", "measure", "run"]
 
-ROUNDS, SECONDS = 9, 5.0  # of each rival: at most so many rounds, and no new one after so long for all together
+ROUNDS, SECONDS = 9, 3.0  # of each rival: at most so many rounds, and no new one after so long for all together
 CHECKED = 8192  # vectors per group that are compared with float64
 MIB = 1 << 20
 

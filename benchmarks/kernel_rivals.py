@@ -1,4 +1,4 @@
-"""What the nearest-codeword search is compared with: the obvious forms in torch, and other libraries where installed."""
+"""What the search is compared with: the obvious forms in torch, and other libraries where installed."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vqcodec.kernels.tuning import FMA_STEP, tuning
+from vqcodec.kernels.tuning import DIRECT_TO, FMA_STEP, tuning
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("TRITON_INTERPRET") == "1", reason="the interpreter replaces the compiler"
@@ -36,7 +36,7 @@ def build(kernel: str, capability: int, dimension: int, half: bool = False, **co
     if kernel.endswith("dot"):
         constants |= {"CODES": shape.codes, "WIDTH": max(16, dimension), "PRECISION": "ieee" if half else "tf32x3"}
     else:
-        constants["STEP"] = FMA_STEP
+        constants |= {"STEP": FMA_STEP, "DIRECT": dimension <= DIRECT_TO}
     types = dict.fromkeys(function.arg_names, "*fp32") | {"rows_ptr": "*i64", "out_ptr": "*i64"}
     types |= dict.fromkeys(("count", "size", "table_rows", "bias_size"), "i32")
     if half:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vqcodec.kernels import assign, reference_assign, residual_assign
+from vqcodec.kernels.cpu import _pool
 
 G, N, K, D, R = 2, 30, 7, 3, 4
 nearest = torch.ops.vqcodec.nearest.default
@@ -101,6 +103,13 @@ def test_threads_agree_and_leave_the_setting_alone(threads: int) -> None:
         torch.set_num_threads(before)
     assert torch.equal(indices, assign(x, codebook))
     assert (indices != reference_assign(x, codebook)).sum() <= 3
+
+
+def test_workers_stay_alone() -> None:
+    """A worker whose products ran on several threads would be five times slower."""
+    pool = _pool(os.getpid(), 2)
+    seen = pool.map(lambda _: (torch.ones(1 << 20).add(1), torch.get_num_threads())[1], range(8))
+    assert set(seen) == {1}
 
 
 def test_residual_on_one_stage_is_assign() -> None:

@@ -2,7 +2,8 @@
 
 ``torch.argmin`` compares one number at a time (to keep its NaN rules) and takes most of the time of the obvious form;
 numpy's is vectorised. Minimised is ``(|c|^2 + bias)/2 - x.c``, which has the same argmin as ``|x - c|^2 + bias``, with
-the mean codeword taken from both sides first, so that an offset common to all the data costs no precision.
+the mean codeword taken from both sides first, so that an offset common to all the data costs no precision. Only single
+numbers are subtracted and squared: as fast there, and codewords on a line may lie closer than that form resolves.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import lru_cache
 from threading import Barrier
 
 import numpy as np
@@ -52,10 +53,16 @@ def cpu_assign(x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor | 
     return result if broken is None else result.masked_fill_(broken, 0)
 
 
+def _work_alone() -> None:
+    """One thread for the products of this worker."""
+    torch.get_num_threads()  # makes torch set up this thread now; later, it would undo the next line
+    torch.set_num_threads(1)
+
+
 @lru_cache(maxsize=1)
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     """One pool per process (threads do not survive a fork), whose workers do their matrix products alone."""
-    pool = ThreadPoolExecutor(threads, "nearest", initializer=partial(torch.set_num_threads, 1))
+    pool = ThreadPoolExecutor(threads, "nearest", initializer=_work_alone)
     everyone = Barrier(threads)
     list(pool.map(lambda _: everyone.wait(), range(threads)))
     torch.set_num_threads(
@@ -69,9 +76,10 @@ def _searcher(
 ) -> Callable[[Iterator[Piece]], None]:
     """The function that one thread runs: take pieces from an iterator until none is left, writing into ``out``."""
     whole = bias if bias is not None and rows is None and bias.dim() == 3 else None  # [G, N, K]
-    centre, words, offset = prepare(codebook, None if whole is not None else bias, table=rows is not None)
+    direct = x.shape[2] == 1 and rows is None
+    centre, words, offset = prepare(codebook, None if whole is not None else bias, rows is not None, direct=direct)
     weights = -words.transpose(1, 2).contiguous()
-    if rows is None:  # the offset rides along as one more dimension, whose vectors all have 1
+    if rows is None and not direct:  # the offset rides along as one more dimension, whose vectors all have 1
         weights = torch.cat([weights, offset[:, None]], 1)
 
     def search(pieces: Iterator[Piece]) -> None:
@@ -83,10 +91,13 @@ def _searcher(
             if rows is not None:
                 torch.index_select(offset[g], 0, rows[g, start:stop], out=scores)
                 scores.addmm_(near, weights[g])
+            elif direct:
+                torch.add(near, weights[g], out=scores)
+                torch.addcmul(offset[g], scores, scores, out=scores)
             else:
                 torch.mm(near, weights[g], out=scores)
             if whole is not None:
-                scores.add_(whole[g, start:stop], alpha=0.5)
+                scores.add_(whole[g, start:stop], alpha=1.0 if direct else 0.5)
                 scores.nan_to_num_(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
             np.argmin(scores.numpy(), axis=1, out=out[g, start:stop])
 

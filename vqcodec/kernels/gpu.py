@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from vqcodec.kernels.plain import plain_assign
 from vqcodec.kernels.prepare import Prepared, prepare
-from vqcodec.kernels.tuning import DOT_FROM, FMA_STEP, MAX_DIMENSION, Tuning, tuning
+from vqcodec.kernels.tuning import DIRECT_TO, DOT_FROM, FMA_STEP, MAX_DIMENSION, Tuning, tuning
 
 __all__ = ["gpu_assign", "gpu_residual_assign", "triton_assign", "triton_residual_assign"]
 
@@ -90,7 +90,10 @@ def triton_assign(x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor
     pair = bias.float().contiguous() if bias is not None and rows is None and bias.dim() == 3 else None
     dot = dimension >= DOT_FROM or pair is not None
     half = dot and x.dtype != torch.float32
-    prepared = prepare(codebook, None if pair is not None else bias, table=rows is not None, centred=not half)
+    direct = not dot and dimension <= DIRECT_TO
+    prepared = prepare(
+        codebook, None if pair is not None else bias, table=rows is not None, centred=not half, direct=direct
+    )
     centre, words, offset = _padded(prepared)
     size = words.shape[1]
     form = _FORM_TABLE if rows is not None else _FORM_PAIR if pair is not None else _FORM_CODEWORD
@@ -103,7 +106,7 @@ def triton_assign(x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor
                 offset = offset.transpose(1, 2)
             triton_kernels.assign_fma[grid](
                 places[0], words, centre, offset.contiguous(), places[1], out, count, size, table_rows,
-                D=dimension, ROWS=shape.rows, STEP=FMA_STEP, FORM=form, **options,
+                D=dimension, ROWS=shape.rows, STEP=FMA_STEP, FORM=form, DIRECT=direct, **options,
             )  # fmt: skip
         else:
             triton_kernels.assign_dot[grid](
@@ -130,15 +133,17 @@ def triton_residual_assign(x: Tensor, codebooks: Tensor, bias: Tensor | None) ->
     if out.numel() == 0:
         return out
     x = x.float().contiguous()
-    centre, words, offset = _padded(prepare(codebooks.flatten(0, 1), None if bias is None else bias.flatten(0, 1)))
-    size = words.shape[1]
     dot = dimension >= DOT_FROM
+    direct = dimension <= DIRECT_TO
+    flat_bias = None if bias is None else bias.flatten(0, 1)
+    centre, words, offset = _padded(prepare(codebooks.flatten(0, 1), flat_bias, direct=direct))
+    size = words.shape[1]
     shape, grid, options, precision, guard = _launch(x, half=False, dot=dot)
     with guard:
         if not dot:
             triton_kernels.residual_fma[grid](
                 x, words, centre, offset, out, count, size,
-                D=dimension, ROWS=shape.rows, STEP=FMA_STEP, STAGES=stages, **options,
+                D=dimension, ROWS=shape.rows, STEP=FMA_STEP, STAGES=stages, DIRECT=direct, **options,
             )  # fmt: skip
         else:
             triton_kernels.residual_dot[grid](

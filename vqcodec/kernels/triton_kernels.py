@@ -3,10 +3,10 @@
 # (annotations of a kernel are read by the compiler, which knows only its own types)
 """The Triton kernels: scores never leave the registers, and no N x K array exists.
 
-All minimise ``offset_k + sum_j x_j w_kj`` where ``w`` are the negated, centred codewords and ``offset`` holds half
-their squared norms and half the bias (+inf where a codeword is forbidden or is padding). Lowest index on ties:
-codewords are visited in order and only a strictly smaller score replaces the best. No atomics, no autotuning: the same
-input gives the same output.
+Minimised is ``offset_k + sum_j x_j w_kj``: ``w`` are the negated, centred codewords, ``offset`` holds half their
+squared norms and half the bias (+inf where a codeword is forbidden or is padding); in the DIRECT form, for the smallest
+dimensions, ``bias_k + sum_j (x_j + w_kj)^2``. Lowest index on ties: codewords are visited in order and only a strictly
+smaller score replaces the best. No atomics, no autotuning: the same input gives the same output.
 """
 
 from __future__ import annotations
@@ -41,17 +41,22 @@ def _all_finite(xs, D: tl.constexpr):
 
 
 @triton.jit
-def _score(xs, word_ptr, offset, D: tl.constexpr):
+def _score(xs, word_ptr, offset, D: tl.constexpr, DIRECT: tl.constexpr):
     """One score per vector, in float32 with one rounding per coordinate."""
     for j in tl.static_range(D):
-        offset = tl.fma(xs[j], tl.load(word_ptr + j), offset)
+        word = tl.load(word_ptr + j)
+        if DIRECT:
+            difference = xs[j] + word
+            offset = tl.fma(difference, difference, offset)
+        else:
+            offset = tl.fma(xs[j], word, offset)
     return offset
 
 
 @triton.jit
 def _search_fma(
     xs, words_ptr, offset_ptr, row, size, table_rows,
-    D: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, FORM: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, FORM: tl.constexpr, DIRECT: tl.constexpr,
 ):  # fmt: skip
     """Index of the best codeword: the least of each STEP codewords first, and which of them it was only at the end."""
     best = tl.full([ROWS], float("inf"), tl.float32)
@@ -63,7 +68,7 @@ def _search_fma(
                 offset = tl.load(offset_ptr + (k + u) * table_rows + row)
             else:
                 offset = tl.load(offset_ptr + k + u) + tl.zeros([ROWS], tl.float32)
-            least = tl.minimum(least, _score(xs, words_ptr + (k + u) * D, offset, D))
+            least = tl.minimum(least, _score(xs, words_ptr + (k + u) * D, offset, D, DIRECT))
         better = least < best
         best = tl.where(better, least, best)
         first = tl.where(better, k, first)
@@ -72,7 +77,7 @@ def _search_fma(
     for u in tl.static_range(STEP):
         code = first + u
         offset = tl.load(offset_ptr + code * table_rows + row) if FORM == TABLE else tl.load(offset_ptr + code)
-        score = _score(xs, words_ptr + code * D, offset, D)
+        score = _score(xs, words_ptr + code * D, offset, D, DIRECT)
         index = tl.where(score < best, code, index)
         best = tl.minimum(best, score)
     return index
@@ -82,7 +87,7 @@ def _search_fma(
 def assign_fma(
     x_ptr, words_ptr, centre_ptr, offset_ptr, rows_ptr, out_ptr,
     count, size, table_rows,
-    D: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, FORM: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, FORM: tl.constexpr, DIRECT: tl.constexpr,
 ):  # fmt: skip
     """Nearest codeword for small D by unrolled multiply-add; grid [ceil(N / ROWS), G]."""
     group = tl.program_id(1).to(tl.int64)
@@ -98,14 +103,15 @@ def assign_fma(
         row = tl.load(rows_ptr + group * count + vector, mask=inside, other=0).to(tl.int32)
         row = tl.minimum(tl.maximum(row, 0), table_rows - 1)
     offset_ptr += group * size * table_rows
-    index = _search_fma(centred, words_ptr + group * size * D, offset_ptr, row, size, table_rows, D, ROWS, STEP, FORM)
+    words_ptr += group * size * D
+    index = _search_fma(centred, words_ptr, offset_ptr, row, size, table_rows, D, ROWS, STEP, FORM, DIRECT)
     tl.store(out_ptr + group * count + vector, tl.where(finite, index, 0).to(tl.int64), mask=inside)
 
 
 @triton.jit(do_not_specialize=RUNTIME)
 def residual_fma(
     x_ptr, words_ptr, centre_ptr, offset_ptr, out_ptr, count, size,
-    D: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, STAGES: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, STAGES: tl.constexpr, DIRECT: tl.constexpr,
 ):  # fmt: skip
     """All stages of a residual quantiser for small D; the residual stays in registers. Grid [ceil(N / ROWS), G]."""
     group = tl.program_id(1).to(tl.int64)
@@ -120,7 +126,8 @@ def residual_fma(
         for j in tl.static_range(D):
             centred = centred + (tl.where(finite, xs[j], 0.0) - tl.load(centre_ptr + place * D + j),)  # noqa: RUF005
         stage_ptr = words_ptr + place * size * D
-        index = _search_fma(centred, stage_ptr, offset_ptr + place * size, row, size, 1, D, ROWS, STEP, PER_CODEWORD)
+        start_ptr = offset_ptr + place * size
+        index = _search_fma(centred, stage_ptr, start_ptr, row, size, 1, D, ROWS, STEP, PER_CODEWORD, DIRECT)
         index = tl.where(finite, index, 0)
         tl.store(out_ptr + (group * count + vector) * STAGES + stage, index.to(tl.int64), mask=inside)
         xs = ()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DOT_FROM", "FMA_STEP", "MAX_DIMENSION", "Tuning", "tuning"]
+__all__ = ["DIRECT_TO", "DOT_FROM", "FMA_STEP", "MAX_DIMENSION", "Tuning", "tuning"]
 
+DIRECT_TO = 2  # up to this dimension differences are squared directly: free there, and codewords may lie very close
 DOT_FROM = 16  # vector dimensions from which the matrix units win; below, they would multiply padding
 FMA_STEP = 4  # codewords whose scores are compared together in the unrolled kernel
 MAX_DIMENSION = 128  # a wider vector does not fit the registers of the fused kernels
