@@ -149,7 +149,15 @@ def join_phases(parts: Sequence[F32]) -> F32:
 
 
 def walk(
-    model: CodeModel, step: I64, height: int, width: int, choose: Choose, *, gray: bool = False, stages: int | None = None
+    model: CodeModel,
+    step: I64,
+    height: int,
+    width: int,
+    choose: Choose,
+    *,
+    gray: bool = False,
+    stages: int | None = None,
+    finished: Callable[[int, I32], None] | None = None,
 ) -> list[I32]:
     """Go through all codes in coding order.
 
@@ -159,6 +167,7 @@ def walk(
         choose: gives the symbols of a phase.
         gray: there is no chroma; its codes are those of zero and are not asked for.
         stages: stop after so many stages (of ``model.levels`` - 1); the codes of the rest are those of zero.
+        finished: told every slice and its codes [B, h, w, g] when they are complete.
 
     Returns:
         The low band's values [B, h', w', 3] (h' and w' rounded up to even), then the codes of every slice [B, h, w, g].
@@ -170,6 +179,8 @@ def walk(
     for i, s in enumerate(model.slices):
         if s.level < last_level or stages == 0 or (gray and s.chroma):
             codes.append(np.full((len(step), *grid(s, model.levels, height, width), s.groups), zero_code(s), np.int32))
+            if finished is not None:
+                finished(i, codes[-1])
             continue
         parts = []
         for p in range(context.phases(i)):
@@ -180,6 +191,8 @@ def walk(
             context.add(i, code)
             parts.append(code)
         codes.append(parts[0] if len(parts) == 1 else join_phases(parts))
+        if finished is not None:
+            finished(i, codes[-1])
     return codes
 
 

@@ -14,8 +14,9 @@ from vqcodec.bitstream.codes import decode_codes, encode_codes, grid, hash_codes
 from vqcodec.bitstream.prior import I32
 from vqcodec.errors import ChecksumError, CorruptError, VqcError
 from vqcodec.models.store import ImageModel, model_id
-from vqcodec.quantize.search import lookup, rate_tables, search
-from vqcodec.quantize.units import bands_to_vectors, low_steps, slice_units, vectors_to_bands
+from vqcodec.quantize.dequantise import Dequantiser
+from vqcodec.quantize.search import rate_tables, search
+from vqcodec.quantize.units import bands_to_vectors, low_steps, slice_units, steps_tensor
 from vqcodec.transform.bands import from_bands, pad, to_bands
 from vqcodec.transform.restore import restore
 
@@ -84,7 +85,7 @@ class ImageCodec:
         part = low[:, tile[0], tile[1]]
         height, width = part.shape[1:3]
         views = [v[:, *self._slice_tile(i, tile)].numpy() for i, v in enumerate(vectors)]
-        codes = search(codes_model, self._rates, self.model.codebooks, part, views, np.array([step]), gray=gray)
+        codes = search(self.model.config, codes_model, self._rates, self.model.codebooks, part, views, np.array([step]), gray=gray)
         payload, ends = encode_codes(codes_model, step, codes, height, width, gray=gray)
         again = decode_codes(codes_model, step, payload, height, width, gray=gray)
         if not all(np.array_equal(a, b) for a, b in zip(codes, again, strict=True)):

@@ -13,9 +13,11 @@ from vqcodec.bitstream.codes import CodeModel, walk
 from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.prior import F32, I32, low_prediction, phase
 from vqcodec.kernels import assign
+from vqcodec.models.config import ImageConfig
+from vqcodec.quantize.dequantise import Dequantiser
 from vqcodec.quantize.units import LAMBDA
 
-__all__ = ["lookup", "rate_tables", "search"]
+__all__ = ["rate_tables", "search"]
 
 
 def rate_tables(model: CodeModel) -> list[Tensor]:
@@ -33,15 +35,16 @@ def rate_tables(model: CodeModel) -> list[Tensor]:
 
 
 def search(
-    model: CodeModel, rates: Sequence[Tensor], codebooks: Sequence[Tensor], low: I32, vectors: Sequence[F32], step: npt.NDArray[np.int64], *, gray: bool = False
+    config: ImageConfig, model: CodeModel, rates: Sequence[Tensor], codebooks: Sequence[Tensor], trust: Sequence[Tensor], low: I32, vectors: Sequence[F32], step: npt.NDArray[np.int64], *, gray: bool = False
 ) -> list[I32]:
     """Codes of a batch of pictures (or tiles) of the same size.
 
     Args:
         rates: of :func:`rate_tables`.
         codebooks: per slice [g, K, d], in units.
+        trust: see :class:`Dequantiser`.
         low: rounded values of the low band [B, h, w, 3].
-        vectors: per slice [B, h, w, g, d], in units.
+        vectors: per slice [B, h, w, g, d], in units, before prediction.
         step: [B] step indices.
         gray: chroma is not coded.
     """
@@ -49,6 +52,11 @@ def search(
     low = np.pad(low, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     values = np.zeros_like(low)  # what the decoder will have, which differs from low only where low_size is too short
     half = (model.low_size - 1) // 2
+    known = Dequantiser(config, codebooks, trust)
+    wanted: dict[int, F32] = {}
+
+    def finished(index: int, codes: I32) -> None:
+        known.add(index, codes)
 
     def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
         if index < 0:
@@ -58,7 +66,10 @@ def search(
             phase(values, p)[..., :planes] = prediction + symbols - half
             return symbols
         s = model.slices[index]
-        x = vectors[index] if s.level == model.levels else phase(vectors[index], p)
+        if p == 0:
+            prediction = known.prediction(index)
+            wanted[index] = vectors[index] if prediction is None else vectors[index] - prediction.numpy()
+        x = wanted[index] if s.level == model.levels else phase(wanted[index], p)
         if sign is not None:
             x = x * sign[..., None]
         flat = np.ascontiguousarray(np.moveaxis(x, 3, 0).reshape(s.groups, -1, s.d))
@@ -67,9 +78,5 @@ def search(
         symbols = assign(torch.from_numpy(flat), codebooks[index], rates[index], torch.from_numpy(row)).numpy()
         return np.moveaxis(symbols.reshape(s.groups, *rows.shape[:3]), 0, 3).astype(np.int32)
 
-    return walk(model, step, height, width, choose, gray=gray)
+    return walk(model, step, height, width, choose, gray=gray, finished=finished)
 
-
-def lookup(codebook: Tensor, codes: I32) -> Tensor:
-    """Codewords [B, h, w, g, d] of codes [B, h, w, g] under a codebook [g, K, d]."""
-    return codebook[torch.arange(codebook.shape[0]), torch.from_numpy(codes).long()]

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from vqcodec.models.config import ImageConfig, step_size
-from vqcodec.transform.bands import from_vectors, image_gains, to_vectors
+from vqcodec.transform.bands import image_gains, to_vectors
 
-__all__ = ["LAMBDA", "bands_to_vectors", "low_steps", "slice_units", "steps_tensor", "vectors_to_bands"]
+__all__ = ["LAMBDA", "bands_to_vectors", "low_steps", "slice_units", "steps_tensor"]
 
 LAMBDA = math.log(2) / 6
 """Weight of a bit: minimise |x - c|^2 + LAMBDA * bits. At high rate an entropy-coded unit step has slope ln 2 / 6."""
@@ -33,11 +33,6 @@ def slice_units(config: ImageConfig, index: int, step: Tensor) -> Tensor:
     return steps_tensor(step)[:, None, None, None, None] / gains[index]
 
 
-def vectors_to_bands(config: ImageConfig, low: Tensor, vectors: list[Tensor]) -> list[Tensor]:
-    """Low band and the vectors of all slices, in coefficients, to the bands of ``from_bands``."""
-    return [low, *(from_vectors(vectors[i], vectors[i + 1]) for i in range(0, len(vectors), 2))]
-
-
 def bands_to_vectors(config: ImageConfig, bands: list[Tensor]) -> list[Tensor]:
-    """Vectors of all slices in coefficients; inverse of :func:`vectors_to_bands` (the low band aside)."""
+    """Vectors of all slices in coefficients."""
     return [to_vectors(bands[1 + config.levels - s.level], s) for s in config.slices]

@@ -17,15 +17,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vqcodec.bitstream.codes import CodeModel, Context
+from vqcodec.bitstream.codes import CodeModel, Context, join_phases
 from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.prior import F32, I32, PriorSlice, low_prediction, phase, predict_rows
 from vqcodec.bitstream.tables import pack_probabilities, unpack_weights
 from vqcodec.kernels import assign
 from vqcodec.models.config import ImageConfig, SliceConfig
 from vqcodec.quantize.codebooks import cell_volumes, start_codebook
+from vqcodec.quantize.dequantise import TRUST_KNOTS, Dequantiser
 from vqcodec.quantize.units import LAMBDA, bands_to_vectors, low_steps, slice_units
-from vqcodec.transform.bands import to_bands
+from vqcodec.transform.bands import from_vectors, image_gains, to_bands
 
 __all__ = ["ClosedForm", "fit_closed_form", "principal_colours"]
 
@@ -44,6 +45,7 @@ class ClosedForm:
 
     colour: Tensor
     codebooks: list[Tensor]
+    trust: list[Tensor]
     stored: list[npt.NDArray[np.uint16]]  # per slice [g or 1, rows * bins, K]
     low_stored: npt.NDArray[np.uint16]  # [3 * (low_rows + 1), K]
     model: CodeModel
@@ -146,6 +148,8 @@ class SliceFit:
         h, w = crops.shape[1] >> config.levels, crops.shape[2] >> config.levels
         self.contexts = [Context(self.slices, config.levels, p.stop - p.start, h, w) for p in self.pieces]
         self.codebooks: list[Tensor] = []
+        self.trust: list[Tensor] = []
+        self.known = [Dequantiser(config, self.codebooks, self.trust) for _ in self.pieces]
         self.stored: list[npt.NDArray[np.uint16]] = []
         self.bits = 0.0
 
@@ -193,14 +197,40 @@ class SliceFit:
             )
         )  # fmt: skip
         x = self.vectors[index]
+        if s.chroma and self.known[0].details:
+            self.trust.append(self._fit_trust(index))
+        for k, known in zip(self.pieces, self.known, strict=True):
+            prediction = known.prediction(index)
+            if prediction is not None:
+                x[k] -= prediction.numpy()
         tables = 1 if s.shared else s.groups
         counts = np.zeros((tables, self.config.rows, s.sign_bins, s.codewords))
         start = start_table(s, codebook, row_offset, self.config.rows)
+        codes = []
         for p in range(phases):
             part = np.ascontiguousarray(phase(x, p) if phases == 4 else x)
             self._fit_phase(index, p, part)
-            self._code_phase(index, p, part, counts, start)
+            codes.append(self._code_phase(index, p, part, counts, start))
+        whole = codes[0] if phases == 1 else join_phases(codes)
+        for k, known in zip(self.pieces, self.known, strict=True):
+            known.add(index, whole[k])
         self.stored.append(self._store(counts, start))
+
+    def _fit_trust(self, index: int) -> Tensor:
+        """Shrinkage of the chroma prediction by least squares: [3, 2, knots]. Large values count less, as they do in rate."""
+        gram = torch.zeros(3, 2, TRUST_KNOTS, TRUST_KNOTS, dtype=torch.float64)
+        right = torch.zeros(3, 2, TRUST_KNOTS, 1, dtype=torch.float64)
+        for k, known in zip(self.pieces, self.known, strict=True):
+            x = torch.from_numpy(self.vectors[index][k]) / image_gains(self.config)[1][index]
+            zero = torch.zeros(*known.slopes().shape[:4], 1)
+            target = from_vectors(zero, x)[..., 1:]
+            slopes = known.slopes()
+            weight = 1 / (1 + 0.1 * target**2 + 0.1 * slopes.sum(-1) ** 2)
+            flat = (slopes * weight[..., None].sqrt()).flatten(0, 2).permute(1, 2, 0, 3)
+            goal = (target * weight.sqrt()).flatten(0, 2).permute(1, 2, 0)[..., None]
+            gram += (flat.mT @ flat).double()
+            right += (flat.mT @ goal).double()
+        return torch.linalg.solve(gram + 30 * torch.eye(TRUST_KNOTS), right)[..., 0].float()
 
     def _fit_phase(self, index: int, p: int, x: F32) -> None:
         s = self.slices[index]
@@ -226,7 +256,7 @@ class SliceFit:
             sign_weight=(*s.sign_weight, sign_weight), sign_edges=edges, hidden=(*s.hidden, None),
         )  # fmt: skip
 
-    def _code_phase(self, index: int, p: int, x: F32, counts: F64, start: F64) -> None:
+    def _code_phase(self, index: int, p: int, x: F32, counts: F64, start: F64) -> I32:
         """Search and count, three times over the same phase, each with the counts of the time before."""
         s, spec = self.slices[index], self.config.slices[index]
         rows, signs = [], []
@@ -254,6 +284,7 @@ class SliceFit:
             code = np.where(sign < 0, spec.codewords - 1 - code, code)
         for c, k in zip(self.contexts, self.pieces, strict=True):
             c.add(index, code[k])
+        return code
 
     @staticmethod
     def _probabilities(counts: F64, start: F64) -> F64:
@@ -290,4 +321,4 @@ def fit_closed_form(config: ImageConfig, crops: Tensor, step: npt.NDArray[np.int
         config.levels, config.low_codewords, edges, Tables(unpack_weights(low)), tuple(fit.slices),
         tuple(Tables(unpack_weights(t.reshape(-1, t.shape[-1]))) for t in fit.stored), tuple(s.shared for s in config.slices),
     )  # fmt: skip
-    return ClosedForm(fit.colour, fit.codebooks, fit.stored, low, model)
+    return ClosedForm(fit.colour, fit.codebooks, fit.trust, fit.stored, low, model)
