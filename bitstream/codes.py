@@ -25,7 +25,17 @@ from vqcodec.bitstream.prior import (
     predict_rows,
 )
 
-__all__ = ["CodeModel", "Context", "decode_codes", "encode_codes", "grid", "hash_codes", "join_phases", "walk", "zero_code"]
+__all__ = [
+    "CodeModel",
+    "Context",
+    "decode_codes",
+    "encode_codes",
+    "grid",
+    "hash_codes",
+    "join_phases",
+    "walk",
+    "zero_code",
+]
 
 I64 = npt.NDArray[np.int64]
 
@@ -252,7 +262,14 @@ def encode_codes(
 
 
 def decode_codes(
-    model: CodeModel, step: int, payload: bytes, height: int, width: int, *, gray: bool = False, stages: int | None = None
+    model: CodeModel,
+    step: int,
+    payload: bytes,
+    height: int,
+    width: int,
+    *,
+    gray: bool = False,
+    stages: int | None = None,
 ) -> list[I32]:
     """Read what :func:`encode_codes` wrote.
 

@@ -13,7 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PHASES", "Hidden", "PriorSlice", "align", "check_bounds", "context_stack", "convolve", "low_prediction", "phase", "predict_rows"]
+__all__ = [
+    "PHASES",
+    "Hidden",
+    "PriorSlice",
+    "align",
+    "check_bounds",
+    "context_stack",
+    "convolve",
+    "low_prediction",
+    "phase",
+    "predict_rows",
+]
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
@@ -212,10 +223,15 @@ def check_bounds(s: PriorSlice) -> None:
         hidden = s.hidden[p]
         if hidden is not None:
             sums = sums + bound(hidden.last, ACTIVATION_LIMIT)
-            layers = [bound(hidden.first, MAP_LIMIT, hidden.first_bias), bound(hidden.second, ACTIVATION_LIMIT, hidden.second_bias[None])]
+            layers = [
+                bound(hidden.first, MAP_LIMIT, hidden.first_bias),
+                bound(hidden.second, ACTIVATION_LIMIT, hidden.second_bias[None]),
+            ]
             sums = np.concatenate([sums, *layers])
         sign = s.sign_weight[p]
         if sign is not None:
             sums = np.concatenate([sums, bound(sign, MAP_LIMIT)])
         if sums.size and sums.max() >= 2**24:
-            raise ValueError(f"level {s.level}, phase {p}: a product sum may reach {sums.max():.0f}, which float32 does not hold exactly")
+            raise ValueError(
+                f"level {s.level}, phase {p}: a product sum may reach {sums.max():.0f}, which float32 does not hold exactly"
+            )

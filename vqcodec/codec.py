@@ -13,12 +13,13 @@ from vqcodec.bitstream import Chunk, ImageHeader
 from vqcodec.bitstream.codes import decode_codes, encode_codes, grid, hash_codes, zero_code
 from vqcodec.bitstream.prior import I32
 from vqcodec.errors import ChecksumError, CorruptError, VqcError
+from vqcodec.models.config import step_size
 from vqcodec.models.store import ImageModel, model_id
 from vqcodec.quantize.dequantise import Dequantiser
 from vqcodec.quantize.search import rate_tables, search
-from vqcodec.quantize.units import bands_to_vectors, low_steps, slice_units, steps_tensor
+from vqcodec.quantize.units import bands_to_vectors, low_steps, slice_units
 from vqcodec.transform.bands import from_bands, pad, to_bands
-from vqcodec.transform.restore import restore
+from vqcodec.transform.restore import Restore, restore
 
 __all__ = ["ImageCodec"]
 
@@ -43,7 +44,10 @@ class ImageCodec:
         self.device = device
         self._rates = rate_tables(model.codes)
         self._colour = model.colour.to(device)
-        self._restore = {k: v.to(device) for k, v in model.restore.items()}
+        self._restore: Restore | None = None
+        if model.restore:
+            self._restore = Restore(model.config.restore_width, model.config.restore_layers).to(device).eval()
+            self._restore.load_state_dict(model.restore)
 
     @property
     def cell(self) -> int:
@@ -85,11 +89,15 @@ class ImageCodec:
         part = low[:, tile[0], tile[1]]
         height, width = part.shape[1:3]
         views = [v[:, *self._slice_tile(i, tile)].numpy() for i, v in enumerate(vectors)]
-        codes = search(self.model.config, codes_model, self._rates, self.model.codebooks, part, views, np.array([step]), gray=gray)
+        codes = search(
+            self.model.config, codes_model, self._rates, self.model.codebooks, self.model.trust, part, views, np.array([step]), gray=gray
+        )
         payload, ends = encode_codes(codes_model, step, codes, height, width, gray=gray)
         again = decode_codes(codes_model, step, payload, height, width, gray=gray)
         if not all(np.array_equal(a, b) for a, b in zip(codes, again, strict=True)):
-            raise VqcError("the codes just written do not decode to themselves; please report this as a bug with the picture")
+            raise VqcError(
+                "the codes just written do not decode to themselves; please report this as a bug with the picture"
+            )
         return Chunk(payload, ends, hash_codes(codes, codes_model.low_size))
 
     def _tiles(self, height: int, width: int) -> Iterator[Tile]:
@@ -104,7 +112,9 @@ class ImageCodec:
         s = config.slices[index]
         scale = 2 ** (config.levels - s.level)
         rows, columns = tile
-        return slice(rows.start * scale, rows.stop * scale), slice(columns.start * scale // s.d, columns.stop * scale // s.d)
+        return slice(rows.start * scale, rows.stop * scale), slice(
+            columns.start * scale // s.d, columns.stop * scale // s.d
+        )
 
     @torch.inference_mode()
     def decode(self, header: ImageHeader, chunks: Sequence[Chunk | None]) -> Pixels:
@@ -124,11 +134,13 @@ class ImageCodec:
         """Codes of the whole picture: the low band's values, then every slice; errors as for :meth:`decode`."""
         codes_model, config = self.model.codes, self.model.config
         if header.tile_log2 != TILE_LOG2:
-            raise CorruptError(f"tiles of 2^{header.tile_log2} pixels, this model has 2^{TILE_LOG2}", "header.tile_log2")
+            raise CorruptError(
+                f"tiles of 2^{header.tile_log2} pixels, this model has 2^{TILE_LOG2}", "header.tile_log2"
+            )
         height, width = -(-header.height // self.cell), -(-header.width // self.cell)
         low = np.zeros((1, height, width, 3), np.int32)
         out = [low]
-        for i, s in enumerate(codes_model.slices):
+        for s in codes_model.slices:
             shape = grid(s, config.levels, height, width)
             out.append(np.full((1, *shape, s.groups), zero_code(s), np.int32))
         missing = []
@@ -163,24 +175,35 @@ class ImageCodec:
         except CorruptError as e:
             raise CorruptError(str(e), place) from e
         if stages is None and hash_codes(codes, codes_model.low_size) != chunk.code_hash:
-            raise ChecksumError("the decoded codes are not those that were written; the file was made by other software or is damaged", place)
+            raise ChecksumError(
+                "the decoded codes are not those that were written; the file was made by other software or is damaged",
+                place,
+            )
         return codes
+
+    def _details(self, codes: Sequence[I32]) -> list[Tensor]:
+        """Details of every level in units of the step; tile by tile, as the encoder predicted them."""
+        config = self.model.config
+        height, width = codes[0].shape[1:3]
+        out = [torch.empty(1, height << k, width << k, 3, 3) for k in range(config.levels)]
+        for tile in self._tiles(height, width):
+            known = Dequantiser(config, self.model.codebooks, self.model.trust)
+            for i, code in enumerate(codes[1:]):
+                known.add(i, code[:, *self._slice_tile(i, tile)])
+            for k, part in enumerate(known.details):
+                out[k][:, tile[0].start << k : tile[0].stop << k, tile[1].start << k : tile[1].stop << k] = part
+        return out
 
     def _synthesise(self, header: ImageHeader, codes: Sequence[I32]) -> Pixels:
         config = self.model.config
         steps = torch.tensor([header.step])
-        low = torch.from_numpy(codes[0]).to(self.device) * low_steps(config, steps).to(self.device)
-        vectors = [
-            lookup(codebook, code).to(self.device) * slice_units(config, i, steps).to(self.device)
-            for i, (codebook, code) in enumerate(zip(self.model.codebooks, codes[1:], strict=True))
-        ]
-        planes = from_bands(vectors_to_bands(config, low, vectors))
-        del vectors
+        low = (torch.from_numpy(codes[0]) * low_steps(config, steps)).to(self.device)
+        details = [d.to(self.device) * step_size(header.step) for d in self._details(codes)]
+        planes = from_bands([low, *details])
+        del details
+        if self._restore is not None:
+            planes = restore(self._restore, planes, header.step)
         planes = planes[:, : header.height, : header.width]
-        planes = restore(planes, header.step, self._restore)
-        if header.gray:
-            rgb = planes[..., :1] / self._colour[0].sum() + 128.0
-        else:
-            rgb = planes @ self._colour + 128.0
+        rgb = planes[..., :1] / self._colour[0].sum() + 128.0 if header.gray else planes @ self._colour + 128.0
         pixels: Pixels = rgb[0].round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
         return pixels

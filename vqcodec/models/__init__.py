@@ -68,4 +68,6 @@ def load_by_id(model_id: bytes, hint: int, device: str = "auto") -> ImageCodec:
         codec = _load(i, where)
         if codec.model_id == model_id:
             return codec
-    raise UnknownModelError(f"the file needs model {model_id.hex()}, which is not in this version; a newer vqcodec may have it")
+    raise UnknownModelError(
+        f"the file needs model {model_id.hex()}, which is not in this version; a newer vqcodec may have it"
+    )

@@ -60,6 +60,8 @@ class ImageConfig:
     low_codewords: int = 2561
     low_rows: int = 24
     hidden: int = 0  # width of the prior's nonlinear branch
+    restore_width: int = 40
+    restore_layers: int = 3
 
 
 def _slices(levels: int, scale: float = 1.0) -> tuple[SliceConfig, ...]:
@@ -87,6 +89,6 @@ def _slices(levels: int, scale: float = 1.0) -> tuple[SliceConfig, ...]:
 
 
 IMAGE = ImageConfig("image", 6, _slices(6))
-TINY = ImageConfig("tiny", 6, _slices(6, 0.5), rows=32, low_rows=12)
+TINY = ImageConfig("tiny", 6, _slices(6, 0.5), rows=32, low_rows=12, restore_width=8, restore_layers=1)
 
 PRESETS = {c.name: c for c in (IMAGE, TINY)}

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from vqcodec.bitstream.codes import CodeModel, hash_codes, walk
+from vqcodec.bitstream.codes import CodeModel, walk
 from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.prior import F32, Hidden, PriorSlice, check_bounds
 from vqcodec.bitstream.tables import unpack_weights
@@ -35,6 +35,7 @@ class ImageModel:
         config: its shape.
         colour: rotation [3, 3] from RGB - 128 to luma and two chroma planes (rows).
         codebooks: per slice [g, K, d], in units.
+        trust: shrinkage of the chroma prediction (see quantize.dequantise), per level.
         codes: prior and tables, integers only.
         restore: tensors of the filter after the inverse wavelet (see transform.restore); empty: none.
         stored: the integer arrays as the file holds them.
@@ -43,6 +44,7 @@ class ImageModel:
     config: ImageConfig
     colour: Tensor
     codebooks: list[Tensor]
+    trust: list[Tensor]
     codes: CodeModel
     restore: dict[str, Tensor] = field(default_factory=dict)
     stored: Arrays = field(default_factory=dict)
@@ -69,7 +71,9 @@ def _slice_arrays(name: str, s: PriorSlice) -> Arrays:
     return out
 
 
-def integer_arrays(config: ImageConfig, codes: CodeModel, stored: list[npt.NDArray[np.uint16]], low: npt.NDArray[np.uint16]) -> Arrays:
+def integer_arrays(
+    config: ImageConfig, codes: CodeModel, stored: list[npt.NDArray[np.uint16]], low: npt.NDArray[np.uint16]
+) -> Arrays:
     """The integer half of a model as arrays by name, from its prior and its tables in stored form."""
     out: Arrays = {"prior.low.edges": codes.low_edges.astype(np.int32), "prior.low.table": low}
     for spec, s, table in zip(config.slices, codes.slices, stored, strict=True):
@@ -87,7 +91,12 @@ def _slice_of(config: ImageConfig, index: int, a: Arrays) -> PriorSlice:
 
     phases = range(1 if spec.level == config.levels else 4)
     hidden = tuple(
-        Hidden(**{k: a[f"{name}.{p}.hidden.{k}"].astype(np.int32 if k.endswith("shift") else np.float32) for k in Hidden.__annotations__})
+        Hidden(
+            **{
+                k: a[f"{name}.{p}.hidden.{k}"].astype(np.int32 if k.endswith("shift") else np.float32)
+                for k in Hidden.__annotations__
+            }
+        )
         if f"{name}.{p}.hidden.first" in a
         else None
         for p in phases
@@ -167,6 +176,8 @@ def model_arrays(model: ImageModel) -> Arrays:
     out["colour"] = model.colour.numpy()
     for spec, codebook in zip(model.config.slices, model.codebooks, strict=True):
         out[f"codebook.{spec.name}"] = codebook.numpy()
+    for level, trust in zip(range(model.config.levels - 1, 0, -1), model.trust, strict=True):
+        out[f"trust.{level}"] = trust.numpy()
     for name, tensor in model.restore.items():
         out[f"restore.{name}"] = tensor.detach().numpy()
     return out
@@ -200,12 +211,17 @@ def load_model(path: Path) -> ImageModel:
     except (OSError, SafetensorError, KeyError, ValueError) as e:
         raise ModelError(f"{path}: not a vqcodec image model, or damaged ({e}); install the package again") from e
     if str(check_vector(codes)) != facts["check"]:
-        raise SelfCheckError(f"{path}: this machine does not reproduce the prior exactly; files would not be portable, so none is made")
+        raise SelfCheckError(
+            f"{path}: this machine does not reproduce the prior exactly; files would not be portable, so none is made"
+        )
     return ImageModel(
         config=config,
         colour=torch.from_numpy(arrays["colour"]),
         codebooks=[torch.from_numpy(arrays[f"codebook.{s.name}"]) for s in config.slices],
+        trust=[torch.from_numpy(arrays[f"trust.{level}"]) for level in range(config.levels - 1, 0, -1)],
         codes=codes,
-        restore={k.removeprefix("restore."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("restore.")},
+        restore={
+            k.removeprefix("restore."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("restore.")
+        },
         stored={k: v for k, v in arrays.items() if k.startswith("prior.")},
     )

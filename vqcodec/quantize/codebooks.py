@@ -12,7 +12,9 @@ from vqcodec.models.config import SliceConfig
 
 __all__ = ["cell_volumes", "start_codebook"]
 
-REACH_1D = 160.0  # a level-1 coefficient of 8-bit samples at the finest step (4) stays below this; each level doubles it
+REACH_1D = (
+    160.0  # a level-1 coefficient of 8-bit samples at the finest step (4) stays below this; each level doubles it
+)
 REACH_2D = 160.0
 
 

@@ -35,7 +35,16 @@ def rate_tables(model: CodeModel) -> list[Tensor]:
 
 
 def search(
-    config: ImageConfig, model: CodeModel, rates: Sequence[Tensor], codebooks: Sequence[Tensor], trust: Sequence[Tensor], low: I32, vectors: Sequence[F32], step: npt.NDArray[np.int64], *, gray: bool = False
+    config: ImageConfig,
+    model: CodeModel,
+    rates: Sequence[Tensor],
+    codebooks: Sequence[Tensor],
+    trust: Sequence[Tensor],
+    low: I32,
+    vectors: Sequence[F32],
+    step: npt.NDArray[np.int64],
+    *,
+    gray: bool = False,
 ) -> list[I32]:
     """Codes of a batch of pictures (or tiles) of the same size.
 
@@ -79,4 +88,3 @@ def search(
         return np.moveaxis(symbols.reshape(s.groups, *rows.shape[:3]), 0, 3).astype(np.int32)
 
     return walk(model, step, height, width, choose, gray=gray, finished=finished)
-

@@ -93,7 +93,10 @@ def patches(stack: F32) -> F32:
 
 
 def ridge(
-    stacks: Sequence[Callable[[], F32 | None]], targets: Sequence[F32], steps: Sequence[npt.NDArray[np.int64]] | None, rng: np.random.Generator
+    stacks: Sequence[Callable[[], F32 | None]],
+    targets: Sequence[F32],
+    steps: Sequence[npt.NDArray[np.int64]] | None,
+    rng: np.random.Generator,
 ) -> F64:
     """Weights [9 * C + KNOTS, g] (no knots where steps is None) by ridge regression over a sample of all vectors."""
     total = sum(t.shape[0] * t.shape[1] * t.shape[2] for t in targets)
@@ -244,12 +247,18 @@ class SliceFit:
         edges = s.sign_edges
         if s.sign_bins > 1 and self.contexts[0].sign_stack(index) is not None:
             targets = [(np.sign(v) * np.log2(1 + np.abs(v)))[..., 0].astype(np.float32) for v in pieces]
-            m = ridge([lambda c=c: c.sign_stack(index) for c in self.contexts], targets, None, self.rng).reshape(9, -1, s.groups)
+            m = ridge([lambda c=c: c.sign_stack(index) for c in self.contexts], targets, None, self.rng).reshape(
+                9, -1, s.groups
+            )
             scale = 127 / max(np.abs(m).max(), 1e-6)
             # one scale for all phases of a slice, set by the first that has one, so that they share the edges
             if not edges.any():
                 self._sign_scale = scale / 2
-                edges = np.tile(np.array([0.08, 0.2, 0.4, 0.8]) * self._sign_scale, (s.groups, 1)).round().astype(np.float32)
+                edges = (
+                    np.tile(np.array([0.08, 0.2, 0.4, 0.8]) * self._sign_scale, (s.groups, 1))
+                    .round()
+                    .astype(np.float32)
+                )
             sign_weight = np.clip(np.round(m * self._sign_scale), -127, 127).astype(np.float32)
         self.slices[index] = replace(
             s, weight=(*s.weight, weight), bias=(*s.bias, bias_int), shift=(*s.shift, shift),
@@ -305,7 +314,9 @@ class SliceFit:
         return pack_probabilities(self._probabilities(counts, start)).reshape(len(counts), -1, counts.shape[-1])
 
 
-def fit_closed_form(config: ImageConfig, crops: Tensor, step: npt.NDArray[np.int64], *, seed: int = 0, verbose: bool = False) -> ClosedForm:
+def fit_closed_form(
+    config: ImageConfig, crops: Tensor, step: npt.NDArray[np.int64], *, seed: int = 0, verbose: bool = False
+) -> ClosedForm:
     """Fit everything on uint8 crops [N, H, W, 3] (sides multiples of 64), crop n coded at step index step[n]."""
     torch.set_grad_enabled(False)
     began = time.monotonic()
@@ -316,7 +327,11 @@ def fit_closed_form(config: ImageConfig, crops: Tensor, step: npt.NDArray[np.int
         fit.fit(i)
         if verbose:
             bpp = (fit.bits - before) / (crops.shape[0] * crops.shape[1] * crops.shape[2])
-            print(f"{config.slices[i].name} {bpp:.4f} bits per pixel, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            print(
+                f"{config.slices[i].name} {bpp:.4f} bits per pixel, {time.monotonic() - began:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
     model = CodeModel(
         config.levels, config.low_codewords, edges, Tables(unpack_weights(low)), tuple(fit.slices),
         tuple(Tables(unpack_weights(t.reshape(-1, t.shape[-1]))) for t in fit.stored), tuple(s.shared for s in config.slices),
