@@ -81,8 +81,12 @@ def image(
 @bench.command("kernel")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for results and plot.")
 @click.option("--quick", is_flag=True, help="Fewer and smaller cases.")
-def kernel(out: Path, quick: bool) -> None:
+@click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
+def kernel(out: Path, quick: bool, device: str) -> None:
     """Time the nearest-codeword search against the alternatives."""
+    from vqcodec.benchmarks.extras import need
+
+    need("matplotlib")
     from vqcodec.benchmarks.kernel import run
 
-    run(out=out, quick=quick)
+    click.echo(run(out, quick, device, _show_progress))
