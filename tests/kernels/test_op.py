@@ -52,9 +52,12 @@ def test_torch_compile_sees_one_node() -> None:
     assert "nearest" in str(nodes[0])
 
 
-def test_indices_carry_no_gradient() -> None:
-    x = torch.randn(G, N, D, requires_grad=True)
-    assert not assign(x, x[:, :K]).requires_grad
+@pytest.mark.parametrize("count", [N, 40_000])
+def test_indices_carry_no_gradient(count: int) -> None:
+    """Nor do worker threads, which the larger search uses, stumble over inputs that want one."""
+    x = torch.randn(G, count, D, requires_grad=True)
+    assert not assign(x, x[:, :40]).requires_grad
+    assert not assign(x, x[:, :K], torch.rand(G, count, K, requires_grad=True)).requires_grad
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from threading import Barrier
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vqcodec.kernels.prepare import prepare
+from vqcodec.kernels.prepare import Prepared, prepare
 
 __all__ = ["cpu_assign", "cpu_residual_assign"]
 
@@ -27,30 +28,63 @@ BLOCK_SCORES = 1 << 18  # scores in one buffer: 1 MiB, within the L2 of one core
 LEAST_BLOCK = 16  # vectors: below this a call costs more than its arithmetic, however large K is
 INLINE_SCORES = 1 << 20  # searches smaller than this do not repay waking other threads
 
-Piece = tuple[int, int, int]  # group, first vector, end
+
+class Piece(NamedTuple):
+    """One block of vectors, cut before the search: Python's share of a block must be short: all wait for it."""
+
+    group: int
+    x: Tensor  # [B, d]
+    rows: Tensor | None  # [B]
+    bias: Tensor | None  # [B, K]
+    out: NDArray[np.int64]  # [B]
 
 
 def cpu_assign(x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor | None) -> Tensor:
     """See :func:`vqcodec.kernels.assign`; beyond the result it needs a buffer per thread and one codebook."""
     groups, count, _ = x.shape
-    size = codebook.shape[1]
-    result = torch.zeros(groups, count, dtype=torch.int64)
-    if count == 0:
+    out = np.zeros((groups, count), np.int64)
+    result = torch.from_numpy(out)
+    if out.size == 0:
         return result
+    # detached, because other threads do not know that gradients are off
+    inputs = x.detach(), codebook.detach(), None if bias is None else bias.detach(), rows
+    threads = torch.get_num_threads()
+    if threads == 1 or groups * count * codebook.shape[1] < INLINE_SCORES:
+        search, pieces, broken = _plan(*inputs, out)
+        search(iter(pieces))
+    else:
+        pool = _pool(os.getpid(), threads)
+        # A worker plans, too: torch's own threads would spin at the end of each small step if a core is busy elsewhere.
+        search, pieces, broken = pool.submit(_plan, *inputs, out).result()
+        queue = iter(pieces)  # shared: each worker takes the next piece, so a busy core does not hold up the rest
+        list(pool.map(search, [queue] * min(threads, len(pieces))))
+    return result if broken is None else result.masked_fill_(broken, 0)
+
+
+def _plan(
+    x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor | None, out: NDArray[np.int64]
+) -> tuple[Callable[[Iterator[Piece]], None], list[Piece], Tensor | None]:
+    """What a thread runs, the pieces to run it on, and a mask [G, N] of vectors not finite, if any."""
     broken = None
     if not bool(x.sum().isfinite()):  # one cheap pass tells that all is well; only then look closer
         broken = ~x.isfinite().all(-1)
         x = x.masked_fill(broken[..., None], 0.0)
-    block = max(LEAST_BLOCK, BLOCK_SCORES // size)
-    search = _searcher(x, codebook, bias, rows, min(block, count), result.numpy())
-    pieces = [(g, start, min(start + block, count)) for g in range(groups) for start in range(0, count, block)]
-    threads = min(torch.get_num_threads(), len(pieces))
-    if threads == 1 or groups * count * size < INLINE_SCORES:
-        search(iter(pieces))
-    else:
-        queue = iter(pieces)  # shared: each worker takes the next piece, so a busy core does not hold up the rest
-        list(_pool(os.getpid(), torch.get_num_threads()).map(search, [queue] * threads))
-    return result if broken is None else result.masked_fill_(broken, 0)
+    whole = bias if bias is not None and rows is None and bias.dim() == 3 else None  # [G, N, K]
+    direct = x.shape[2] == 1 and rows is None
+    ready = prepare(codebook, None if whole is not None else bias, rows is not None, direct=direct)
+    block = min(x.shape[1], max(LEAST_BLOCK, BLOCK_SCORES // codebook.shape[1]))
+    return _searcher(ready, block, rows is not None, direct), _cut(x, rows, whole, out, block), broken
+
+
+def _cut(x: Tensor, rows: Tensor | None, bias: Tensor | None, out: NDArray[np.int64], block: int) -> list[Piece]:
+    """All vectors in pieces of at most ``block``, none across groups."""
+    pieces = []
+    for g in range(len(x)):
+        for start in range(0, x.shape[1], block):
+            part = slice(start, start + block)
+            row, extra = None if rows is None else rows[g, part], None if bias is None else bias[g, part]
+            pieces.append(Piece(g, x[g, part], row, extra, out[g, part]))
+    return pieces
 
 
 def _work_alone() -> None:
@@ -65,41 +99,41 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     pool = ThreadPoolExecutor(threads, "nearest", initializer=_work_alone)
     everyone = Barrier(threads)
     list(pool.map(lambda _: everyone.wait(), range(threads)))
-    torch.set_num_threads(
-        threads
-    )  # the workers' calls also changed what threads yet to be born will get: put that back
+    torch.set_num_threads(threads)  # the workers' calls also changed what later threads will get: put that back
     return pool
 
 
-def _searcher(
-    x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor | None, block: int, out: NDArray[np.int64]
-) -> Callable[[Iterator[Piece]], None]:
-    """The function that one thread runs: take pieces from an iterator until none is left, writing into ``out``."""
-    whole = bias if bias is not None and rows is None and bias.dim() == 3 else None  # [G, N, K]
-    direct = x.shape[2] == 1 and rows is None
-    centre, words, offset = prepare(codebook, None if whole is not None else bias, rows is not None, direct=direct)
-    weights = -words.transpose(1, 2).contiguous()
-    if rows is None and not direct:  # the offset rides along as one more dimension, whose vectors all have 1
-        weights = torch.cat([weights, offset[:, None]], 1)
+def _searcher(ready: Prepared, block: int, table: bool, direct: bool) -> Callable[[Iterator[Piece]], None]:
+    """The function that one thread runs: take pieces of at most ``block`` vectors until none is left, search each."""
+    weights = -ready.words.transpose(1, 2).contiguous()
+    if not table and not direct:  # the offset rides along as one more dimension, whose vectors all have 1
+        weights = torch.cat([weights, ready.offset[:, None]], 1)
+    dimension = ready.words.shape[2]
+    groups = list(zip(ready.centre, weights, ready.offset, strict=True))
 
     def search(pieces: Iterator[Piece]) -> None:
-        buffer = torch.empty(block, words.shape[1])
+        buffer = torch.empty(block, weights.shape[2])
         vectors = torch.ones(block, weights.shape[1])
-        for g, start, stop in pieces:
-            scores, near = buffer[: stop - start], vectors[: stop - start]
-            torch.sub(x[g, start:stop], centre[g], out=near[:, : x.shape[2]])
+        views = None
+        for g, x, rows, bias, out in pieces:
+            if views is None or len(views[0]) != len(x):
+                scores, near = buffer[: len(x)], vectors[: len(x)]
+                views = scores, near, near[:, :dimension], scores.numpy()
+            scores, near, coordinates, array = views
+            centre, weight, offset = groups[g]
+            torch.sub(x, centre, out=coordinates)
             if rows is not None:
-                torch.index_select(offset[g], 0, rows[g, start:stop], out=scores)
-                scores.addmm_(near, weights[g])
+                torch.index_select(offset, 0, rows, out=scores)
+                scores.addmm_(near, weight)
             elif direct:
-                torch.add(near, weights[g], out=scores)
-                torch.addcmul(offset[g], scores, scores, out=scores)
+                torch.add(near, weight, out=scores)
+                torch.addcmul(offset, scores, scores, out=scores)
             else:
-                torch.mm(near, weights[g], out=scores)
-            if whole is not None:
-                scores.add_(whole[g, start:stop], alpha=1.0 if direct else 0.5)
+                torch.mm(near, weight, out=scores)
+            if bias is not None:
+                scores.add_(bias, alpha=1.0 if direct else 0.5)
                 scores.nan_to_num_(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
-            np.argmin(scores.numpy(), axis=1, out=out[g, start:stop])
+            np.argmin(array, axis=1, out=out)
 
     return search
 
