@@ -1,14 +1,15 @@
 """Codes of a picture in coding order: the walk that encoder, decoder and trainer share.
 
-A picture's codes are one integer array for the low band and one for each slice (band set). The walk goes through them phase
-by phase, asks the prior which table row each code is under, and lets ``choose`` say what the codes are: by reading them from
-a stream, by looking them up, or by searching for the best ones.
+A picture's codes are one integer array for the low band and one for each slice (band set). The walk goes through them
+phase by phase, asks the prior which table row each code is under, and lets ``choose`` say what the codes are: by
+reading them from a stream, by looking them up, or by searching for the best ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 I64 = npt.NDArray[np.int64]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 Choose = Callable[[int, int, I32, F32 | None], I32]
 """(slice or -1 for the low band, phase, rows [B, h, w, g], sign or None) -> symbols [B, h, w, g]."""
@@ -104,7 +106,7 @@ class Context:
         return (batch, h, w) if self.phases(index) == 1 else (batch, h // 2, w // 2)
 
     def others(self, index: int) -> list[int]:
-        """Slices that a slice looks at: luma of its level (chroma only), its parents, and the luma of the grandparent."""
+        """Slices that a slice looks at: luma of its level (for chroma), its parents, the luma of the grandparent."""
         me = self.slices[index]
         found = []
         for j, s in enumerate(self.slices[:index]):
@@ -149,7 +151,7 @@ class Context:
             self.signs[index].append(s.signed[groups, codes].reshape(*codes.shape[:3], -1))
 
 
-def join_phases(parts: Sequence[F32]) -> F32:
+def join_phases(parts: Sequence[npt.NDArray[Scalar]]) -> npt.NDArray[Scalar]:
     """Inverse of four times :func:`phase`."""
     b, h, w, c = parts[0].shape
     out = np.empty((b, 2 * h, 2 * w, c), parts[0].dtype)
@@ -231,8 +233,8 @@ def encode_codes(
         codes: as :func:`walk` returns them, B = 1.
 
     Returns:
-        The stream, and for each stage (low band with the two coarsest levels, then level by level) how many of its bytes
-        are needed to decode it.
+        The stream, and for each stage (low band with the two coarsest levels, then level by level) how many of its
+        bytes are needed to decode it.
 
     Raises:
         ValueError: a code is outside its table.

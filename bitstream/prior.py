@@ -1,14 +1,15 @@
 """The prior at coding time: which row of which probability table each code is written with.
 
-Everything is integer arithmetic carried in float32 (or int32): every product sum stays below 2**24 in magnitude, proved at
-export by :func:`check_bounds`, so the result is the same for any order of summation, library, thread count or batch size.
-SPEC.md, section "The prior", says the same in words.
+Everything is integer arithmetic carried in float32 (or int32): every product sum stays below 2**24 in magnitude, proved
+at export by :func:`check_bounds`, so the result is the same for any order of summation, library, thread count or batch
+size. SPEC.md, section "The prior", says the same in words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,7 @@ __all__ = [
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 MAP_LIMIT = 127
@@ -68,11 +70,11 @@ class PriorSlice:
 
     @property
     def codewords(self) -> int:
-        return self.energy.shape[1]
+        return int(self.energy.shape[1])
 
     @property
     def sign_bins(self) -> int:
-        return self.sign_edges.shape[1] + 1
+        return int(self.sign_edges.shape[1]) + 1
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Hidden:
     last: F32  # joins the accumulator of the energy
 
 
-def phase(x: npt.NDArray[np.generic], index: int) -> npt.NDArray[np.generic]:
+def phase(x: npt.NDArray[Scalar], index: int) -> npt.NDArray[Scalar]:
     """The sub-grid of one phase: [B, h, w, ...] -> [B, h/2, w/2, ...] (a view)."""
     row, column = PHASES[index]
     return x[:, row::2, column::2]
@@ -154,7 +156,8 @@ def predict_rows(
         shape: (B, h, w) of the phase.
 
     Returns:
-        Rows [B, h, w, g] int32 in 0 .. rows * sign_bins - 1 and the predicted sign, -1 or +1, [B, h, w, g] (None: no flip).
+        Rows [B, h, w, g] int32 in 0 .. rows * sign_bins - 1 and the predicted sign, -1 or +1, [B, h, w, g] (None: no
+        flip).
         A code is written as it is where the sign is +1 and as its mirror image where it is -1.
     """
     acc = np.broadcast_to(s.bias[index][step][:, None, None], (*shape, s.groups))
@@ -208,14 +211,14 @@ def low_prediction(values: I32, index: int) -> tuple[I32, I32]:
 
 
 def check_bounds(s: PriorSlice) -> None:
-    """Prove that no partial sum can leave the exact range of float32: sum of |w| times the largest input stays below 2**24.
+    """Prove that no partial sum can leave the exact range of float32: sum of |w| x largest input stays below 2**24.
 
     Raises:
         ValueError: a layer breaks its bound.
     """
 
-    def bound(weight: F32, largest: int, bias: F32 | None = None) -> F32:
-        total = np.abs(weight).reshape(-1, weight.shape[-1]).sum(0, dtype=np.float64) * largest
+    def bound(weight: F32, largest: int, bias: F32 | None = None) -> npt.NDArray[np.float64]:
+        total: npt.NDArray[np.float64] = np.abs(weight).reshape(-1, weight.shape[-1]).sum(0, dtype=np.float64) * largest
         return total if bias is None else total + np.abs(bias).max(0)
 
     for p in range(len(s.weight)):
@@ -233,5 +236,6 @@ def check_bounds(s: PriorSlice) -> None:
             sums = np.concatenate([sums, bound(sign, MAP_LIMIT)])
         if sums.size and sums.max() >= 2**24:
             raise ValueError(
-                f"level {s.level}, phase {p}: a product sum may reach {sums.max():.0f}, which float32 does not hold exactly"
+                f"level {s.level}, phase {p}: a product sum may reach {sums.max():.0f}, "
+                "which float32 does not hold exactly"
             )

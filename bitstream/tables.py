@@ -13,13 +13,16 @@ __all__ = ["pack_probabilities", "unpack_weights"]
 def pack_probabilities(p: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
     """Probabilities [..., K] to stored weights: at least 1 each, their sum at most 2**24.
 
-    A stored value below 2048 is the weight; above, its top five bits are e and the weight is (2048 + low bits) * 2**(e - 1).
+    A stored value below 2048 is the weight; above, its top five bits are e and the weight is
+    (2048 + low bits) * 2**(e - 1).
     """
     k = p.shape[-1]
     weights = np.floor(p / p.sum(-1, keepdims=True) * (2**PRECISION - k)).astype(np.int64) + 1
     exponent = np.maximum(np.frexp(weights.astype(np.float64))[1] - 12, 0)
     kept = weights >> exponent
-    return np.where(exponent == 0, kept, (exponent + 1 << 11) + (kept - 2048)).astype(np.uint16)
+    floating = (exponent + 1 << 11) + (kept - 2048)
+    stored: npt.NDArray[np.uint16] = np.where(exponent == 0, kept, floating).astype(np.uint16)
+    return stored
 
 
 def unpack_weights(stored: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint32]:

@@ -52,7 +52,7 @@ class ImageCodec:
     @property
     def cell(self) -> int:
         """Pixels per side of a cell of the coarsest level."""
-        return 2**self.model.config.levels
+        return 1 << self.model.config.levels
 
     @torch.inference_mode()
     def encode(self, pixels: Pixels, step: int, *, effort: int = 5) -> list[Chunk]:
@@ -90,7 +90,15 @@ class ImageCodec:
         height, width = part.shape[1:3]
         views = [v[:, *self._slice_tile(i, tile)].numpy() for i, v in enumerate(vectors)]
         codes = search(
-            self.model.config, codes_model, self._rates, self.model.codebooks, self.model.trust, part, views, np.array([step]), gray=gray
+            self.model.config,
+            codes_model,
+            self._rates,
+            self.model.codebooks,
+            self.model.trust,
+            part,
+            views,
+            np.array([step]),
+            gray=gray,
         )
         payload, ends = encode_codes(codes_model, step, codes, height, width, gray=gray)
         again = decode_codes(codes_model, step, payload, height, width, gray=gray)
@@ -120,8 +128,8 @@ class ImageCodec:
     def decode(self, header: ImageHeader, chunks: Sequence[Chunk | None]) -> Pixels:
         """Decode a picture: uint8 [H, W, 3], or [H, W, 1] for gray.
 
-        A chunk that is None is concealed with the mean colour of the others; one that is not complete gives the stages it
-        still holds.
+        A chunk that is None is concealed with the mean colour of the others; one that is not complete gives the stages
+        it still holds.
 
         Raises:
             CorruptError: a chunk's bytes are no stream of codes.

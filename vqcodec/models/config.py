@@ -11,7 +11,7 @@ STEPS = 256
 
 def step_size(step: int) -> float:
     """Quantiser step in units of 8-bit sample values for a step index 0..255 (0 is the finest): 4 * 2**(step / 36)."""
-    return 4.0 * 2.0 ** (step / 36.0)
+    return 4.0 * float(2.0 ** (step / 36.0))
 
 
 @dataclass(frozen=True)

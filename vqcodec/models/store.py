@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from vqcodec.bitstream.codes import CodeModel, walk
 from vqcodec.bitstream.coder import Tables
+from vqcodec.bitstream.codes import CodeModel, walk
 from vqcodec.bitstream.prior import F32, Hidden, PriorSlice, check_bounds
 from vqcodec.bitstream.tables import unpack_weights
 from vqcodec.errors import ModelError, SelfCheckError
@@ -90,17 +90,16 @@ def _slice_of(config: ImageConfig, index: int, a: Arrays) -> PriorSlice:
         return a[f"{name}.{key}"].astype(np.float32)
 
     phases = range(1 if spec.level == config.levels else 4)
-    hidden = tuple(
-        Hidden(
-            **{
-                k: a[f"{name}.{p}.hidden.{k}"].astype(np.int32 if k.endswith("shift") else np.float32)
-                for k in Hidden.__annotations__
-            }
-        )
-        if f"{name}.{p}.hidden.first" in a
-        else None
-        for p in phases
-    )
+
+    def hidden(p: int) -> Hidden | None:
+        if f"{name}.{p}.hidden.first" not in a:
+            return None
+        fields: Arrays = {
+            k: a[f"{name}.{p}.hidden.{k}"].astype(np.int32 if k.endswith("shift") else np.float32)
+            for k in Hidden.__annotations__
+        }
+        return Hidden(**fields)
+
     s = PriorSlice(
         level=spec.level, chroma=spec.chroma, d=spec.d, groups=spec.groups,
         weight=tuple(real(f"{p}.weight") for p in phases),
@@ -108,7 +107,8 @@ def _slice_of(config: ImageConfig, index: int, a: Arrays) -> PriorSlice:
         shift=tuple(a[f"{name}.{p}.shift"].astype(np.int32) for p in phases),
         sign_weight=tuple(real(f"{p}.sign_weight") if f"{name}.{p}.sign_weight" in a else None for p in phases),
         sign_edges=real("sign_edges"), energy=real("energy"), signed=real("signed"),
-        row_offset=config.row_offset, row_width=spec.row_width, rows=config.rows, hidden=hidden,
+        row_offset=config.row_offset, row_width=spec.row_width, rows=config.rows,
+        hidden=tuple(hidden(p) for p in phases),
     )  # fmt: skip
     check_bounds(s)
     return s
@@ -137,7 +137,7 @@ def code_model(config: ImageConfig, a: Arrays) -> CodeModel:
 
 
 def check_vector(codes: CodeModel) -> int:
-    """Hash of the rows that the prior gives for pseudo-random codes at three step indices; exact arithmetic gives one value."""
+    """Hash of the rows that the prior gives for made-up codes at three steps; exact arithmetic gives one value."""
     state = np.uint32(1)
     seen: list[npt.NDArray[np.int32]] = []
 
@@ -154,7 +154,8 @@ def check_vector(codes: CodeModel) -> int:
         spread = (draws >> 16).astype(np.int64) % (1 + (k - 1) // (1 << (draws & 7).astype(np.int64)))
         middle = 0 if index >= 0 and codes.slices[index].d > 1 else (k - 1) // 2
         signs = np.where(draws & 8, 1, -1) if middle else 1
-        return np.clip(middle + signs * spread // (2 if middle else 1), 0, k - 1).astype(np.int32).reshape(rows.shape)
+        symbols: npt.NDArray[np.int64] = np.clip(middle + signs * spread // (2 if middle else 1), 0, k - 1)
+        return symbols.astype(np.int32).reshape(rows.shape)
 
     walk(codes, np.array([0, 100, 255]), 1, 2, choose)
     digest = hashlib.sha256(b"".join(a.astype("<i4").tobytes() for a in seen)).digest()

@@ -12,9 +12,8 @@ from vqcodec.models.config import SliceConfig
 
 __all__ = ["cell_volumes", "start_codebook"]
 
-REACH_1D = (
-    160.0  # a level-1 coefficient of 8-bit samples at the finest step (4) stays below this; each level doubles it
-)
+# a level-1 coefficient of 8-bit samples at the finest step (4) stays below this; each level doubles it
+REACH_1D = 160.0
 REACH_2D = 160.0
 
 
@@ -38,14 +37,14 @@ def start_codebook(s: SliceConfig) -> Tensor:
     per_ring = 24
     rings = math.ceil(rest / per_ring)
     ratio = (REACH_2D / (s.core + 0.6)) ** (1 / max(rings - 1, 1))
-    points = []
+    outer = []
     for k in range(rest):
         ring, slot = divmod(k, per_ring)
         angle = 2 * math.pi * (slot + 0.5 * (ring % 2)) / per_ring
         radius = (s.core + 0.6) * ratio**ring
-        points.append((radius * math.cos(angle), radius * math.sin(angle)))
+        outer.append((radius * math.cos(angle), radius * math.sin(angle)))
     order = torch.argsort(core_points.norm(dim=1), stable=True)
-    return torch.cat([core_points[order], torch.tensor(points)])
+    return torch.cat([core_points[order], torch.tensor(outer)])
 
 
 def cell_volumes(codebook: Tensor) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -1,9 +1,9 @@
 """Codes to coefficients, level by level, chroma predicted from luma.
 
-Chroma details follow luma details wherever an edge is an edge of one colour change. How strongly, and with which sign, is
-read off the decoded details of the level above, in a window of 3 x 3 positions: the least-squares slope of chroma on luma
-there, shrunk by how well the slope explains them (a fitted, piecewise linear function of the squared correlation). Nothing is
-sent for it. The prediction is a float and moves only what is added to a codeword; the prior never sees it.
+Chroma details follow luma details wherever an edge is an edge of one colour change. How strongly, and with which sign,
+is read off the decoded details of the level above, in a window of 3 x 3 positions: the least-squares slope of chroma on
+luma there, shrunk by how well the slope explains them (a fitted, piecewise linear function of the squared correlation).
+Nothing is sent for it. The prediction is a float and moves only what is added to a codeword; the prior never sees it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Dequantiser:
         self.details: list[Tensor] = []  # finished levels, coarse first, [B, h, w, 3, 3]
 
     def slopes(self) -> Tensor:
-        """What the level above says of chroma at the level at hand: luma times slope, split by trust, [B, h, w, 3, 2, knots]."""
+        """What the level above says of chroma here: luma times slope, split by trust, [B, h, w, 3, 2, knots]."""
         assert self._luma is not None
         parent = self.details[-1]
         luma, chroma = parent[..., :1], parent[..., 1:]

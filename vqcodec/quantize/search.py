@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vqcodec.bitstream.codes import CodeModel, walk
 from vqcodec.bitstream.coder import Tables
+from vqcodec.bitstream.codes import CodeModel, walk
 from vqcodec.bitstream.prior import F32, I32, low_prediction, phase
 from vqcodec.kernels import assign
 from vqcodec.models.config import ImageConfig
@@ -23,9 +23,10 @@ __all__ = ["rate_tables", "search"]
 def rate_tables(model: CodeModel) -> list[Tensor]:
     """Per slice LAMBDA times the bits of every code under every row: float32 [g, rows * bins, K]."""
 
-    def bits(tables: Tables) -> npt.NDArray[np.float32]:
+    def bits(tables: Tables) -> F32:
         w = tables.weights.astype(np.float64)
-        return (np.log2(w.sum(1, keepdims=True)) - np.log2(w)).astype(np.float32)
+        out: F32 = (np.log2(w.sum(1, keepdims=True)) - np.log2(w)).astype(np.float32)
+        return out
 
     out = []
     for s, tables, shared in zip(model.slices, model.tables, model.shared, strict=True):
@@ -70,9 +71,9 @@ def search(
     def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
         if index < 0:
             planes = rows.shape[-1]
-            prediction, _ = low_prediction(values[..., :planes], p)
-            symbols = np.clip(phase(low, p)[..., :planes] - prediction + half, 0, 2 * half).astype(np.int32)
-            phase(values, p)[..., :planes] = prediction + symbols - half
+            near, _ = low_prediction(values[..., :planes], p)
+            symbols: I32 = np.clip(phase(low, p)[..., :planes] - near + half, 0, 2 * half).astype(np.int32)
+            phase(values, p)[..., :planes] = near + symbols - half
             return symbols
         s = model.slices[index]
         if p == 0:

@@ -1,4 +1,4 @@
-"""Between pixels and the unit-step domain, in which the exchange of rate and distortion is the same at every quality."""
+"""Between pixels and the unit-step domain, in which rate is exchanged for distortion alike at every quality."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The closed-form start: every part of prior and quantiser by regression and counting, in one pass in coding order.
 
-Each phase of each slice sees only what is coded before it, so one pass fits everything on its true context: ridge regression
-predicts the log energy (and the signed value) of the vectors about to be coded, entropy-constrained search with the table of
-the moment codes them, and counting their codes by row makes the table.
+Each phase of each slice sees only what is coded before it, so one pass fits everything on its true context: ridge
+regression predicts the log energy (and the signed value) of the vectors about to be coded, entropy-constrained search
+with the table of the moment codes them, and counting their codes by row makes the table.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vqcodec.bitstream.codes import CodeModel, Context, join_phases
 from vqcodec.bitstream.coder import Tables
+from vqcodec.bitstream.codes import CodeModel, Context, join_phases
 from vqcodec.bitstream.prior import F32, I32, PriorSlice, low_prediction, phase, predict_rows
 from vqcodec.bitstream.tables import pack_probabilities, unpack_weights
 from vqcodec.kernels import assign
@@ -56,7 +57,8 @@ def principal_colours(crops: Tensor) -> Tensor:
     pixels = crops.reshape(-1, 3)[::53].double() - 128.0
     _, vectors = torch.linalg.eigh(pixels.T @ pixels / len(pixels))
     rotation = vectors.flip(1)
-    return (rotation * torch.sign(rotation.sum(0))).T.float()
+    colour: Tensor = (rotation * torch.sign(rotation.sum(0))).T.float()
+    return colour
 
 
 def map_values(codebook: Tensor) -> tuple[F32, F32]:
@@ -70,11 +72,12 @@ def map_values(codebook: Tensor) -> tuple[F32, F32]:
 def knots(step: npt.NDArray[np.integer]) -> F64:
     """Piecewise linear weights [N, KNOTS] of step indices [N]."""
     position = step / 255 * (KNOTS - 1)
-    return np.clip(1 - np.abs(position[:, None] - np.arange(KNOTS)), 0, None)
+    weights: F64 = np.clip(1 - np.abs(position[:, None] - np.arange(KNOTS)), 0, None)
+    return weights
 
 
 def quantise_weights(weight: F64, bias: F64, limit: int = 127) -> tuple[F32, F32, I32]:
-    """Real weights [..., g] and biases [256, g] to int8 with a power of two per output; half a unit for rounding included."""
+    """Real weights [..., g] and biases [256, g] to int8 with a power of two per output; half a unit for rounding."""
     size = np.abs(weight).max((0, 1), initial=0.0)
     shift = np.clip(np.floor(np.log2(limit / np.maximum(size, 1e-6))), 0, 12).astype(np.int32)
     scale = np.ldexp(1.0, shift)
@@ -120,7 +123,7 @@ def ridge(
     penalty = np.full(n, RIDGE * total * share * weight_scale)
     if steps is not None:
         penalty[-KNOTS:] /= weight_scale
-    return np.linalg.solve(gram[:, :n] + np.diag(penalty), gram[:, n:])
+    return np.linalg.solve(gram[:, :n] + np.diag(penalty), gram[:, n:]).astype(np.float64)
 
 
 def start_table(s: SliceConfig, codebook: Tensor, row_offset: int, rows: int) -> F64:
@@ -129,8 +132,9 @@ def start_table(s: SliceConfig, codebook: Tensor, row_offset: int, rows: int) ->
     volume = cell_volumes(codebook)
     energy = 2.0 ** ((row_offset + s.row_width * (np.arange(rows) + 0.5)) / 16)
     scale = 0.6 * np.sqrt(energy * s.d)[:, None] + 0.02
-    p = volume * np.exp(-np.minimum(size / scale, 16.0))
-    return p / p.sum(1, keepdims=True)
+    p: F64 = volume * np.exp(-np.minimum(size / scale, 16.0))
+    p /= p.sum(1, keepdims=True)
+    return p
 
 
 class SliceFit:
@@ -195,7 +199,8 @@ class SliceFit:
         empty: tuple[F32, ...] = ()
         self.slices.append(
             PriorSlice(
-                s.level, s.chroma, s.d, s.groups, empty, empty, (), (), np.zeros((s.groups, s.sign_bins - 1), np.float32),
+                s.level, s.chroma, s.d, s.groups, empty, empty, (), (),
+                np.zeros((s.groups, s.sign_bins - 1), np.float32),
                 energy, signed, row_offset, s.row_width, self.config.rows, (),
             )
         )  # fmt: skip
@@ -220,7 +225,7 @@ class SliceFit:
         self.stored.append(self._store(counts, start))
 
     def _fit_trust(self, index: int) -> Tensor:
-        """Shrinkage of the chroma prediction by least squares: [3, 2, knots]. Large values count less, as they do in rate."""
+        """Shrinkage of the chroma prediction by least squares: [3, 2, knots]; large values count less, as in rate."""
         gram = torch.zeros(3, 2, TRUST_KNOTS, TRUST_KNOTS, dtype=torch.float64)
         right = torch.zeros(3, 2, TRUST_KNOTS, 1, dtype=torch.float64)
         for k, known in zip(self.pieces, self.known, strict=True):
@@ -233,21 +238,22 @@ class SliceFit:
             goal = (target * weight.sqrt()).flatten(0, 2).permute(1, 2, 0)[..., None]
             gram += (flat.mT @ flat).double()
             right += (flat.mT @ goal).double()
-        return torch.linalg.solve(gram + 30 * torch.eye(TRUST_KNOTS), right)[..., 0].float()
+        trust: Tensor = torch.linalg.solve(gram + 30 * torch.eye(TRUST_KNOTS), right)[..., 0].float()
+        return trust
 
     def _fit_phase(self, index: int, p: int, x: F32) -> None:
         s = self.slices[index]
         pieces = [x[k] for k in self.pieces]
         steps = [self.step[k] for k in self.pieces]
         targets = [np.log2(np.square(v).mean(-1) + ENERGY_FLOOR).astype(np.float32) for v in pieces]
-        w = 16 * ridge([lambda c=c: c.stack(index) for c in self.contexts], targets, steps, self.rng)
+        w = 16 * ridge([partial(c.stack, index) for c in self.contexts], targets, steps, self.rng)
         bias = knots(np.arange(256)) @ w[-KNOTS:]
         weight, bias_int, shift = quantise_weights(w[:-KNOTS].reshape(9, -1, s.groups), bias)
         sign_weight = None
         edges = s.sign_edges
         if s.sign_bins > 1 and self.contexts[0].sign_stack(index) is not None:
             targets = [(np.sign(v) * np.log2(1 + np.abs(v)))[..., 0].astype(np.float32) for v in pieces]
-            m = ridge([lambda c=c: c.sign_stack(index) for c in self.contexts], targets, None, self.rng).reshape(
+            m = ridge([partial(c.sign_stack, index) for c in self.contexts], targets, None, self.rng).reshape(
                 9, -1, s.groups
             )
             scale = 127 / max(np.abs(m).max(), 1e-6)
@@ -268,18 +274,20 @@ class SliceFit:
     def _code_phase(self, index: int, p: int, x: F32, counts: F64, start: F64) -> I32:
         """Search and count, three times over the same phase, each with the counts of the time before."""
         s, spec = self.slices[index], self.config.slices[index]
-        rows, signs = [], []
+        rows: list[I32] = []
+        signs: list[F32] = []
         for c, k in zip(self.contexts, self.pieces, strict=True):
             r, sign = predict_rows(s, p, self.step[k], c.stack(index), c.sign_stack(index), c.phase_shape(index))
             rows.append(r)
-            signs.append(sign)
+            if sign is not None:
+                signs.append(sign)
         row = np.concatenate(rows)
-        sign = None if signs[0] is None else np.concatenate(signs)
+        sign = np.concatenate(signs) if signs else None
         flat = np.moveaxis(x if sign is None else x * sign[..., None], 3, 0).reshape(s.groups, -1, s.d)
         row_flat = np.moveaxis(row, 3, 0).reshape(s.groups, -1)
-        for turn in range(3):
-            current = counts if turn == 0 else counts + mine
-            cost = -np.log2(self._probabilities(current, start)).reshape(len(counts), -1, spec.codewords)
+        mine = np.zeros_like(counts)
+        for _ in range(3):
+            cost = -np.log2(self._probabilities(counts + mine, start)).reshape(len(counts), -1, spec.codewords)
             table = torch.from_numpy((LAMBDA * cost).astype(np.float32)).expand(s.groups, -1, -1)
             symbols = assign(torch.from_numpy(flat), self.codebooks[index], table, torch.from_numpy(row_flat)).numpy()
             mine = np.zeros_like(counts)
@@ -307,8 +315,9 @@ class SliceFit:
             near[:, :, 0] = 0.5 * (near[:, :, 0] + near[:, :, 0, ::-1])
         pooled = pooled + 20 * start
         pooled /= pooled.sum(-1, keepdims=True)
-        p = near + 12 * pooled[:, :, None]
-        return p / p.sum(-1, keepdims=True)
+        p: F64 = near + 12 * pooled[:, :, None]
+        p /= p.sum(-1, keepdims=True)
+        return p
 
     def _store(self, counts: F64, start: F64) -> npt.NDArray[np.uint16]:
         return pack_probabilities(self._probabilities(counts, start)).reshape(len(counts), -1, counts.shape[-1])
@@ -334,6 +343,7 @@ def fit_closed_form(
             )
     model = CodeModel(
         config.levels, config.low_codewords, edges, Tables(unpack_weights(low)), tuple(fit.slices),
-        tuple(Tables(unpack_weights(t.reshape(-1, t.shape[-1]))) for t in fit.stored), tuple(s.shared for s in config.slices),
+        tuple(Tables(unpack_weights(t.reshape(-1, t.shape[-1]))) for t in fit.stored),
+        tuple(s.shared for s in config.slices),
     )  # fmt: skip
     return ClosedForm(fit.colour, fit.codebooks, fit.trust, fit.stored, low, model)

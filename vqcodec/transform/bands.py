@@ -24,7 +24,7 @@ def pad(x: Tensor, multiple: int) -> Tensor:
 
 
 def to_bands(x: Tensor, levels: int) -> list[Tensor]:
-    """Planes [B, H, W, 3] to the low band [B, h, w, 3] and the details [B, h, w, 3, 3] (orientation, colour), coarse first."""
+    """Planes [B, H, W, 3] to low band [B, h, w, 3] and, coarse first, details [B, h, w, 3, 3] (orientation, colour)."""
     out: list[Tensor] = []
     for _ in range(levels):
         x, details = analyse(x)
@@ -47,7 +47,7 @@ def to_vectors(details: Tensor, s: SliceConfig) -> Tensor:
     x = details[..., 1:].transpose(3, 4).flatten(3)
     if s.d == 1:
         return x[..., None]
-    return x.unflatten(2, (-1, s.d)).transpose(3, 4)
+    return x.reshape(*x.shape[:2], -1, s.d, x.shape[3]).transpose(3, 4)
 
 
 def from_vectors(luma: Tensor, chroma: Tensor) -> Tensor:
@@ -55,13 +55,13 @@ def from_vectors(luma: Tensor, chroma: Tensor) -> Tensor:
     d = chroma.shape[-1]
     if d > 1:
         chroma = chroma.transpose(3, 4).flatten(2, 3)[..., None]
-    c = chroma[..., 0].unflatten(3, (2, 3)).transpose(3, 4)
+    c = chroma.reshape(*chroma.shape[:3], 2, 3).transpose(3, 4)
     return torch.cat([luma, c], -1)
 
 
 @lru_cache
 def band_gains(levels: int) -> tuple[tuple[float, ...], ...]:
-    """Norm of a unit coefficient's picture: per level from 1 on, (horizontal, vertical, diagonal) details, then the low band.
+    """Norm of a unit coefficient's picture: per level from 1 on, (horizontal, vertical, diagonal) details, low band.
 
     The transform is nearly, not exactly, orthonormal; steps divided by these norms make every band's error count alike.
     """

@@ -1,8 +1,8 @@
-"""The filter after the inverse wavelet: a small convolutional network that brings the decoded planes nearer to the original.
+"""The filter after the inverse wavelet: a small convolutional network that brings decoded planes nearer the original.
 
-It works at half resolution on the four pixels of every 2 x 2 block, on what is left when the local mean is taken away, in
-units of the quantiser step: there the noise of quantisation looks alike at every quality. What still depends on quality is
-learned as scales and shifts at eight knots of the step index.
+It works at half resolution on the four pixels of every 2 x 2 block, on what is left when the local mean is taken away,
+in units of the quantiser step: there the noise of quantisation looks alike at every quality. What still depends on
+quality is learned as scales and shifts at eight knots of the step index.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The 9/7 wavelet by lifting, channels last, differentiable.
 
-Source: A. Cohen, I. Daubechies, J.-C. Feauveau, "Biorthogonal bases of compactly supported wavelets", 1992; lifting steps as in
-I. Daubechies, W. Sweldens, "Factoring wavelet transforms into lifting steps", 1998 (the irreversible filter of JPEG 2000).
+Source: A. Cohen, I. Daubechies, J.-C. Feauveau, "Biorthogonal bases of compactly supported wavelets", 1992; lifting
+steps as in I. Daubechies, W. Sweldens, "Factoring wavelet transforms into lifting steps", 1998 (the irreversible filter
+of JPEG 2000).
 Scaling is nearly orthonormal: a squared error of the coefficients is about the squared error of the picture.
 """
 
@@ -31,8 +32,7 @@ def _previous(x: Tensor, dim: int) -> Tensor:
 
 
 def _split(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    even = x.unflatten(dim, (x.shape[dim] // 2, 2)).select(dim + 1, 0)
-    odd = x.unflatten(dim, (x.shape[dim] // 2, 2)).select(dim + 1, 1)
+    even, odd = x.reshape(*x.shape[:dim], -1, 2, *x.shape[dim + 1 :]).unbind(dim + 1)
     a, b, c, d = _STEPS
     odd = torch.add(odd, even + _next(even, dim), alpha=a)
     even = torch.add(even, odd + _previous(odd, dim), alpha=b)
