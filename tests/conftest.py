@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+
+if TYPE_CHECKING:
+    from vqcodec.codec import ImageCodec
+    from vqcodec.models.store import ImageModel
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 # Processes that tests start must not find the checkout's own folder in place of the installed package.
 os.environ["PYTHONSAFEPATH"] = "1"
@@ -33,3 +40,35 @@ def photo(tmp_path: Path, rgb: npt.NDArray[np.uint8]) -> Path:
     path = tmp_path / "photo.png"
     Image.fromarray(rgb).save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> ImageModel:
+    """A small model fitted to corners of the example photographs: rough, but whole."""
+    import torch
+
+    from vqcodec.models.config import TINY
+    from vqcodec.models.store import ImageModel, integer_arrays
+    from vqcodec.train.closed_form import fit_closed_form
+
+    crops = []
+    for path in sorted(EXAMPLES.glob("*.png")):
+        with Image.open(path) as im:
+            picture = np.asarray(im.convert("RGB"))
+        crops += [picture[:128, :128], picture[-128:, -128:]]
+    learning = torch.is_grad_enabled()
+    try:
+        fit = fit_closed_form(TINY, torch.from_numpy(np.stack(crops)), np.array([0, 60, 120, 200]))
+    finally:
+        torch.set_grad_enabled(learning)
+    stored = integer_arrays(TINY, fit.model, fit.stored, fit.low_stored)
+    return ImageModel(TINY, fit.colour, fit.codebooks, fit.trust, fit.model, stored=stored)
+
+
+@pytest.fixture(scope="session")
+def tiny_codec(tiny_model: ImageModel) -> ImageCodec:
+    import torch
+
+    from vqcodec.codec import ImageCodec
+
+    return ImageCodec(tiny_model, 0, torch.device("cpu"))

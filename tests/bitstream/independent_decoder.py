@@ -1,0 +1,323 @@
+"""A second decoder of pictures' codes, written from SPEC.md alone: plain, slow, sharing nothing with the package.
+
+Integers of 64 bits throughout, so that it can tell whether float32 was exact. ``decode_file`` gives the codes of every
+chunk and checks their hash; pixels are not its business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from bisect import bisect_right
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+
+LEVELS = 6
+PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
+MASK = 2**64 - 1
+Weights = dict[str, np.ndarray]
+Symbols = Callable[[np.ndarray, np.ndarray, int, "np.ndarray | None"], np.ndarray]
+"""Rows [h, w, g], the table [R, K], the code of zero, where codes are mirrored (or None) -> symbols [h, w, g]."""
+
+
+def read_weights(path: Path) -> tuple[Weights, dict[str, str]]:
+    """Tensors by name, those of the prior as 64-bit integers, and the facts in the metadata."""
+    with safe_open(path, "numpy") as f:
+        tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - not a dict
+        facts = json.loads(f.metadata()["vqcodec"])
+    return tensors, facts
+
+
+def identity(tensors: Weights) -> bytes:
+    """SHA-256 of a model (section Weights file, Identity)."""
+    integers = [n for n in tensors if n.startswith(("prior.", "codebook."))]
+    rest = [n for n in tensors if n not in integers]
+    digest = hashlib.sha256()
+    for name in sorted(integers) + sorted(rest):
+        values = tensors[name]
+        shape = ", ".join(str(n) for n in values.shape)
+        digest.update(f"{name} {values.dtype} [{shape}]\n".encode())
+        digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
+    return digest.digest()
+
+
+class Stream:
+    """The range decoder (section Range coder)."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload, self.position = payload, 0
+        self.low, self.range = 0, 2**64 - 1
+        self.point = self.word() << 32 | self.word()
+
+    def word(self) -> int:
+        part = self.payload[self.position : self.position + 4]
+        self.position += 4
+        return int.from_bytes(part + bytes(4 - len(part)), "big")
+
+    def symbol(self, cumulative: list[int]) -> int:
+        q = self.range >> 24
+        t = ((self.point - self.low) & MASK) // q
+        assert t < 1 << 24, "no encoder writes this"
+        s = bisect_right(cumulative, t) - 1
+        self.low = (self.low + q * cumulative[s]) & MASK
+        self.range = q * (cumulative[s + 1] - cumulative[s])
+        if self.range < 1 << 32:
+            self.low, self.range = self.low << 32 & MASK, self.range << 32
+            self.point = (self.point << 32 & MASK) | self.word()
+        return s
+
+    def batch(self, rows: np.ndarray, table: np.ndarray, *_: object) -> np.ndarray:
+        """One batch: sorted by row, in raster order within a row."""
+        flat = rows.ravel()
+        out = np.zeros(flat.size, np.int64)
+        for row in sorted(set(flat.tolist())):
+            weights = [int(w) for w in table[row] if w]
+            sums = [0]
+            for w in weights:
+                sums.append(sums[-1] + w)
+            cumulative = [(c << 24) // sums[-1] for c in sums]
+            if len(weights) > 1:
+                for i in np.flatnonzero(flat == row):
+                    out[i] = self.symbol(cumulative)
+        return out.reshape(rows.shape)
+
+
+def stored_weights(v: np.ndarray) -> np.ndarray:
+    """Stored 16-bit values to weights, rows last but one: [R, K]."""
+    v = v.astype(np.int64).reshape(-1, v.shape[-1])
+    e, m = v // 2048, v % 2048
+    return np.where(v < 2048, v, (2048 + m) * 2 ** np.maximum(e - 1, 0))
+
+
+class Slice:
+    """Tensors of one slice and what follows from their shapes."""
+
+    def __init__(self, tensors: Weights, name: str) -> None:
+        self.name, self.level, self.chroma = name, int(name[1:]), name[0] == "c"
+        prefix = f"prior.{name}."
+        self.t = {k.removeprefix(prefix): v.astype(np.int64) for k, v in tensors.items() if k.startswith(prefix)}
+        self.groups, self.codewords, self.d = self.t["energy"].shape
+        self.bins = self.t["sign_edges"].shape[1] + 1
+        self.shared = self.t["table"].shape[0] == 1
+        self.rows = self.t["table"].shape[1] // self.bins
+        self.table = stored_weights(self.t["table"])
+        self.width = 6 if self.level >= 4 else 4
+        self.zero = (self.codewords - 1) // 2 if self.d == 1 else 0
+        self.phases = 1 if self.level == LEVELS else 4
+
+    def grid(self, h: int, w: int) -> tuple[int, int]:
+        scale = 2 ** (LEVELS - self.level)
+        return h * scale, w * scale // self.d
+
+    def map(self, kind: str, codes: np.ndarray) -> np.ndarray:
+        """[h, w, g] to [h, w, g d]."""
+        parts = [self.t[kind][k, codes[..., k]] for k in range(self.groups)]
+        return np.concatenate(parts, -1)
+
+
+def aligned(m: np.ndarray, h: int, w: int) -> np.ndarray:
+    fy, fx = max(m.shape[0] // h, 1), max(m.shape[1] // w, 1)
+    blocks = [m[i::fy, j::fx] for i in range(fy) for j in range(fx)]
+    folded = np.concatenate(blocks, -1)
+    ys = np.arange(h) * folded.shape[0] // h
+    xs = np.arange(w) * folded.shape[1] // w
+    return folded[ys][:, xs]
+
+
+def stacked(maps: list[np.ndarray]) -> np.ndarray:
+    """Channels one after the other, one cell of copies around."""
+    return np.pad(np.concatenate(maps, -1), ((1, 1), (1, 1), (0, 0)), mode="edge")
+
+
+def conv(a: np.ndarray, w: np.ndarray) -> np.ndarray:
+    height, width = a.shape[0] - 2, a.shape[1] - 2
+    return sum(a[t // 3 : t // 3 + height, t % 3 : t % 3 + width] @ w[t] for t in range(9))
+
+
+def branch(t: Weights, p: int, step: int, a: np.ndarray) -> np.ndarray:
+    """The hidden layers of a phase."""
+    get = {k: t[f"{p}.hidden.{k}"] for k in ("first", "first_bias", "first_shift", "second", "second_bias")}
+    u = (conv(a, get["first"]) + get["first_bias"][step]) // 2 ** get["first_shift"]
+    v = (np.clip(u, 0, 255) @ get["second"] + get["second_bias"]) // 2 ** t[f"{p}.hidden.second_shift"]
+    return np.clip(v, 0, 255) @ t[f"{p}.hidden.last"]
+
+
+class Tile:
+    """Codes of one tile, as far as they are known."""
+
+    def __init__(self, tensors: Weights, step: int, h: int, w: int, gray: bool) -> None:
+        self.t, self.step, self.h, self.w, self.gray = tensors, step, h, w, gray
+        names = [f"{plane}{level}" for level in range(LEVELS, 0, -1) for plane in "yc"]
+        self.slices = [Slice(tensors, n) for n in names]
+        self.low = np.zeros((h + h % 2, w + w % 2, 3), np.int64)
+        self.codes = [np.full((*s.grid(h, w), s.groups), s.zero) for s in self.slices]
+
+    def low_batches(self, symbols: Symbols) -> None:
+        edges = self.t["prior.low.edges"].astype(np.int64)
+        table = stored_weights(self.t["prior.low.table"])
+        planes = 1 if self.gray else 3
+        height, width = self.low.shape[:2]
+        for p, (py, px) in enumerate(PHASES):
+            prediction = np.zeros((height // 2, width // 2, planes), np.int64)
+            row = np.zeros_like(prediction)
+            for y, x, c in np.ndindex(prediction.shape) if p else ():
+                near = self.neighbours(2 * y + py, 2 * x + px, c, p)
+                prediction[y, x, c] = (sum(near) + 2) // 4
+                row[y, x, c] = 1 + np.count_nonzero(edges <= max(near) - min(near))
+            row += np.arange(planes) * (len(edges) + 2)
+            half = (table.shape[1] - 1) // 2
+            self.low[py::2, px::2, :planes] = prediction + symbols(row, table, half, None) - half
+
+    def neighbours(self, y: int, x: int, c: int, p: int) -> list[int]:
+        def mirrored(i: int, by: int, size: int) -> int:
+            return i + by if 0 <= i + by < size else i - by
+
+        steps = [(-1, -1), (-1, 1), (1, -1), (1, 1)] if p == 1 else [(-1, 0), (1, 0), (0, -1), (0, 1)]
+        size = self.low.shape
+        return [int(self.low[mirrored(y, dy, size[0]), mirrored(x, dx, size[1]), c]) for dy, dx in steps]
+
+    def seen(self, index: int) -> list[np.ndarray]:
+        """Energy maps of the other slices in a slice's context."""
+        me = self.slices[index]
+        maps = []
+        for j, s in enumerate(self.slices[:index]):
+            up = s.level - me.level
+            if up == 0 or (up == 1 and (me.chroma or not s.chroma)) or (up == 2 and not s.chroma):
+                maps.append(s.map("energy", self.codes[j]))
+        return maps
+
+    def slice_batches(self, index: int, symbols: Symbols) -> None:
+        s = self.slices[index]
+        others = self.seen(index)
+        done: list[np.ndarray] = []
+        for p in range(s.phases):
+            part = self.codes[index] if s.phases == 1 else self.codes[index][PHASES[p][0] :: 2, PHASES[p][1] :: 2]
+            h, w = part.shape[:2]
+            acc = np.zeros(part.shape, np.int64) + s.t[f"{p}.bias"][self.step]
+            maps = [s.map("energy", d) for d in done] + [aligned(m, h, w) for m in others]
+            if maps:
+                a = stacked(maps)
+                acc += conv(a, s.t[f"{p}.weight"])
+                if f"{p}.hidden.first" in s.t:
+                    acc += branch(s.t, p, self.step, a)
+            energy = acc // 2 ** s.t[f"{p}.shift"]
+            row = np.clip((energy + 73) // s.width, 0, s.rows - 1) * s.bins
+            mirror = None
+            if s.bins > 1 and f"{p}.sign_weight" in s.t:
+                m = conv(stacked([s.map("signed", d) for d in done]), s.t[f"{p}.sign_weight"])
+                row += (np.abs(m)[..., None] >= s.t["sign_edges"]).sum(-1)
+                mirror = m < 0
+            if not s.shared:
+                row += np.arange(s.groups) * (s.rows * s.bins)
+            code = symbols(row, s.table, s.zero, mirror)
+            if mirror is not None:
+                code = np.where(mirror, s.codewords - 1 - code, code)
+            part[...] = code
+            done.append(code)
+
+    def decode(self, symbols: Symbols, stages: int = 5) -> list[np.ndarray]:
+        if stages:
+            self.low_batches(symbols)
+        for i, s in enumerate(self.slices):
+            if s.level >= LEVELS - stages and stages and not (self.gray and s.chroma):
+                self.slice_batches(i, symbols)
+        return [self.low, *self.codes]
+
+    def hash(self) -> int:
+        size = self.t["prior.low.table"].shape[1]
+        crc = 0
+        for array in (self.low + 3 * size, *self.codes):
+            crc = zlib.crc32(array.astype("<u2").tobytes(), crc)
+        return (crc ^ crc >> 16) & 0xFFFF
+
+
+class Reader:
+    """Bytes one after the other."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, n: int) -> bytes:
+        self.at += n
+        assert self.at <= len(self.data)
+        return self.data[self.at - n : self.at]
+
+    def varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.take(1)[0]
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    def check(self, covered: bytes) -> None:
+        assert self.take(4) == zlib.crc32(covered).to_bytes(4, "little")
+
+
+def decode_file(data: bytes, tensors: Weights) -> list[list[np.ndarray]]:
+    """Codes of every chunk of an image: the low band's values [h', w', 3], then [h, w, g] of every slice."""
+    r = Reader(data)
+    assert r.take(8) == bytes.fromhex("8956 5143 0D0A 1A0A")
+    assert r.take(1)[0] >> 4 == 1
+    flags = r.take(1)[0]
+    assert not flags & 0b11110001, "images with their directory in front only"
+    assert r.take(4) == identity(tensors)[:4]
+    r.varint()
+    step, width, height, tile = r.take(1)[0], r.varint(), r.varint(), 0
+    tile = 2 ** r.take(1)[0]
+    sections = [(r.take(1), r.varint()) for _ in range(r.varint())] if flags & 8 else []
+    across, down = -(-width // tile), -(-height // tile)
+    sizes = []
+    for _ in range(across * down):
+        sizes.append(r.varint())
+        for _ in range(max(r.take(1)[0] - 1, 0) if sizes[-1] >= 2048 else 0):
+            r.varint()
+    r.check(data[: r.at])
+    for kind, size in sections:
+        r.check(kind + r.take(size))
+    out = []
+    for i, size in enumerate(sizes):
+        code_hash, payload = r.take(2), r.take(size)
+        r.check(i.to_bytes(4, "little") + code_hash + payload)
+        y, x = i // across * tile, i % across * tile
+        cells = [-(-min(tile, side - at) // 64) for side, at in ((height, y), (width, x))]
+        one = Tile(tensors, step, *cells, gray=bool(flags & 2))
+        out.append(one.decode(Stream(payload).batch))
+        assert one.hash() == int.from_bytes(code_hash, "little")
+    assert data[r.at :] == b"\xed"
+    return out
+
+
+def check_value(tensors: Weights) -> int:
+    """The check vector. Symbols depend on their place in the batch only, so the tiles can go one after the other."""
+    seen: list[list[bytes]] = []
+    for number, step in enumerate((0, 100, 255)):
+        log: list[bytes] = []
+        x = 1
+
+        def symbols(
+            rows: np.ndarray, table: np.ndarray, zero: int, mirror: np.ndarray | None, number: int = number,
+            log: list[bytes] = log,
+        ) -> np.ndarray:  # fmt: skip
+            nonlocal x
+            log.append(rows.astype("<i4").tobytes())
+            if mirror is not None:
+                log.append(np.where(mirror, 0, 2).astype("<i4").tobytes())
+            k = table.shape[1]
+            out = []
+            for i in range(number * rows.size, (number + 1) * rows.size):
+                r = (i + x) * 2654435761 % 2**32
+                j = (r >> 16) % (1 + (k - 1) // 2 ** (r % 8))
+                out.append(j if zero == 0 else min(max(zero + (j if r & 8 else -j) // 2, 0), k - 1))
+            x = (x * 1664525 + 1013904223) % 2**32
+            return np.array(out).reshape(rows.shape)
+
+        Tile(tensors, step, 1, 2, gray=False).decode(symbols)
+        seen.append(log)
+    digest = hashlib.sha256(b"".join(part for parts in zip(*seen, strict=True) for part in parts)).digest()
+    return int.from_bytes(digest[:4], "little")
