@@ -1,0 +1,57 @@
+"""``vqcodec train``: make a model, one stage at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["train"]
+
+
+@click.group()
+def train() -> None:
+    """Train a model, stage by stage (README, Training)."""
+
+
+@train.command("image")
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path, exists=True, file_okay=False), help="Photographs."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option(
+    "--stage",
+    type=click.Choice(["start", "prior", "restore"]),
+    default="start",
+    show_default=True,
+    help="start: closed form. prior: its network on cached codes. restore: the filter on cached planes.",
+)
+@click.option("--init", default="closed-form", show_default=True, metavar="closed-form|FILE", help="Where to begin.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint of the stage.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Length of a gradient stage.")
+@click.option("--steps", type=click.IntRange(1), help="Length of a gradient stage, in steps.")
+@click.option("--crops", type=click.IntRange(16), help="Crops to fit or to cache.")
+@click.option(
+    "--preset", default="image", show_default=True, type=click.Choice(["image", "tiny"]), help="Shape of the model."
+)
+@click.option("--seed", default=1, show_default=True, type=int, help="Seed of the closed-form start.")
+def image(
+    data: Path,
+    out: Path,
+    stage: str,
+    init: str,
+    resume: bool,
+    minutes: float | None,
+    steps: int | None,
+    crops: int | None,
+    preset: str,
+    seed: int,
+) -> None:
+    """Train an image model; RUN/model.safetensors is the model after the last stage."""
+    from vqcodec.train.run import RunOptions, run_stage
+
+    if minutes is not None and steps is not None:
+        raise click.UsageError("give --minutes or --steps, not both")
+    options = RunOptions(stage, init, resume, minutes, steps, crops, preset, seed)
+    run_stage(data, out, options)
+    click.echo(f"{out / 'model.safetensors'}: stage {stage} is done", err=True)

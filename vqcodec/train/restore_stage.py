@@ -1,0 +1,257 @@
+"""Stage "restore": the filter after the inverse wavelet, trained on cached decoded planes.
+
+Nothing but the filter is in the loop: crops are coded once under the model at hand and their decoded planes kept, so that a
+step costs only the network. The loss is each crop's error relative to its error before the filter, so that every quality
+and every kind of picture counts alike (in decibels, as it is measured).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from vqcodec.models.config import step_size
+from vqcodec.models.store import ImageModel, load_model, save_model
+from vqcodec.quantize.dequantise import Dequantiser
+from vqcodec.quantize.search import rate_tables, search
+from vqcodec.quantize.units import bands_to_vectors, low_steps, slice_units
+from vqcodec.train.data import CropSource
+from vqcodec.transform.bands import from_bands, to_bands
+from vqcodec.transform.restore import Restore
+
+__all__ = ["RestoreOptions", "build_cache", "decode_crops", "train_restore"]
+
+U8 = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """Options of the stage; the defaults made the shipped weights.
+
+    Attributes:
+        crops: cached crops of 256 x 256.
+        batch, side: crops per step and their side; cut at random from the cached ones.
+        learning_rate: constant, then a cosine to 2 % from ``decay_from`` of the run on.
+        held_out: crops kept for the figures in the log.
+    """
+
+    crops: int = 1500
+    batch: int = 12
+    side: int = 128
+    learning_rate: float = 2e-3
+    decay_from: float = 0.4
+    averaging: float = 0.999
+    held_out: int = 60
+    seed: int = 11
+
+
+@torch.inference_mode()
+def decode_crops(
+    model: ImageModel, rates: list[Tensor], crops: Tensor, step: npt.NDArray[np.int64]
+) -> tuple[Tensor, Tensor]:
+    """Planes of uint8 crops [B, H, W, 3] before coding and after decoding (without the filter), both [B, H, W, 3]."""
+    config = model.config
+    planes = (crops.float() - 128.0) @ model.colour.T
+    bands = to_bands(planes, config.levels)
+    steps = torch.from_numpy(step)
+    low = (bands[0] / low_steps(config, steps)).round().to(torch.int32).numpy()
+    vectors = [(v / slice_units(config, i, steps)).numpy() for i, v in enumerate(bands_to_vectors(config, bands))]
+    codes = search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step)
+    known = Dequantiser(config, model.codebooks, model.trust)
+    for i, code in enumerate(codes[1:]):
+        known.add(i, code)
+    delta = torch.tensor([step_size(int(s)) for s in step])[:, None, None, None, None]
+    height, width = low.shape[1:3]
+    decoded = torch.from_numpy(codes[0][:, :height, :width]) * low_steps(config, steps)
+    return planes, from_bands([decoded, *(d * delta for d in known.details)])
+
+
+def build_cache(model: ImageModel, data: Path, folder: Path, options: RestoreOptions) -> None:
+    """Code random crops at random step indices and keep original and decoded planes (half precision) in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    source = CropSource(data, 256, seed=options.seed)
+    rng = np.random.default_rng(options.seed + 1)
+    shape = (options.crops, 256, 256, 3)
+    arrays = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float16, shape)
+        for name in ("original", "decoded")
+    }
+    step = rng.integers(0, 256, options.crops)
+    rates = rate_tables(model.codes)
+    for start in range(0, options.crops, 25):
+        part = slice(start, min(start + 25, options.crops))
+        original, decoded = decode_crops(model, rates, source.batch(part.stop - start), step[part])
+        arrays["original"][part], arrays["decoded"][part] = original.numpy(), decoded.numpy()
+    np.save(folder / "step.npy", step)
+
+
+class Crops:
+    """Cached crops; random windows of them as tensors [B, 3, side, side]."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.original = np.load(folder / "original.npy", mmap_mode="r")
+        self.decoded = np.load(folder / "decoded.npy", mmap_mode="r")
+        self.step: npt.NDArray[np.int64] = np.load(folder / "step.npy")
+        self.rng = np.random.default_rng(seed)
+
+    def take(self, pick: npt.NDArray[np.int64], side: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Decoded and original planes and step indices of the crops picked, cut to a random window and flipped."""
+        pairs = []
+        for i in pick:
+            pair = np.stack([self.decoded[i], self.original[i]])
+            if side is not None:
+                y, x = self.rng.integers(0, (pair.shape[1] - side) // 2 + 1, 2) * 2
+                pair = pair[:, y : y + side, x : x + side]
+                pair = pair[:, :, ::-1] if self.rng.random() < 0.5 else pair
+            pairs.append(np.ascontiguousarray(pair))
+        both = torch.from_numpy(np.stack(pairs)).float().permute(1, 0, 4, 2, 3)
+        return both[0].contiguous(), both[1].contiguous(), torch.from_numpy(self.step[pick])
+
+
+def _gain(network: nn.Module, crops: Crops, held_out: int) -> list[float]:
+    """Mean gain in dB on held-out crops, by quarter of the step range."""
+    gains = []
+    with torch.inference_mode():
+        for start in range(0, held_out, 10):
+            decoded, original, step = crops.take(np.arange(start, min(start + 10, held_out)))
+            before = (decoded - original).square().mean((1, 2, 3))
+            after = (network(decoded, step) - original).square().mean((1, 2, 3))
+            gains.append(10 * torch.log10(before / after))
+    gain = torch.cat(gains).numpy()
+    quarter = crops.step[:held_out] // 64
+    return [round(float(gain[quarter == q].mean()), 4) if (quarter == q).any() else 0.0 for q in range(4)]
+
+
+def train_restore(
+    run: Path,
+    data: Path,
+    *,
+    minutes: float | None,
+    steps: int | None,
+    resume: bool,
+    options: RestoreOptions | None = None,
+) -> None:
+    """Train the filter of ``run/model.safetensors``; the model is replaced by the better one at the end.
+
+    Args:
+        run: folder of the run: model, cache, checkpoint and log.
+        data: folder of training photographs, used where the cache is not there yet.
+        minutes, steps: length of the run, one of the two.
+        resume: go on from the checkpoint, with its optimiser and its place in the schedule.
+    """
+    options = options or RestoreOptions()
+    rank, world = _join_processes()
+    device = torch.device("cuda", rank) if torch.cuda.is_available() else torch.device("cpu")
+    model = load_model(run / "model.safetensors")
+    cache = run / "restore-cache"
+    if rank == 0 and not (cache / "step.npy").exists():
+        build_cache(model, data, cache, options)
+    if world > 1:
+        dist.barrier()
+    crops = Crops(cache, options.seed + rank)
+    torch.manual_seed(options.seed)
+    network = Restore(model.config.restore_width, model.config.restore_layers)
+    if model.restore:
+        network.load_state_dict(model.restore)
+    network.to(device)
+    average = copy.deepcopy(network)
+    optimiser = torch.optim.AdamW(network.parameters(), betas=(0.9, 0.99), weight_decay=0.0)
+    done, share = 0, 0.0
+    checkpoint = run / "restore.ckpt"
+    if resume and checkpoint.exists():
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        network.load_state_dict(state["network"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        done, share = state["done"], state["share"]
+    trained: nn.Module = DistributedDataParallel(network) if world > 1 else network
+    began, shown = time.monotonic(), time.monotonic()
+    start_share = share
+    losses: list[float] = []
+    while share < 1:
+        share = done / steps if steps else start_share + (time.monotonic() - began) / (60 * (minutes or 10))
+        for group in optimiser.param_groups:
+            group["lr"] = options.learning_rate * _schedule(done, share, options.decay_from)
+        losses.append(_step(trained, optimiser, crops, options, device))
+        done += 1
+        _follow(average, network, min(options.averaging, 1 - 1 / (done / 4 + 1)))
+        if rank == 0 and time.monotonic() - shown > 60:
+            shown = time.monotonic()
+            line = {
+                "stage": "restore",
+                "step": done,
+                "seconds": round(shown - began),
+                "loss": round(float(np.mean(losses)), 5),
+            }
+            line["gain_db"] = _gain(average.to("cpu"), crops, options.held_out)  # type: ignore[assignment]
+            average.to(device)
+            losses.clear()
+            with (run / "log.jsonl").open("a") as log:
+                log.write(json.dumps(line) + "\n")
+            print(json.dumps(line), flush=True)
+            _save(checkpoint, network, average, optimiser, done, share)
+    if rank == 0:
+        _save(checkpoint, network, average, optimiser, done, share)
+        model.restore = {k: v.detach().cpu().contiguous() for k, v in average.state_dict().items()}
+        save_model(model, run / "model.safetensors")
+
+
+def _schedule(done: int, share: float, decay_from: float) -> float:
+    warm = min(1.0, (done + 1) / 100)
+    if share < decay_from:
+        return warm
+    return warm * (0.49 * (1 + math.cos(math.pi * min((share - decay_from) / (1 - decay_from), 1.0))) + 0.02)
+
+
+def _step(
+    network: nn.Module, optimiser: torch.optim.Optimizer, crops: Crops, options: RestoreOptions, device: torch.device
+) -> float:
+    pick = crops.rng.integers(options.held_out, len(crops.step), options.batch)
+    decoded, original, step = crops.take(pick, options.side)
+    decoded, original = decoded.to(device), original.to(device)
+    before = (decoded - original).square().mean((1, 2, 3))
+    delta = torch.tensor([step_size(int(s)) for s in step.tolist()], device=device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        restored = network(decoded, step)
+    after = (restored.float() - original).square().mean((1, 2, 3))
+    loss = (after / (before + 0.005 * delta**2)).mean()  # the floor keeps blank crops from ruling
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    optimiser.step()
+    return float(loss.detach())
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, network: nn.Module, keep: float) -> None:
+    for a, b in zip(average.parameters(), network.parameters(), strict=True):
+        a.lerp_(b, 1 - keep)
+
+
+def _save(
+    path: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, done: int, share: float
+) -> None:
+    state = {"network": network.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
+    temporary = path.with_suffix(".tmp")
+    torch.save({**state, "done": done, "share": share}, temporary)
+    temporary.replace(path)
+
+
+def _join_processes() -> tuple[int, int]:
+    """Rank and size of the group that torchrun started, or a group of one."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return (dist.get_rank(), world) if world > 1 else (0, 1)

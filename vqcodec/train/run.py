@@ -1,0 +1,89 @@
+"""One stage of training, as the command line calls it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from vqcodec.errors import InputError, UsageError
+from vqcodec.models.config import PRESETS
+from vqcodec.models.store import ImageModel, integer_arrays, save_model
+from vqcodec.train.closed_form import fit_closed_form
+from vqcodec.train.data import CropSource
+from vqcodec.train.restore_stage import RestoreOptions, train_restore
+
+__all__ = ["RunOptions", "run_stage"]
+
+START_CROPS = 768
+# Large tensors are mapped and unmapped at every operation by default; keeping the pages saves a third of a step.
+MALLOC = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "100000000000",
+    "MALLOC_ARENA_MAX": "1",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What ``vqcodec train image`` was asked for; see its help."""
+
+    stage: str
+    init: str = "closed-form"
+    resume: bool = False
+    minutes: float | None = None
+    steps: int | None = None
+    crops: int | None = None
+    preset: str = "image"
+    seed: int = 1
+
+
+def run_stage(data: Path, run: Path, options: RunOptions) -> None:
+    """Run one stage.
+
+    Raises:
+        InputError: no photographs, or no model to begin with.
+        UsageError: a gradient stage without a length.
+    """
+    _keep_pages()
+    run.mkdir(parents=True, exist_ok=True)
+    model = run / "model.safetensors"
+    if options.init != "closed-form" and not options.resume:
+        if not Path(options.init).is_file():
+            raise InputError(f"{options.init}: no such model; give a .safetensors file of a run, or closed-form")
+        shutil.copyfile(options.init, model)
+    if options.stage == "start":
+        _start(data, model, options)
+        return
+    if not model.exists():
+        raise InputError(f"{model}: not there; run --stage start first, or give --init FILE")
+    if options.minutes is None and options.steps is None:
+        raise UsageError(f"stage {options.stage} needs --minutes or --steps")
+    if options.stage == "restore":
+        settings = RestoreOptions() if options.crops is None else replace(RestoreOptions(), crops=options.crops)
+        train_restore(run, data, minutes=options.minutes, steps=options.steps, resume=options.resume, options=settings)
+
+
+def _start(data: Path, path: Path, options: RunOptions) -> None:
+    """The closed-form start: minutes, exact, repeatable from the seed."""
+    config = PRESETS[options.preset]
+    count = options.crops or START_CROPS
+    try:
+        crops = CropSource(data, 256, seed=options.seed).batch(count)
+    except ValueError as e:
+        raise InputError(f"{e}; give a folder of photographs") from e
+    step = np.random.default_rng(options.seed + 1).integers(0, 256, count)
+    fit = fit_closed_form(config, crops, step, verbose=True)
+    arrays = integer_arrays(config, fit.model, fit.stored, fit.low_stored)
+    save_model(ImageModel(config, fit.colour, fit.codebooks, fit.trust, fit.model, {}, arrays), path)
+
+
+def _keep_pages() -> None:
+    """Start again with malloc settings that suit training, where the C library reads them."""
+    if sys.platform == "linux" and "MALLOC_MMAP_MAX_" not in os.environ and sys.argv[0].endswith("vqcodec"):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **MALLOC})  # noqa: S606 - ourselves
