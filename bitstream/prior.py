@@ -34,6 +34,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 MAP_LIMIT = 127
 ACTIVATION_LIMIT = 255
+MAX_SHIFT = 24
 
 
 @dataclass(frozen=True)
@@ -214,8 +215,10 @@ def check_bounds(s: PriorSlice) -> None:
     """Prove that no partial sum can leave the exact range of float32: sum of |w| x largest input stays below 2**24.
 
     Raises:
-        ValueError: a layer breaks its bound.
+        ValueError: a layer breaks its bound, a map is out of its range, or a shift is not a division.
     """
+    if max(np.abs(s.energy).max(), np.abs(s.signed).max()) > MAP_LIMIT:
+        raise ValueError(f"level {s.level}: a map is outside -{MAP_LIMIT}..{MAP_LIMIT}")
 
     def bound(weight: F32, largest: int, bias: F32 | None = None) -> npt.NDArray[np.float64]:
         total: npt.NDArray[np.float64] = np.abs(weight).reshape(-1, weight.shape[-1]).sum(0, dtype=np.float64) * largest
@@ -224,7 +227,9 @@ def check_bounds(s: PriorSlice) -> None:
     for p in range(len(s.weight)):
         sums = bound(s.weight[p], MAP_LIMIT, s.bias[p])
         hidden = s.hidden[p]
+        shifts = [s.shift[p]]
         if hidden is not None:
+            shifts += [hidden.first_shift, hidden.second_shift]
             sums = sums + bound(hidden.last, ACTIVATION_LIMIT)
             layers = [
                 bound(hidden.first, MAP_LIMIT, hidden.first_bias),
@@ -234,6 +239,8 @@ def check_bounds(s: PriorSlice) -> None:
         sign = s.sign_weight[p]
         if sign is not None:
             sums = np.concatenate([sums, bound(sign, MAP_LIMIT)])
+        if np.concatenate(shifts).min() < 0 or np.concatenate(shifts).max() > MAX_SHIFT:
+            raise ValueError(f"level {s.level}, phase {p}: a shift is outside 0..{MAX_SHIFT}")
         if sums.size and sums.max() >= 2**24:
             raise ValueError(
                 f"level {s.level}, phase {p}: a product sum may reach {sums.max():.0f}, "

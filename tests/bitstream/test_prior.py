@@ -157,6 +157,25 @@ def test_what_float32_cannot_hold_is_refused(part: str) -> None:
         check_bounds(s)
 
 
+@pytest.mark.parametrize("shift", [-1, 25, -128])
+@pytest.mark.parametrize("part", ["shift", "first_shift", "second_shift"])
+def test_shifts_out_of_range_are_refused(part: str, shift: int) -> None:
+    s = make_slice(np.random.default_rng(2), 20, 9, True)
+    hidden = s.hidden[0]
+    assert hidden is not None
+    bad = np.array([3, shift, 3], np.int32)
+    s = replace(s, shift=(bad,)) if part == "shift" else replace(s, hidden=(replace(hidden, **{part: bad}),))
+    with pytest.raises(ValueError, match=r"a shift is outside 0\.\.24"):
+        check_bounds(s)
+
+
+@pytest.mark.parametrize("part", ["energy", "signed"])
+def test_maps_out_of_range_are_refused(part: str) -> None:
+    s = make_slice(np.random.default_rng(2), 20, 9, False)
+    with pytest.raises(ValueError, match="a map is outside"):
+        check_bounds(replace(s, **{part: np.full_like(s.energy, -128)}))
+
+
 @pytest.mark.parametrize("grid", [(8, 8), (4, 8), (8, 16), (16, 8), (2, 4), (32, 32)])
 def test_align_and_stack(grid: tuple[int, int]) -> None:
     rng = np.random.default_rng(4)
