@@ -1,4 +1,4 @@
-"""Files written in the past: codes decode exactly, pixels up to rounding; what must be refused is, by the right error."""
+"""Files written in the past: codes decode exactly, pixels up to rounding; others are refused, by the right error."""
 
 from __future__ import annotations
 
