@@ -209,7 +209,7 @@ def load_model(path: Path) -> ImageModel:
             arrays: Arrays = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 - not a dict
         config = PRESETS[facts["preset"]]
         codes = code_model(config, arrays)
-    except (OSError, SafetensorError, KeyError, ValueError) as e:
+    except (OSError, SafetensorError, LookupError, ValueError, RuntimeError) as e:
         raise ModelError(f"{path}: not a vqcodec image model, or damaged ({e}); install the package again") from e
     if str(check_vector(codes)) != facts["check"]:
         raise SelfCheckError(

@@ -1,0 +1,47 @@
+"""What a model costs: parameters, and multiply-accumulates per pixel of the three parts that decode or encode a picture."""
+
+from __future__ import annotations
+
+from vqcodec.bitstream.codes import grid
+from vqcodec.models.store import ImageModel
+
+__all__ = ["Cost", "cost_of"]
+
+Cost = dict[str, tuple[int, float]]
+"""Part -> (stored numbers, multiply-accumulates per pixel)."""
+
+# Four lifting steps of one multiplication per sample and axis, and one of scaling; three planes; all levels together 4/3.
+_WAVELET = 3 * 2 * (4 / 2 + 1) * 4 / 3
+_COLOUR = 9.0
+# Slopes at the level above (three products, three windows of nine) and their use, by luma position.
+_CHROMA_PREDICTION = (3 * 3 + 3 * 9) / 16 + 2 * 3 / 4
+
+
+def cost_of(model: ImageModel) -> Cost:
+    """Parameters and arithmetic of analysis (without the search), synthesis and prior; tables are counted apart."""
+    config = model.config
+    cells = 2**config.levels
+    prior_macs, prior_numbers = 0.0, 0
+    for s in model.codes.slices:
+        h, w = grid(s, config.levels, cells, cells)  # of a picture of cells x cells cells
+        phases = len(s.weight)
+        positions = h * w / phases / float(cells**2 * cells**2)
+        for p in range(phases):
+            arrays = [s.weight[p], s.sign_weight[p]]
+            hidden = s.hidden[p]
+            if hidden is not None:
+                arrays += [hidden.first, hidden.second, hidden.last]
+            numbers = sum(a.size for a in arrays if a is not None)
+            prior_macs += numbers * positions
+            prior_numbers += numbers + s.bias[p].size
+    filter_numbers = sum(t.numel() for t in model.restore.values())
+    convolutions = sum(t.numel() for name, t in model.restore.items() if t.dim() == 4)
+    codebooks = sum(c.numel() for c in model.codebooks)
+    tables = sum(a.size for name, a in model.stored.items() if name.endswith(".table"))
+    return {
+        "analysis": (9, _WAVELET + _COLOUR),
+        "synthesis": (9 + filter_numbers, _WAVELET + _COLOUR + _CHROMA_PREDICTION + convolutions / 4),
+        "prior": (prior_numbers, prior_macs),
+        "codebooks": (codebooks, 0.0),
+        "probability tables": (tables, 0.0),
+    }
