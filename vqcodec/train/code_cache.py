@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +67,7 @@ def cache_codes(model: ImageModel, source: CropSource, count: int, seed: int = 0
 
 def save_cache(cache: CodeCache, path: Path) -> None:
     """Write a cache as compressed npz."""
-    arrays = {f"codes{i:02}": c for i, c in enumerate(cache.codes)}
+    arrays: dict[str, Any] = {f"codes{i:02}": c for i, c in enumerate(cache.codes)}
     with path.open("wb") as f:
         np.savez_compressed(f, step=cache.step, size=np.array(cache.size), **arrays)
 
