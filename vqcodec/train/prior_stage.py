@@ -174,14 +174,14 @@ def _fit(
 
 
 def _with_networks(model: ImageModel, networks: dict[Job, PhaseNetwork], train: CodeCache) -> ImageModel:
-    """The model with integer branches, and with tables counted under the rows that they give."""
+    """The model with integer branches, and with all tables counted anew under the rows that they give."""
     config, codes = model.config, model.codes
     slices = list(codes.slices)
     for (i, p), network in networks.items():
         slices[i] = export_phase(network, slices[i], p)
     codes = replace(codes, slices=tuple(slices))
     stored = [model.stored[f"prior.{spec.name}.table"] for spec in config.slices]
-    for i, probabilities in count_tables(config, codes, train, sorted({i for i, _ in networks})).items():
+    for i, probabilities in count_tables(config, codes, train, range(len(slices))).items():
         stored[i] = pack_probabilities(probabilities)
     arrays = integer_arrays(config, codes, stored, model.stored["prior.low.table"])
     return replace(model, codes=code_model(config, arrays), stored=arrays)
