@@ -130,12 +130,13 @@ def convolve(stack: F32, weight: F32) -> F32:
     b, hp, wp, c = stack.shape
     n = weight.shape[2]
     h, w = hp - 2, wp - 2
-    flat = weight.transpose(1, 0, 2).reshape(c, 9 * n)
-    y = (stack.reshape(-1, c) @ flat).reshape(b, hp, wp, 9, n)
-    out = y[:, :h, :w, 0].copy()
+    # channels first while summing: the shifted pieces are then contiguous along the width
+    flat = weight.transpose(0, 2, 1).reshape(9 * n, c)
+    y = (flat @ stack.reshape(-1, c).T).reshape(9, n, b, hp, wp)
+    out = y[0, :, :, :h, :w].copy()
     for t in range(1, 9):
-        out += y[:, t // 3 : t // 3 + h, t % 3 : t % 3 + w, t]
-    return out
+        out += y[t, :, :, t // 3 : t // 3 + h, t % 3 : t % 3 + w]
+    return np.moveaxis(out, 0, 3)
 
 
 def predict_rows(

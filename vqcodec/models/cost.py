@@ -1,4 +1,4 @@
-"""What a model costs: parameters, and multiply-accumulates per pixel of the three parts that decode or encode a picture."""
+"""What a model costs: stored numbers, and multiply-accumulates per pixel of the parts that code or decode a picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Cost", "cost_of"]
 Cost = dict[str, tuple[int, float]]
 """Part -> (stored numbers, multiply-accumulates per pixel)."""
 
-# Four lifting steps of one multiplication per sample and axis, and one of scaling; three planes; all levels together 4/3.
+# Four lifting steps of one multiplication per pair of samples and axis, and scaling; three planes; all levels: 4/3.
 _WAVELET = 3 * 2 * (4 / 2 + 1) * 4 / 3
 _COLOUR = 9.0
 # Slopes at the level above (three products, three windows of nine) and their use, by luma position.

@@ -7,21 +7,27 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.codes import CodeModel, walk
-from vqcodec.bitstream.prior import F32, I32, low_prediction, phase
+from vqcodec.bitstream.prior import F32, I32, PriorSlice, low_prediction, phase
 from vqcodec.kernels import assign
 from vqcodec.models.config import ImageConfig
 from vqcodec.quantize.dequantise import Dequantiser
+from vqcodec.quantize.masking import LEVELS
 from vqcodec.quantize.units import LAMBDA
 
 __all__ = ["rate_tables", "search"]
 
 
-def rate_tables(model: CodeModel) -> list[Tensor]:
-    """Per slice LAMBDA times the bits of every code under every row: float32 [g, rows * bins, K]."""
+def rate_tables(model: CodeModel, scales: Sequence[float] = (1.0,)) -> list[Tensor]:
+    """Per slice LAMBDA times the bits of every code under every row: float32 [g, scales * rows * bins, K].
+
+    Args:
+        scales: of the weight of a bit; one block of rows each.
+    """
 
     def bits(tables: Tables) -> F32:
         w = tables.weights.astype(np.float64)
@@ -31,7 +37,8 @@ def rate_tables(model: CodeModel) -> list[Tensor]:
     out = []
     for s, tables, shared in zip(model.slices, model.tables, model.shared, strict=True):
         cost = torch.from_numpy(LAMBDA * bits(tables))
-        out.append(cost.expand(s.groups, -1, -1) if shared else cost.reshape(s.groups, -1, cost.shape[-1]))
+        cost = cost[None] if shared else cost.reshape(s.groups, -1, cost.shape[-1])
+        out.append(torch.cat([cost * scale for scale in scales], 1).expand(s.groups, -1, -1))
     return out
 
 
@@ -46,6 +53,7 @@ def search(
     step: npt.NDArray[np.int64],
     *,
     gray: bool = False,
+    masking: Tensor | None = None,
 ) -> list[I32]:
     """Codes of a batch of pictures (or tiles) of the same size.
 
@@ -57,6 +65,7 @@ def search(
         vectors: per slice [B, h, w, g, d], in units, before prediction.
         step: [B] step indices.
         gray: chroma is not coded.
+        masking: of :func:`masking_levels`, [B, H, W] pixels; rates then hold one block of rows per level.
     """
     height, width = low.shape[1:3]
     low = np.pad(low, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -64,6 +73,7 @@ def search(
     half = (model.low_size - 1) // 2
     known = Dequantiser(config, codebooks, trust)
     wanted: dict[int, F32] = {}
+    scale: dict[int, I32] = {}
 
     def finished(index: int, codes: I32) -> None:
         known.add(index, codes)
@@ -79,13 +89,26 @@ def search(
         if p == 0:
             prediction = known.prediction(index)
             wanted[index] = vectors[index] if prediction is None else vectors[index] - prediction.numpy()
+            if masking is not None:
+                scale[index] = _masking_rows(masking, s)
         x = wanted[index] if s.level == model.levels else phase(wanted[index], p)
         if sign is not None:
             x = x * sign[..., None]
         flat = np.ascontiguousarray(np.moveaxis(x, 3, 0).reshape(s.groups, -1, s.d))
         first = 0 if model.shared[index] else np.arange(s.groups, dtype=np.int32) * (s.rows * s.sign_bins)
-        row = np.ascontiguousarray(np.moveaxis(rows - first, 3, 0).reshape(s.groups, -1))
+        rows = rows - first
+        if masking is not None:
+            rows = rows + (scale[index] if s.level == model.levels else phase(scale[index], p))
+        row = np.ascontiguousarray(np.moveaxis(rows, 3, 0).reshape(s.groups, -1))
         symbols = assign(torch.from_numpy(flat), codebooks[index], rates[index], torch.from_numpy(row)).numpy()
         return np.moveaxis(symbols.reshape(s.groups, *rows.shape[:3]), 0, 3).astype(np.int32)
 
     return walk(model, step, height, width, choose, gray=gray, finished=finished)
+
+
+def _masking_rows(masking: Tensor, s: PriorSlice) -> I32:
+    """First row of the block of each vector of a slice: [B, h, w, 1]."""
+    pixels = 2**s.level
+    pooled = F.avg_pool2d(masking[:, None], (pixels, pixels * s.d))[:, 0]
+    level = (pooled + LEVELS // 2).round().clamp(0, LEVELS - 1).to(torch.int32)
+    return (level * (s.rows * s.sign_bins)).numpy()[..., None]

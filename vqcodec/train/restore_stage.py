@@ -1,8 +1,8 @@
 """Stage "restore": the filter after the inverse wavelet, trained on cached decoded planes.
 
-Nothing but the filter is in the loop: crops are coded once under the model at hand and their decoded planes kept, so that a
-step costs only the network. The loss is each crop's error relative to its error before the filter, so that every quality
-and every kind of picture counts alike (in decibels, as it is measured).
+Nothing but the filter is in the loop: crops are coded once under the model at hand and their decoded planes kept, so
+that a step costs only the network. The loss is each crop's error relative to its error before the filter, so that every
+quality and every kind of picture counts alike (in decibels, as it is measured).
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def train_restore(
                 "seconds": round(shown - began),
                 "loss": round(float(np.mean(losses)), 5),
             }
-            line["gain_db"] = _gain(average.to("cpu"), crops, options.held_out)  # type: ignore[assignment]
+            line["gain_db"] = _gain(average.to("cpu"), crops, options.held_out)
             average.to(device)
             losses.clear()
             with (run / "log.jsonl").open("a") as log:
@@ -228,7 +228,7 @@ def _step(
     after = (restored.float() - original).square().mean((1, 2, 3))
     loss = (after / (before + 0.005 * delta**2)).mean()  # the floor keeps blank crops from ruling
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimiser.step()
     return float(loss.detach())

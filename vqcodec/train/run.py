@@ -15,6 +15,7 @@ from vqcodec.models.config import PRESETS
 from vqcodec.models.store import ImageModel, integer_arrays, save_model
 from vqcodec.train.closed_form import fit_closed_form
 from vqcodec.train.data import CropSource
+from vqcodec.train.prior_stage import PriorOptions, train_prior
 from vqcodec.train.restore_stage import RestoreOptions, train_restore
 
 __all__ = ["RunOptions", "run_stage"]
@@ -64,9 +65,13 @@ def run_stage(data: Path, run: Path, options: RunOptions) -> None:
         raise InputError(f"{model}: not there; run --stage start first, or give --init FILE")
     if options.minutes is None and options.steps is None:
         raise UsageError(f"stage {options.stage} needs --minutes or --steps")
-    if options.stage == "restore":
+    minutes, steps, resume = options.minutes, options.steps, options.resume
+    if options.stage == "prior":
+        prior = PriorOptions() if options.crops is None else replace(PriorOptions(), crops=options.crops)
+        train_prior(run, data, minutes=minutes, steps=steps, resume=resume, options=prior)
+    else:
         settings = RestoreOptions() if options.crops is None else replace(RestoreOptions(), crops=options.crops)
-        train_restore(run, data, minutes=options.minutes, steps=options.steps, resume=options.resume, options=settings)
+        train_restore(run, data, minutes=minutes, steps=steps, resume=resume, options=settings)
 
 
 def _start(data: Path, path: Path, options: RunOptions) -> None:

@@ -1,0 +1,33 @@
+"""Where errors show less: the encoder spends bits where the picture is quiet and saves them where it is busy.
+
+The weight of a bit in the search is scaled by a power of the local variance, normalised over the picture; steps and
+decoder know nothing of it. The form follows SSIM, where an error counts in relation to the local variance plus a constant
+(Z. Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["LEVELS", "masking_levels"]
+
+LEVELS = 5  # scales of the weight of a bit: 2^(-1), 2^(-1/2) ... 2^1
+RADIUS = 8  # of the window of the variance, in pixels
+CONSTANT = 58.5  # SSIM's C2 = (0.03 * 255)^2
+
+
+def masking_levels(luma: Tensor, strength: float) -> Tensor:
+    """Log2 of the scale of a bit's weight at every pixel, times two, unclamped.
+
+    Args:
+        luma: first plane of the colour rotation [B, H, W]; its variance is three times that of gray.
+        strength: exponent on the variance; 0 is the plain mean squared error.
+    """
+    x = F.pad(luma[:, None], (RADIUS,) * 4, mode="replicate")
+    size = 2 * RADIUS + 1
+    mean = F.avg_pool2d(x, size, 1)
+    variance = (F.avg_pool2d(x.square(), size, 1) - mean.square()).clamp(min=0)[:, 0]
+    log = torch.log2(variance / 3 + CONSTANT)
+    return 2 * strength * (log - log.mean((1, 2), keepdim=True))
