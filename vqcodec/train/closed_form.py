@@ -323,11 +323,11 @@ class SliceFit:
         return pack_probabilities(self._probabilities(counts, start)).reshape(len(counts), -1, counts.shape[-1])
 
 
+@torch.no_grad()
 def fit_closed_form(
     config: ImageConfig, crops: Tensor, step: npt.NDArray[np.int64], *, seed: int = 0, verbose: bool = False
 ) -> ClosedForm:
     """Fit everything on uint8 crops [N, H, W, 3] (sides multiples of 64), crop n coded at step index step[n]."""
-    torch.set_grad_enabled(False)
     began = time.monotonic()
     fit = SliceFit(config, crops, step, seed)
     edges, low = fit.fit_low()

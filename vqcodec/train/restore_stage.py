@@ -106,6 +106,10 @@ class Crops:
         self.step: npt.NDArray[np.int64] = np.load(folder / "step.npy")
         self.rng = np.random.default_rng(seed)
 
+    def held_out(self, wanted: int) -> int:
+        """Crops kept for the figures: the first so many, a quarter at most."""
+        return min(wanted, len(self.step) // 4)
+
     def take(self, pick: npt.NDArray[np.int64], side: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Decoded and original planes and step indices of the crops picked, cut to a random window and flipped."""
         pairs = []
@@ -120,8 +124,9 @@ class Crops:
         return both[0].contiguous(), both[1].contiguous(), torch.from_numpy(self.step[pick])
 
 
-def _gain(network: nn.Module, crops: Crops, held_out: int) -> list[float]:
+def _gain(network: nn.Module, crops: Crops, wanted: int) -> list[float]:
     """Mean gain in dB on held-out crops, by quarter of the step range."""
+    held_out = crops.held_out(wanted)
     gains = []
     with torch.inference_mode():
         for start in range(0, held_out, 10):
@@ -180,8 +185,10 @@ def train_restore(
     began, shown = time.monotonic(), time.monotonic()
     start_share = share
     losses: list[float] = []
-    while share < 1:
+    while True:
         share = done / steps if steps else start_share + (time.monotonic() - began) / (60 * (minutes or 10))
+        if share >= 1:
+            break
         for group in optimiser.param_groups:
             group["lr"] = options.learning_rate * _schedule(done, share, options.decay_from)
         losses.append(_step(trained, optimiser, crops, options, device))
@@ -218,7 +225,7 @@ def _schedule(done: int, share: float, decay_from: float) -> float:
 def _step(
     network: nn.Module, optimiser: torch.optim.Optimizer, crops: Crops, options: RestoreOptions, device: torch.device
 ) -> float:
-    pick = crops.rng.integers(options.held_out, len(crops.step), options.batch)
+    pick = crops.rng.integers(crops.held_out(options.held_out), len(crops.step), options.batch)
     decoded, original, step = crops.take(pick, options.side)
     decoded, original = decoded.to(device), original.to(device)
     before = (decoded - original).square().mean((1, 2, 3))
