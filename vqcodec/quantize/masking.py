@@ -1,8 +1,8 @@
 """Where errors show less: the encoder spends bits where the picture is quiet and saves them where it is busy.
 
 The weight of a bit in the search is scaled by a power of the local variance, normalised over the picture; steps and
-decoder know nothing of it. The form follows SSIM, where an error counts in relation to the local variance plus a constant
-(Z. Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004).
+decoder know nothing of it. The form follows SSIM, where an error counts in relation to the local variance plus a
+constant (Z. Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004).
 """
 
 from __future__ import annotations
