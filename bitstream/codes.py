@@ -28,6 +28,7 @@ from vqcodec.bitstream.prior import (
 
 __all__ = [
     "CodeModel",
+    "CodeWriter",
     "Context",
     "decode_codes",
     "encode_codes",
@@ -224,6 +225,35 @@ def zero_code(s: PriorSlice) -> int:
     return (s.codewords - 1) // 2 if s.d == 1 else 0
 
 
+class CodeWriter:
+    """Takes the symbols of one picture or tile as the walk finds them, and makes the stream."""
+
+    def __init__(self, model: CodeModel) -> None:
+        self._model = model
+        self._coder = RangeEncoder()
+        self._ends: dict[int, int] = {}
+
+    def write(self, index: int, rows: I32, symbols: I32) -> None:
+        """One phase of a slice (-1: of the low band).
+
+        Raises:
+            ValueError: a symbol is outside its table.
+        """
+        model = self._model
+        self._coder.encode(symbols.ravel(), rows.ravel(), model.low_tables if index < 0 else model.tables[index])
+        if index >= 0:
+            self._ends[min(model.slices[index].level, model.levels - 1)] = 4 * self._coder.words()
+
+    def finish(self) -> tuple[bytes, tuple[int, ...]]:
+        """The stream, and for each stage how many of its bytes are needed to decode it.
+
+        Stages are the low band with the two coarsest levels, then level by level.
+        """
+        payload = self._coder.finish()
+        # bytes needed may reach past the end, where the decoder reads zeros
+        return payload, (*(min(e, len(payload)) for e in list(self._ends.values())[:-1]), len(payload))
+
+
 def encode_codes(
     model: CodeModel, step: int, codes: Sequence[I32], height: int, width: int, *, gray: bool = False
 ) -> tuple[bytes, tuple[int, ...]]:
@@ -233,34 +263,28 @@ def encode_codes(
         codes: as :func:`walk` returns them, B = 1.
 
     Returns:
-        The stream, and for each stage (low band with the two coarsest levels, then level by level) how many of its
-        bytes are needed to decode it.
+        As :meth:`CodeWriter.finish`.
 
     Raises:
         ValueError: a code is outside its table.
     """
-    coder = RangeEncoder()
+    writer = CodeWriter(model)
     half = (model.low_size - 1) // 2
-    ends: dict[int, int] = {}
 
     def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
         if index < 0:
             values = codes[0][..., : rows.shape[-1]]
-            symbols = phase(values, p) - low_prediction(values, p)[0] + half
-            coder.encode(symbols.ravel(), rows.ravel(), model.low_tables)
-            return symbols
-        s = model.slices[index]
-        part = codes[1 + index]
-        code = part if s.level == model.levels else phase(part, p)
-        symbols = code if sign is None else np.where(sign < 0, s.codewords - 1 - code, code)
-        coder.encode(symbols.ravel(), rows.ravel(), model.tables[index])
-        ends[min(s.level, model.levels - 1)] = 4 * coder.words()
+            symbols: I32 = phase(values, p) - low_prediction(values, p)[0] + half
+        else:
+            s = model.slices[index]
+            part = codes[1 + index]
+            code = part if s.level == model.levels else phase(part, p)
+            symbols = code if sign is None else np.where(sign < 0, s.codewords - 1 - code, code)
+        writer.write(index, rows, symbols)
         return symbols
 
     walk(model, np.array([step]), height, width, choose, gray=gray)
-    payload = coder.finish()
-    # bytes needed may reach past the end, where the decoder reads zeros
-    return payload, (*(min(e, len(payload)) for e in list(ends.values())[:-1]), len(payload))
+    return writer.finish()
 
 
 def decode_codes(

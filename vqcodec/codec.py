@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vqcodec.bitstream import Chunk, ImageHeader
-from vqcodec.bitstream.codes import decode_codes, encode_codes, grid, hash_codes, zero_code
+from vqcodec.bitstream.codes import CodeWriter, decode_codes, grid, hash_codes, zero_code
 from vqcodec.bitstream.prior import I32
 from vqcodec.errors import ChecksumError, CorruptError, VqcError
 from vqcodec.models.config import step_size
@@ -103,6 +103,7 @@ class ImageCodec:
         height, width = part.shape[1:3]
         views = [v[:, *self._slice_tile(i, tile)].numpy() for i, v in enumerate(vectors)]
         rows, columns = (slice(t.start * self.cell, t.stop * self.cell) for t in tile)
+        writer = CodeWriter(codes_model)
         codes = search(
             self.model.config,
             codes_model,
@@ -114,8 +115,9 @@ class ImageCodec:
             np.array([step]),
             gray=gray,
             masking=masking[:, rows, columns],
+            writer=writer,
         )
-        payload, ends = encode_codes(codes_model, step, codes, height, width, gray=gray)
+        payload, ends = writer.finish()
         again = decode_codes(codes_model, step, payload, height, width, gray=gray)
         if not all(np.array_equal(a, b) for a, b in zip(codes, again, strict=True)):
             raise VqcError(

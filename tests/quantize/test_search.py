@@ -32,10 +32,10 @@ def cost(x: Tensor, codebook: Tensor, bias: Tensor, rows: Tensor, codes: Tensor)
 
 
 def searched(codec: ImageCodec, pixels: np.ndarray, step: int) -> list[np.ndarray]:
-    low, vectors = codec._analyse(pixels, step)
+    low, vectors, _ = codec._analyse(pixels, step)
     m = codec.model
     views = [v.numpy() for v in vectors]
-    return search(m.config, m.codes, codec._rates, m.codebooks, m.trust, low, views, np.array([step]))
+    return search(m.config, m.codes, rate_tables(m.codes), m.codebooks, m.trust, low, views, np.array([step]))
 
 
 @pytest.mark.parametrize("step", [0, 90, 220])
@@ -100,7 +100,7 @@ def test_dequantised_vectors_stay_near(tiny_codec: ImageCodec) -> None:
     step = 150
     m = tiny_codec.model
     pixels = scene(128, 192)
-    _, vectors = tiny_codec._analyse(pixels, step)
+    _, vectors, _ = tiny_codec._analyse(pixels, step)
     known = Dequantiser(m.config, m.codebooks, m.trust)
     for i, codes in enumerate(searched(tiny_codec, pixels, step)[1:]):
         known.add(i, codes)
@@ -148,5 +148,5 @@ def test_low_band_never_clips(tiny_codec: ImageCodec) -> None:
     cells = np.kron(np.array([[0, 1, 0], [1, 0, 1]], np.uint8) * 255, np.ones((64, 64), np.uint8))
     pixels = np.repeat(cells[..., None], 3, -1)
     for step in (0, 120, 255):
-        low, _ = tiny_codec._analyse(pixels, step)
+        low, _, _ = tiny_codec._analyse(pixels, step)
         assert np.array_equal(searched(tiny_codec, pixels, step)[0][:, :2, :3], low)

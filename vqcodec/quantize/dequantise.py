@@ -47,6 +47,7 @@ class Dequantiser:
         self.config, self.codebooks, self.trust = config, codebooks, trust
         self._gains = image_gains(config)[1]
         self._luma: Tensor | None = None  # of the level at hand, [B, h, w, 3, 1]
+        self._predicted: Tensor | None = None  # chroma of the level at hand
         self.details: list[Tensor] = []  # finished levels, coarse first, [B, h, w, 3, 3]
 
     def slopes(self) -> Tensor:
@@ -54,9 +55,9 @@ class Dequantiser:
         assert self._luma is not None
         parent = self.details[-1]
         luma, chroma = parent[..., :1], parent[..., 1:]
-        covariance = _window((luma * chroma).sum(3))
-        luma_energy = _window((luma * luma).sum(3)) + SLOPE_FLOOR
-        chroma_energy = _window((chroma * chroma).sum(3)) + SLOPE_FLOOR
+        products = torch.cat([luma * chroma, chroma * chroma, luma * luma], -1).sum(3)
+        covariance, chroma_energy, luma_energy = _window(products).split([2, 2, 1], -1)
+        chroma_energy, luma_energy = chroma_energy + SLOPE_FLOOR, luma_energy + SLOPE_FLOOR
         slope = covariance / luma_energy
         position = covariance * slope / chroma_energy * (TRUST_KNOTS - 1)
         weights = (1 - (position[..., None] - torch.arange(TRUST_KNOTS)).abs()).clamp(min=0)
@@ -71,9 +72,12 @@ class Dequantiser:
         s = self.config.slices[index]
         if not s.chroma or not self.details:
             return None
+        if self._predicted is not None:
+            return self._predicted
         assert self._luma is not None
         chroma = (self.slopes() * self.trust[len(self.details) - 1]).sum(-1)
-        return to_vectors(torch.cat([self._luma, chroma], -1), s) * self._gains[index]
+        self._predicted = to_vectors(torch.cat([self._luma, chroma], -1), s) * self._gains[index]
+        return self._predicted
 
     def add(self, index: int, codes: I32) -> None:
         """Take in the codes [B, h, w, g] of the next slice."""
@@ -87,3 +91,4 @@ class Dequantiser:
             return
         assert self._luma is not None
         self.details.append(from_vectors(self._luma, vectors))
+        self._predicted = None

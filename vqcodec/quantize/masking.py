@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["LEVELS", "masking_levels"]
+__all__ = ["COARSEST", "LEVELS", "masking_levels"]
 
 LEVELS = 5  # scales of the weight of a bit: 2^(-1), 2^(-1/2) ... 2^1
+COARSEST = 3  # wavelet level; coarser details reach further than the window and are left alone
 RADIUS = 8  # of the window of the variance, in pixels
 CONSTANT = 58.5  # SSIM's C2 = (0.03 * 255)^2
 
@@ -26,8 +27,12 @@ def masking_levels(luma: Tensor, strength: float) -> Tensor:
         strength: exponent on the variance; 0 is the plain mean squared error.
     """
     x = F.pad(luma[:, None], (RADIUS,) * 4, mode="replicate")
-    size = 2 * RADIUS + 1
-    mean = F.avg_pool2d(x, size, 1)
-    variance = (F.avg_pool2d(x.square(), size, 1) - mean.square()).clamp(min=0)[:, 0]
+    variance = (_window_mean(x.square()) - _window_mean(x).square()).clamp(min=0)[:, 0]
     log = torch.log2(variance / 3 + CONSTANT)
     return 2 * strength * (log - log.mean((1, 2), keepdim=True))
+
+
+def _window_mean(x: Tensor) -> Tensor:
+    """Mean over the window, along one axis after the other."""
+    size = 2 * RADIUS + 1
+    return F.avg_pool2d(F.avg_pool2d(x, (size, 1), 1), (1, size), 1)

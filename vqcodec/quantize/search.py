@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vqcodec.bitstream.coder import Tables
-from vqcodec.bitstream.codes import CodeModel, walk
+from vqcodec.bitstream.codes import CodeModel, CodeWriter, walk
 from vqcodec.bitstream.prior import F32, I32, PriorSlice, low_prediction, phase
 from vqcodec.kernels import assign
 from vqcodec.models.config import ImageConfig
 from vqcodec.quantize.dequantise import Dequantiser
-from vqcodec.quantize.masking import LEVELS
+from vqcodec.quantize.masking import COARSEST, LEVELS
 from vqcodec.quantize.units import LAMBDA
 
 __all__ = ["rate_tables", "search"]
@@ -26,7 +26,7 @@ def rate_tables(model: CodeModel, scales: Sequence[float] = (1.0,)) -> list[Tens
     """Per slice LAMBDA times the bits of every code under every row: float32 [g, scales * rows * bins, K].
 
     Args:
-        scales: of the weight of a bit; one block of rows each.
+        scales: of the weight of a bit; one block of rows each, where masking reaches.
     """
 
     def bits(tables: Tables) -> F32:
@@ -38,7 +38,8 @@ def rate_tables(model: CodeModel, scales: Sequence[float] = (1.0,)) -> list[Tens
     for s, tables, shared in zip(model.slices, model.tables, model.shared, strict=True):
         cost = torch.from_numpy(LAMBDA * bits(tables))
         cost = cost[None] if shared else cost.reshape(s.groups, -1, cost.shape[-1])
-        out.append(torch.cat([cost * scale for scale in scales], 1).expand(s.groups, -1, -1))
+        blocks = [cost * scale for scale in scales] if s.level <= COARSEST else [cost]
+        out.append(torch.cat(blocks, 1).expand(s.groups, -1, -1))
     return out
 
 
@@ -54,6 +55,7 @@ def search(
     *,
     gray: bool = False,
     masking: Tensor | None = None,
+    writer: CodeWriter | None = None,
 ) -> list[I32]:
     """Codes of a batch of pictures (or tiles) of the same size.
 
@@ -66,6 +68,7 @@ def search(
         step: [B] step indices.
         gray: chroma is not coded.
         masking: of :func:`masking_levels`, [B, H, W] pixels; rates then hold one block of rows per level.
+        writer: told every symbol as it is found (B = 1).
     """
     height, width = low.shape[1:3]
     low = np.pad(low, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -79,6 +82,12 @@ def search(
         known.add(index, codes)
 
     def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
+        symbols = find(index, p, rows, sign)
+        if writer is not None:
+            writer.write(index, rows, symbols)
+        return symbols
+
+    def find(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
         if index < 0:
             planes = rows.shape[-1]
             near, _ = low_prediction(values[..., :planes], p)
@@ -89,7 +98,7 @@ def search(
         if p == 0:
             prediction = known.prediction(index)
             wanted[index] = vectors[index] if prediction is None else vectors[index] - prediction.numpy()
-            if masking is not None:
+            if masking is not None and s.level <= COARSEST:
                 scale[index] = _masking_rows(masking, s)
         x = wanted[index] if s.level == model.levels else phase(wanted[index], p)
         if sign is not None:
@@ -97,8 +106,8 @@ def search(
         flat = np.ascontiguousarray(np.moveaxis(x, 3, 0).reshape(s.groups, -1, s.d))
         first = 0 if model.shared[index] else np.arange(s.groups, dtype=np.int32) * (s.rows * s.sign_bins)
         rows = rows - first
-        if masking is not None:
-            rows = rows + (scale[index] if s.level == model.levels else phase(scale[index], p))
+        if index in scale:
+            rows = rows + phase(scale[index], p)
         row = np.ascontiguousarray(np.moveaxis(rows, 3, 0).reshape(s.groups, -1))
         symbols = assign(torch.from_numpy(flat), codebooks[index], rates[index], torch.from_numpy(row)).numpy()
         return np.moveaxis(symbols.reshape(s.groups, *rows.shape[:3]), 0, 3).astype(np.int32)
