@@ -56,7 +56,7 @@ class Dequantiser:
         parent = self.details[-1]
         luma, chroma = parent[..., :1], parent[..., 1:]
         products = torch.cat([luma * chroma, chroma * chroma, luma * luma], -1).sum(3)
-        covariance, chroma_energy, luma_energy = _window(products).split([2, 2, 1], -1)
+        covariance, chroma_energy, luma_energy = torch.split(_window(products), [2, 2, 1], -1)
         chroma_energy, luma_energy = chroma_energy + SLOPE_FLOOR, luma_energy + SLOPE_FLOOR
         slope = covariance / luma_energy
         position = covariance * slope / chroma_energy * (TRUST_KNOTS - 1)
