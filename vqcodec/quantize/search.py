@@ -78,9 +78,6 @@ def search(
     wanted: dict[int, F32] = {}
     scale: dict[int, I32] = {}
 
-    def finished(index: int, codes: I32) -> None:
-        known.add(index, codes)
-
     def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
         symbols = find(index, p, rows, sign)
         if writer is not None:
@@ -112,7 +109,7 @@ def search(
         symbols = assign(torch.from_numpy(flat), codebooks[index], rates[index], torch.from_numpy(row)).numpy()
         return np.moveaxis(symbols.reshape(s.groups, *rows.shape[:3]), 0, 3).astype(np.int32)
 
-    return walk(model, step, height, width, choose, gray=gray, finished=finished)
+    return walk(model, step, height, width, choose, gray=gray, finished=known.add)
 
 
 def _masking_rows(masking: Tensor, s: PriorSlice) -> I32:

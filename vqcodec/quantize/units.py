@@ -7,10 +7,11 @@ import math
 import torch
 from torch import Tensor
 
+from vqcodec.bitstream.prior import F32, I32
 from vqcodec.models.config import ImageConfig, step_size
-from vqcodec.transform.bands import image_gains, to_vectors
+from vqcodec.transform.bands import image_gains, to_bands, to_vectors
 
-__all__ = ["LAMBDA", "bands_to_vectors", "low_steps", "slice_units", "steps_tensor"]
+__all__ = ["LAMBDA", "bands_to_vectors", "low_steps", "slice_units", "steps_tensor", "to_units"]
 
 LAMBDA = math.log(2) / 6
 """Weight of a bit: minimise |x - c|^2 + LAMBDA * bits. At high rate an entropy-coded unit step has slope ln 2 / 6."""
@@ -36,3 +37,15 @@ def slice_units(config: ImageConfig, index: int, step: Tensor) -> Tensor:
 def bands_to_vectors(config: ImageConfig, bands: list[Tensor]) -> list[Tensor]:
     """Vectors of all slices in coefficients."""
     return [to_vectors(bands[1 + config.levels - s.level], s) for s in config.slices]
+
+
+def to_units(config: ImageConfig, planes: Tensor, step: Tensor) -> tuple[I32, list[F32]]:
+    """What the search takes of planes [B, H, W, 3]: rounded low band [B, h, w, 3], vectors of all slices in units."""
+    device = planes.device
+    bands = to_bands(planes, config.levels)
+    low = (bands[0] / low_steps(config, step).to(device)).round().to(torch.int32).cpu().numpy()
+    vectors = [
+        (v / slice_units(config, i, step).to(device)).cpu().numpy()
+        for i, v in enumerate(bands_to_vectors(config, bands))
+    ]
+    return low, vectors

@@ -26,8 +26,8 @@ from vqcodec.kernels import assign
 from vqcodec.models.config import ImageConfig, SliceConfig
 from vqcodec.quantize.codebooks import cell_volumes, start_codebook
 from vqcodec.quantize.dequantise import TRUST_KNOTS, Dequantiser
-from vqcodec.quantize.units import LAMBDA, bands_to_vectors, low_steps, slice_units
-from vqcodec.transform.bands import from_vectors, image_gains, to_bands
+from vqcodec.quantize.units import LAMBDA, to_units
+from vqcodec.transform.bands import from_vectors, image_gains
 
 __all__ = ["ClosedForm", "fit_closed_form", "principal_colours"]
 
@@ -144,12 +144,7 @@ class SliceFit:
         self.config, self.step, self.rng = config, step, np.random.default_rng(seed)
         self.colour = principal_colours(crops)
         planes = (crops.float() - 128.0) @ self.colour.T
-        bands = to_bands(planes, config.levels)
-        steps = torch.from_numpy(step)
-        self.low = (bands[0] / low_steps(config, steps)).round().to(torch.int32).numpy()
-        self.vectors = [
-            (v / slice_units(config, i, steps)).numpy() for i, v in enumerate(bands_to_vectors(config, bands))
-        ]
+        self.low, self.vectors = to_units(config, planes, torch.from_numpy(step))
         self.pieces = [slice(k, min(k + CHUNK, len(step))) for k in range(0, len(step), CHUNK)]
         self.slices: list[PriorSlice] = []
         h, w = crops.shape[1] >> config.levels, crops.shape[2] >> config.levels
@@ -230,9 +225,9 @@ class SliceFit:
         right = torch.zeros(3, 2, TRUST_KNOTS, 1, dtype=torch.float64)
         for k, known in zip(self.pieces, self.known, strict=True):
             x = torch.from_numpy(self.vectors[index][k]) / image_gains(self.config)[1][index]
-            zero = torch.zeros(*known.slopes().shape[:4], 1)
-            target = from_vectors(zero, x)[..., 1:]
             slopes = known.slopes()
+            zero = torch.zeros(*slopes.shape[:4], 1)
+            target = from_vectors(zero, x)[..., 1:]
             weight = 1 / (1 + 0.1 * target**2 + 0.1 * slopes.sum(-1) ** 2)
             flat = (slopes * weight[..., None].sqrt()).flatten(0, 2).permute(1, 2, 0, 3)
             goal = (target * weight.sqrt()).flatten(0, 2).permute(1, 2, 0)[..., None]

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from vqcodec.models.store import ImageModel
 from vqcodec.quantize.search import rate_tables, search
-from vqcodec.quantize.units import bands_to_vectors, low_steps, slice_units
+from vqcodec.quantize.units import to_units
 from vqcodec.train.data import CropSource
-from vqcodec.transform.bands import to_bands
 
 __all__ = ["CodeCache", "cache_codes", "load_cache", "save_cache"]
 
@@ -45,10 +44,7 @@ def _codes_of(
     model: ImageModel, rates: list[Tensor], crops: Tensor, step: npt.NDArray[np.int64]
 ) -> list[npt.NDArray[np.int16]]:
     config = model.config
-    steps = torch.from_numpy(step)
-    bands = to_bands((crops.float() - 128.0) @ model.colour.T, config.levels)
-    low = (bands[0] / low_steps(config, steps)).round().to(torch.int32).numpy()
-    vectors = [(v / slice_units(config, i, steps)).numpy() for i, v in enumerate(bands_to_vectors(config, bands))]
+    low, vectors = to_units(config, (crops.float() - 128.0) @ model.colour.T, torch.from_numpy(step))
     codes = search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step)
     return [c.astype(np.int16) for c in codes]
 

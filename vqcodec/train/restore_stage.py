@@ -26,9 +26,9 @@ from vqcodec.models.config import step_size
 from vqcodec.models.store import ImageModel, load_model, save_model
 from vqcodec.quantize.dequantise import Dequantiser
 from vqcodec.quantize.search import rate_tables, search
-from vqcodec.quantize.units import bands_to_vectors, low_steps, slice_units
+from vqcodec.quantize.units import low_steps, to_units
 from vqcodec.train.data import CropSource
-from vqcodec.transform.bands import from_bands, to_bands
+from vqcodec.transform.bands import from_bands
 from vqcodec.transform.restore import Restore
 
 __all__ = ["RestoreOptions", "build_cache", "decode_crops", "train_restore"]
@@ -64,10 +64,8 @@ def decode_crops(
     """Planes of uint8 crops [B, H, W, 3] before coding and after decoding (without the filter), both [B, H, W, 3]."""
     config = model.config
     planes = (crops.float() - 128.0) @ model.colour.T
-    bands = to_bands(planes, config.levels)
     steps = torch.from_numpy(step)
-    low = (bands[0] / low_steps(config, steps)).round().to(torch.int32).numpy()
-    vectors = [(v / slice_units(config, i, steps)).numpy() for i, v in enumerate(bands_to_vectors(config, bands))]
+    low, vectors = to_units(config, planes, steps)
     codes = search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step)
     known = Dequantiser(config, model.codebooks, model.trust)
     for i, code in enumerate(codes[1:]):
