@@ -1,4 +1,4 @@
-"""Distances between two sounds, float [T] or [T, C] of one shape and sample rate; stereo is compared as its mono downmix.
+"""Distances between two sounds, float [T] or [T, C] of one shape and sample rate; stereo is compared as its downmix.
 
 PESQ-WB is ITU-T P.862.2 (package ``pesq``), STOI and ESTOI are Taal et al. (2011) and Jensen and Taal (2016) in
 ``pystoi``, all at 16 kHz; ViSQOL v3 is Chinen et al. (2020) in ``visqol-python``: speech mode at 16 kHz with its
@@ -132,7 +132,7 @@ def _log_mel(samples: Sound, rate: int, length: int, bands: int) -> Sound:
 
 
 def mel_distance(reference: Sound, degraded: Sound, rate: int) -> float:
-    """Mean absolute difference of log-mel spectra in dB, over four window lengths, up to half the sample rate; 0 is best.
+    """Mean absolute difference of log-mel spectra in dB up to half the sample rate, over four windows; 0 is best.
 
     Windows of 11, 21, 43 and 85 ms with 24, 40, 64 and 96 bands, quarter hops. Levels stop at 80 dB below a full-scale
     sine, so that nobody is asked to code noise that is not heard.

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vqcodec.benchmarks import metrics
+from vqcodec.benchmarks import files, metrics
 from vqcodec.benchmarks.codecs import OURS, Codec, decode, encode
-from vqcodec.benchmarks.measure import cache_path, load_picture, write_whole
+from vqcodec.benchmarks.measure import cache_path, load_picture
 
-__all__ = ["GalleryWork", "nearest_size", "show_picture"]
+__all__ = ["GalleryWork", "show_picture"]
 
 Pixels = NDArray[np.uint8]
 
@@ -30,29 +30,15 @@ class GalleryWork:
     cache: Path
 
 
-def nearest_size(codec: Codec, picture: Image.Image, size: float) -> bytes:
-    """The file whose size in bytes is nearest to ``size``, by bisection over whole quality settings."""
-    low, high = 1, 100
-    best = b""
-    while low <= high:
-        middle = (low + high) // 2
-        data = encode(codec, picture, middle)
-        if not best or abs(len(data) - size) < abs(len(best) - size):
-            best = data
-        if len(data) < size:
-            low = middle + 1
-        else:
-            high = middle - 1
-    return best
-
-
 def _file(work: GalleryWork, codec: Codec, pixels: Pixels, target: float) -> bytes:
     path = cache_path(work.cache, codec, pixels, f"nearest to {target:g} bpp", codec.suffix)
     if codec.name != OURS and path.exists():
         return path.read_bytes()
-    data = nearest_size(codec, Image.fromarray(pixels), target * pixels.shape[0] * pixels.shape[1] / 8)
+    picture = Image.fromarray(pixels)
+    size = target * pixels.shape[0] * pixels.shape[1] / 8
+    data = files.nearest_size(lambda quality: encode(codec, picture, quality), 1, 100, size)
     if codec.name != OURS:
-        write_whole(path, data)
+        files.write_whole(path, data)
     return data
 
 

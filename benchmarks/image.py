@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -12,13 +11,14 @@ from pathlib import Path
 from vqcodec.benchmarks.codecs import ANCHOR, Codec, select_codecs
 from vqcodec.benchmarks.curves import Curve, average, read_folder, write_curve
 from vqcodec.benchmarks.extras import need
+from vqcodec.benchmarks.files import make_folder, spread, write_json
 from vqcodec.benchmarks.gallery import GalleryWork, show_picture
 from vqcodec.benchmarks.measure import Work, find_pictures, measure_all
 from vqcodec.benchmarks.parallel import in_processes
 from vqcodec.benchmarks.plots import draw_all
 from vqcodec.benchmarks.report import Report, write_report
 from vqcodec.benchmarks.table import compare, explain, markdown
-from vqcodec.errors import OutputError, UsageError
+from vqcodec.errors import UsageError
 
 __all__ = ["ImageBench", "run"]
 
@@ -72,14 +72,14 @@ def run(config: ImageBench, progress: Progress = lambda *_: None) -> str:
     codecs = select_codecs(config.codecs, config.qualities)
     paths = find_pictures(config.data, config.images)
     published = read_folder(config.published) if config.published else []
-    _make_folder(config.out)
+    make_folder(config.out / "curves")
     work = [Work(codec, path, config.out / "cache", config.perceptual) for codec in codecs for path in paths]
     results = measure_all(work, config.jobs, lambda done, total: progress("measuring", done, total))
     setting = _setting(config, len(paths))
     own = [average(codec, results, setting) for codec in codecs]
     for curve in own:
         write_curve(config.out / "curves" / f"{curve.name}.json", curve)
-    _write_json(config.out / "measurements.json", [asdict(item) for item in results])
+    write_json(config.out / "measurements.json", [asdict(item) for item in results])
     pictures = _pictures(config, codecs, paths, progress)
     return _conclude(config, [*own, *published], setting, pictures)
 
@@ -96,27 +96,15 @@ def _check(config: ImageBench) -> None:
         raise UsageError("--report-bpp: each must be above 0")
 
 
-def _make_folder(out: Path) -> None:
-    try:
-        (out / "curves").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be made a folder ({error.strerror}); choose another --out") from error
-
-
 def _setting(config: ImageBench, count: int) -> str:
     times = f"times from {config.jobs} process{'es' * (config.jobs > 1)} at once on {os.cpu_count()} cores"
     return f"{count} pictures of {config.data.resolve().name}, whole files, {platform.machine()}, {times}."
 
 
-def _write_json(path: Path, document: object) -> None:
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-
-
 def _pictures(
     config: ImageBench, codecs: Sequence[Codec], paths: Sequence[Path], progress: Progress
 ) -> list[dict[str, object]]:
-    count = min(config.report_images, len(paths))
-    chosen = [paths[index * len(paths) // count] for index in range(count)]
+    chosen = spread(paths, config.report_images)
     work = [GalleryWork(path, tuple(codecs), config.report_bpp, config.out / "cache") for path in chosen]
     entries = []
     for entry in in_processes(show_picture, work, config.jobs):
@@ -134,7 +122,7 @@ def _conclude(config: ImageBench, curves: Sequence[Curve], setting: str, picture
         note += " Published curves are means over their own pictures, as a rule all 24 of Kodak"
         note += "; this run took a part of its folder, so they do not compare." if config.images else "."
     plain = [row.as_json() for row in rows]
-    _write_json(config.out / "bd_rate.json", {"anchor": ANCHOR, "psnr_range": config.psnr_range, "rows": plain})
+    write_json(config.out / "bd_rate.json", {"anchor": ANCHOR, "psnr_range": config.psnr_range, "rows": plain})
     (config.out / "bd_rate.md").write_text(f"{setting}\n\n{markdown(rows, note)}", encoding="utf-8")
     title = f"Image codecs on {config.data.resolve().name}"
     draw_all(config.out, curves, title)

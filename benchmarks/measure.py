@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from vqcodec.benchmarks import metrics
+from vqcodec.benchmarks import files, metrics
 from vqcodec.benchmarks.codecs import OURS, Codec, decode, encode, encoder_version
 from vqcodec.benchmarks.parallel import in_processes
 from vqcodec.errors import InputError
 
-__all__ = ["Measurement", "Work", "cache_path", "find_pictures", "load_picture", "measure_all", "write_whole"]
+__all__ = ["Measurement", "Work", "cache_path", "find_pictures", "load_picture", "measure_all"]
 
 Pixels = NDArray[np.uint8]
 SUFFIXES = {".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".jpg", ".jpeg"}
@@ -65,14 +63,7 @@ def find_pictures(folder: Path, count: int | None = None) -> list[Path]:
     Raises:
         InputError: the folder is missing or holds no picture.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; name one that holds pictures")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise InputError(f"{folder}: no pictures in it (looked for {', '.join(sorted(SUFFIXES))})")
-    if count is None or count >= len(paths):
-        return paths
-    return [paths[index * len(paths) // count] for index in range(count)]
+    return files.spread(files.find_files(folder, SUFFIXES, "pictures"), count)
 
 
 def load_picture(path: Path) -> Pixels:
@@ -115,9 +106,8 @@ def measure_once(codec: Codec, name: str, pixels: Pixels, quality: float, percep
 
 def cache_path(folder: Path, codec: Codec, pixels: Pixels, setting: str, suffix: str) -> Path:
     """Where the result of one codec, version, setting and picture is kept; keyed by the pixels, not by the name."""
-    facts = [CACHE_VERSION, codec.name, codec.options, encoder_version(codec), setting, pixels.shape]
-    key = hashlib.sha256(json.dumps(facts).encode() + pixels.tobytes()).hexdigest()[:24]
-    return folder / codec.name / f"{key}{suffix}"
+    facts = [CACHE_VERSION, codec.name, codec.options, encoder_version(codec), setting]
+    return files.cache_path(folder, codec.name, facts, pixels, suffix)
 
 
 def _cached(path: Path, work: Work) -> Measurement | None:
@@ -145,17 +135,9 @@ def measure_work(work: Work) -> list[Measurement]:
                 decode(work.codec, encode(work.codec, Image.fromarray(pixels), quality))
             result = measure_once(work.codec, work.path.stem, pixels, quality, work.perceptual)
             if work.codec.name != OURS:
-                write_whole(path, json.dumps(asdict(result)).encode())
+                files.write_whole(path, json.dumps(asdict(result)).encode())
         results.append(result)
     return results
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write through a temporary name, so that an interrupted run leaves no half entry."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
 
 
 def measure_all(work: Sequence[Work], jobs: int, progress: Callable[[int, int], None]) -> list[Measurement]:

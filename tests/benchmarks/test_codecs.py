@@ -8,7 +8,7 @@ from PIL import Image
 
 import vqcodec
 from vqcodec.benchmarks import codecs, metrics
-from vqcodec.benchmarks.gallery import nearest_size
+from vqcodec.benchmarks.files import nearest_size
 from vqcodec.errors import UsageError
 
 CLASSICAL = [codec for codec in codecs.available_codecs() if codec.name != codecs.OURS]
@@ -79,5 +79,5 @@ def test_nearest_size_is_the_nearest_of_all(size):
     anchor = next(codec for codec in CLASSICAL if codec.name == codecs.ANCHOR)
     picture = Image.fromarray(blobs())
     every = [len(codecs.encode(anchor, picture, quality)) for quality in range(1, 101)]
-    found = len(nearest_size(anchor, picture, size))
+    found = len(nearest_size(lambda quality: codecs.encode(anchor, picture, quality), 1, 100, size))
     assert abs(found - size) == min(abs(length - size) for length in every)
