@@ -13,10 +13,10 @@ from vqcodec.benchmarks.curves import Curve, average, read_folder, write_curve
 from vqcodec.benchmarks.extras import need
 from vqcodec.benchmarks.files import make_folder, spread, write_json
 from vqcodec.benchmarks.gallery import GalleryWork, show_picture
+from vqcodec.benchmarks.image_show import describe, draw_all
 from vqcodec.benchmarks.measure import Work, find_pictures, measure_all
 from vqcodec.benchmarks.parallel import in_processes
-from vqcodec.benchmarks.plots import draw_all
-from vqcodec.benchmarks.report import Report, write_report
+from vqcodec.benchmarks.report import write_report
 from vqcodec.benchmarks.table import compare, explain, markdown
 from vqcodec.errors import UsageError
 
@@ -126,7 +126,7 @@ def _conclude(config: ImageBench, curves: Sequence[Curve], setting: str, picture
     (config.out / "bd_rate.md").write_text(f"{setting}\n\n{markdown(rows, note)}", encoding="utf-8")
     title = f"Image codecs on {config.data.resolve().name}"
     draw_all(config.out, curves, title)
-    shown = write_report(config.out / "report.html", Report(title, setting, note, rows, curves, pictures))
+    shown = write_report(config.out / "report.html", describe(title, setting, note, rows, curves, pictures))
     if shown < len(pictures):
         note += f" The report shows {shown} of {len(pictures)} pictures, to stay a size that can be mailed."
     return markdown([row for row in rows if not row.curve.published], note)

@@ -1,38 +1,74 @@
-"""One self-contained HTML file: curves, table, and a slider that compares two codecs at about the same size."""
+"""One self-contained HTML file: curves, tables, examples to compare. Pictures and sounds share all but the examples.
+
+``report.html`` holds the page, the chart and their script; ``pictures.html`` and ``players.html`` the examples.
+"""
 
 from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from vqcodec.benchmarks.curves import Curve
-from vqcodec.benchmarks.plots import METRICS, colour
-from vqcodec.benchmarks.table import COLUMNS, Row, cells
-
-__all__ = ["LARGEST", "Report", "write_report"]
+__all__ = ["LARGEST", "Report", "Table", "TableRow", "View", "write_report"]
 
 LARGEST = 10_000_000  # bytes; a report that cannot be mailed is not read
 
 
 @dataclass(frozen=True)
+class View:
+    """What the chart shows at a time.
+
+    Attributes:
+        label: its name where the page has several.
+        rate_title: title of the horizontal axis; ``unit`` is its short form, for a point under the mouse.
+        metrics: name and title of each vertical axis.
+        curves: name, label, colour, published (bool), rate (list), and a list for each metric, empty if not measured.
+    """
+
+    label: str
+    rate_title: str
+    unit: str
+    metrics: Sequence[tuple[str, str]]
+    curves: Sequence[Mapping[str, object]]
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One line of a table: the codec's name, whether its figures are somebody else's, and the texts."""
+
+    name: str
+    published: bool
+    texts: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its heading and what is to be said below it."""
+
+    heading: str
+    columns: Sequence[str]
+    rows: Sequence[TableRow]
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
-    """What the page shows. ``pictures`` are entries of ``gallery.show_picture``, most wanted first."""
+    """What the page shows. ``entries`` are the examples as ``gallery``, a file of this package, wants them."""
 
     title: str
     setting: str
-    note: str
-    rows: Sequence[Row]
-    curves: Sequence[Curve]
-    pictures: Sequence[dict[str, object]] = field(default_factory=tuple)
+    views: Sequence[View]
+    tables: Sequence[Table]
+    gallery: str
+    entries: Sequence[Mapping[str, object]] = ()
 
 
 def write_report(path: Path, report: Report) -> int:
-    """Write the page; returns how many pictures fitted under ``LARGEST`` (the rest is left out, from the end)."""
-    shown = len(report.pictures)
+    """Write the page; returns how many examples fitted under ``LARGEST`` (the rest is left out, from the end)."""
+    shown = len(report.entries)
     page = _page(report, shown)
     while shown and len(page) > LARGEST:
         shown -= 1
@@ -41,42 +77,46 @@ def write_report(path: Path, report: Report) -> int:
     return shown
 
 
+def _read(name: str) -> str:
+    return files("vqcodec.benchmarks").joinpath(name).read_text(encoding="utf-8")
+
+
 def _page(report: Report, shown: int) -> str:
-    template = files("vqcodec.benchmarks").joinpath("report.html").read_text(encoding="utf-8")
     data = {
-        "metrics": [{"name": metric.name, "title": metric.title} for metric in METRICS],
-        "curves": [_curve(curve) for curve in report.curves],
-        "pictures": list(report.pictures[:shown]),
+        "views": [
+            {
+                "label": view.label,
+                "rate_title": view.rate_title,
+                "unit": view.unit,
+                "metrics": [{"name": name, "title": title} for name, title in view.metrics],
+                "curves": list(view.curves),
+            }
+            for view in report.views
+        ],
+        "entries": list(report.entries[:shown]),
     }
+    page = _read("report.html")
     parts = {
+        "@@GALLERY@@": _read(report.gallery),
         "@@TITLE@@": html.escape(report.title),
         "@@SETTING@@": html.escape(report.setting),
-        "@@NOTE@@": html.escape(report.note),
-        "@@TABLE@@": _table(report.rows),
+        "@@TABLES@@": "\n".join(map(_table, report.tables)),
         # "</" would end the script element if a label held it.
         "@@DATA@@": json.dumps(data).replace("</", "<\\/"),
     }
     for mark, text in parts.items():
-        template = template.replace(mark, text)
-    return template
+        page = page.replace(mark, text)
+    return page
 
 
-def _curve(curve: Curve) -> dict[str, object]:
-    return {
-        "name": curve.name,
-        "label": curve.label,
-        "published": curve.published,
-        "colour": colour("" if curve.published else curve.name),
-        "bpp": [round(value, 5) for value in curve.bpp],
-        **{metric.name: [round(value, 4) for value in metric.values(curve)] for metric in METRICS},
-    }
-
-
-def _table(rows: Sequence[Row]) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in COLUMNS)
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
     body = []
-    for row in rows:
-        kind = "published" if row.curve.published else "own"
-        texts = "".join(f"<td>{html.escape(text)}</td>" for text in cells(row))
-        body.append(f'<tr class="{kind}" data-codec="{html.escape(row.curve.name)}">{texts}</tr>')
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    for row in table.rows:
+        kind = "published" if row.published else "own"
+        texts = "".join(f"<td>{html.escape(text)}</td>" for text in row.texts)
+        body.append(f'<tr class="{kind}" data-codec="{html.escape(row.name)}">{texts}</tr>')
+    return (
+        f"<h2>{html.escape(table.heading)}</h2>\n"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>\n<p>{html.escape(table.note)}</p>"
+    )

@@ -9,7 +9,7 @@ from statistics import fmean
 from vqcodec.benchmarks.bd import BdRate, bd_rate, value_at_rate
 from vqcodec.benchmarks.curves import Curve
 
-__all__ = ["Row", "compare", "explain", "markdown", "show"]
+__all__ = ["COLUMNS", "Row", "cells", "compare", "explain", "markdown", "markdown_table", "show"]
 
 FULL = 0.999  # rounding at the ends of an interval is not a gap
 
@@ -120,7 +120,12 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns and rows of texts as a table in Markdown, without a line feed at the end."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def markdown(rows: Sequence[Row], note: str) -> str:
     """The table in Markdown, the explanation below it."""
-    lines = [COLUMNS, tuple("---" for _ in COLUMNS), *map(cells, rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{note}\n"
+    return f"{markdown_table(COLUMNS, [cells(row) for row in rows])}\n\n{note}\n"

@@ -9,6 +9,7 @@ import pytest
 
 from vqcodec.benchmarks import report
 from vqcodec.benchmarks.curves import Curve
+from vqcodec.benchmarks.image_show import describe
 from vqcodec.benchmarks.table import compare
 
 CURVE = Curve("jpeg-420", "JPEG </script><b>", [0.2, 0.5, 1.0], [28.0, 32.0, 36.0], ms_ssim=[0.9, 0.95, 0.98])
@@ -22,7 +23,7 @@ def picture(name: str, length: int) -> dict[str, object]:
 
 def page(tmp_path, pictures=()):
     rows = compare(CURVE, [CURVE], (29, 35))
-    content = report.Report("Codecs & more", "setting", "note", rows, [CURVE], pictures)
+    content = describe("Codecs & more", "setting", "note", rows, [CURVE], pictures)
     shown = report.write_report(tmp_path / "r.html", content)
     return shown, (tmp_path / "r.html").read_text()
 
@@ -30,9 +31,10 @@ def page(tmp_path, pictures=()):
 def test_data_survives_and_text_is_escaped(tmp_path):
     _, text = page(tmp_path, [picture("one", 10)])
     data = json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', text, re.DOTALL).group(1))
-    assert data["curves"][0]["label"] == CURVE.label
-    assert data["curves"][0]["psnr"] == CURVE.psnr
-    assert data["pictures"][0]["name"] == "one"
+    (view,) = data["views"]
+    assert view["curves"][0]["label"] == CURVE.label
+    assert view["curves"][0]["psnr"] == CURVE.psnr
+    assert data["entries"][0]["name"] == "one"
     assert "JPEG </script><b>" not in text
     assert "Codecs &amp; more" in text
     assert "@@" not in text
