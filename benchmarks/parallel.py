@@ -20,15 +20,19 @@ def _start_worker(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def in_processes(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Iterator[Result]:
+def in_processes(
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int, threads: int | None = None
+) -> Iterator[Result]:
     """``function`` of every item, in whatever order they finish; in this process if ``jobs`` is 1.
 
-    The machine's cores are divided evenly among the processes.
+    Each process may use so many ``threads``; for None the machine's cores are divided evenly among them.
     """
     if jobs == 1 or len(items) < 2:
+        if threads is not None:
+            _start_worker(threads)
         yield from map(function, items)
         return
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = threads or max(1, (os.cpu_count() or 1) // jobs)
     # spawn: torch's thread pool does not survive a fork
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(items)), context, _start_worker, (threads,)) as pool:
