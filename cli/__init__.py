@@ -9,8 +9,8 @@ from vqcodec.cli.lazy import LazyCommand, LazyGroup
 __all__ = ["main"]
 
 COMMANDS = {
-    "compress": LazyCommand("vqcodec.cli.compress:compress", "Compress pictures to .vqc files."),
-    "decompress": LazyCommand("vqcodec.cli.decompress:decompress", "Decompress .vqc files to pictures."),
+    "compress": LazyCommand("vqcodec.cli.compress:compress", "Compress pictures and sounds to .vqc files."),
+    "decompress": LazyCommand("vqcodec.cli.decompress:decompress", "Decompress .vqc files to pictures and sounds."),
     "info": LazyCommand("vqcodec.cli.info:info", "Print what a .vqc file says about itself."),
     "verify": LazyCommand("vqcodec.cli.verify:verify", "Check that .vqc files are whole and decode."),
     "doctor": LazyCommand("vqcodec.cli.doctor:doctor", "Check this installation and this machine."),
@@ -39,4 +39,4 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
     help="Print the version.",
 )
 def main() -> None:
-    """Small pictures by a learned codec that decodes exactly everywhere."""
+    """Small pictures and sounds by a learned codec that decodes exactly everywhere."""

@@ -1,4 +1,4 @@
-"""``vqcodec compress``: pictures in, .vqc files out."""
+"""``vqcodec compress``: pictures and sounds in, .vqc files out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.batch import run_batch
 from vqcodec.cli.plan import Pair, check_pair, plan
-from vqcodec.cli.streams import STREAM, read_source, write_stdout
+from vqcodec.cli.streams import STREAM, open_source, write_stdout
 from vqcodec.errors import UsageError
-from vqcodec.media import INPUT_SUFFIXES, write_atomic
+from vqcodec.media import INPUT_SUFFIXES, SOUND_INPUT_SUFFIXES, write_atomic
 
 __all__ = ["compress"]
 
@@ -27,11 +27,16 @@ __all__ = ["compress"]
     type=click.FloatRange(1, 100),
     help="1 (smallest) to 100 (best); 60 unless a target is given.",
 )
-@click.option("--target-bpp", type=float, help="At most so many bits per pixel.")
 @click.option("--target-size", type=int, help="At most so many bytes.")
-@click.option("--target-psnr", type=float, help="At least so many decibels.")
-@click.option("--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 (fast) to 9 (thorough).")
-@click.option("--strip", is_flag=True, help="Leave out colour profile, EXIF (place, time, camera) and XMP.")
+@click.option("--target-bpp", type=float, help="At most so many bits per pixel (pictures).")
+@click.option("--target-psnr", type=float, help="At least so many decibels (pictures).")
+@click.option("--target-kbps", type=float, help="At most so many kbit/s (sound).")
+@click.option(
+    "--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 (fast) to 9 (thorough), for pictures."
+)
+@click.option(
+    "--strip", is_flag=True, help="Leave out colour profile, EXIF (place, time, camera), XMP; tags and cover of sounds."
+)
 @options.common
 @click.pass_context
 def compress(
@@ -45,15 +50,16 @@ def compress(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Compress pictures.
+    """Compress pictures and sounds.
 
     \b
     vqcodec compress IN OUT.vqc
     vqcodec compress IN... -o OUTDIR
 
-    IN is any picture that Pillow reads, or - for standard input; OUT may be - for standard output.
+    IN is any picture that Pillow reads, or a sound: WAV, FLAC, OGG, Opus, MP3 and more; or - for standard input. OUT
+    may be - for standard output.
     """
-    pairs = plan(paths, output_dir, suffixes=INPUT_SUFFIXES, new_suffix=".vqc")
+    pairs = plan(paths, output_dir, suffixes=(*INPUT_SUFFIXES, *SOUND_INPUT_SUFFIXES), new_suffix=lambda source: ".vqc")
     if as_json and pairs[0].target == STREAM:
         raise UsageError("standard output cannot carry both the file and --json; name an output file")
     work = partial(_compress_one, settings=settings, force=force)
@@ -66,17 +72,28 @@ def _compress_one(pair: Pair, *, settings: dict[str, Any], force: bool) -> dict[
     if pair.target != STREAM and target.suffix.lower() != ".vqc" and not special:
         raise UsageError(f"{target}: an output ends in .vqc; for several inputs give -o OUTDIR")
     check_pair(pair, force=force)
-    data = vqcodec.compress(read_source(pair.source), **settings)
+    data = vqcodec.compress(open_source(pair.source), **settings)
     if pair.target == STREAM:
         write_stdout(data)
     else:
         write_atomic(target, lambda file: file.write(data), force=force, parents=pair.parents)
     facts = vqcodec.info(data)
-    return {key: facts[key] for key in ("width", "height", "quality", "step", "bytes", "bpp")}
+    shown = (
+        "kind",
+        "width",
+        "height",
+        "duration",
+        "sample_rate",
+        "channels",
+        "quality",
+        "step",
+        "bytes",
+        "bpp",
+        "kbps",
+    )
+    return {key: facts[key] for key in shown if key in facts}
 
 
 def _describe(facts: dict[str, Any]) -> str:
-    return (
-        f"{facts['bytes']:,} bytes, {facts['bpp']:.3f} bits per pixel, "
-        f"quality {facts['quality']:.0f}, {facts['seconds']:.1f} s"
-    )
+    rate = f"{facts['bpp']:.3f} bits per pixel" if facts["kind"] == "image" else f"{facts['kbps']:.2f} kbit/s"
+    return f"{facts['bytes']:,} bytes, {rate}, quality {facts['quality']:.0f}, {facts['seconds']:.1f} s"

@@ -1,8 +1,9 @@
-"""``vqcodec decompress``: .vqc files in, pictures out."""
+"""``vqcodec decompress``: .vqc files in, pictures and sounds out."""
 
 from __future__ import annotations
 
 import io
+import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -15,14 +16,16 @@ from vqcodec.cli import options
 from vqcodec.cli.batch import run_batch
 from vqcodec.cli.plan import Pair, check_pair, plan
 from vqcodec.cli.streams import STREAM, read_source, write_stdout
-from vqcodec.errors import UsageError, VqcWarning
-from vqcodec.media import format_for, save_picture, write_picture
+from vqcodec.errors import UsageError, VqcError, VqcWarning
+from vqcodec.media import SOUND_SUFFIXES, SUFFIXES, format_for, save_picture, write_picture
 
 __all__ = ["decompress"]
 
 
 @click.command(no_args_is_help=True)
 @options.paths
+@options.start
+@options.end
 @click.option("--allow-truncated", is_flag=True, help="Decode what a cut file still holds.")
 @click.option("--conceal", is_flag=True, help="Fill damaged parts instead of refusing the file.")
 @options.common
@@ -38,37 +41,78 @@ def decompress(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Decompress to pictures.
+    """Decompress to pictures and sounds.
 
     \b
     vqcodec decompress IN.vqc OUT
     vqcodec decompress IN.vqc... -o OUTDIR
 
-    The suffix of OUT decides the format: .png .webp (lossless) .tiff .jpg .bmp and more. IN may be - for standard
-    input, OUT may be - for standard output, which is PNG, as is everything in OUTDIR.
+    The suffix of OUT decides the format: .png .webp (lossless) .tiff .jpg .bmp and more for pictures, .wav .flac for
+    sounds. IN may be - for standard input, OUT may be - for standard output, which is PNG or WAV, as is everything in
+    OUTDIR.
     """
-    pairs = plan(paths, output_dir, suffixes=(".vqc",), new_suffix=".png")
+    pairs = plan(paths, output_dir, suffixes=(".vqc",), new_suffix=_new_suffix)
     if as_json and pairs[0].target == STREAM:
         raise UsageError("standard output cannot carry both the file and --json; name an output file")
     work = partial(_decompress_one, settings=settings, force=force)
     ctx.exit(run_batch(pairs, work, _describe, jobs=jobs, quiet=quiet, as_json=as_json))
 
 
+def _new_suffix(source: Path) -> str:
+    try:
+        return ".wav" if vqcodec.info(source)["kind"] == "audio" else ".png"
+    except VqcError:
+        return ".png"  # it will fail when its turn comes, and be reported then
+
+
 def _decompress_one(pair: Pair, *, settings: dict[str, Any], force: bool) -> dict[str, Any]:
     target = Path(pair.target)
-    if pair.target != STREAM:
-        format_for(target)
+    if pair.target != STREAM and target.suffix.lower() not in (*SUFFIXES, *SOUND_SUFFIXES):
+        what = f"the suffix {target.suffix}" if target.suffix else "a name without suffix"
+        raise UsageError(f"{target}: cannot write {what}; use one of {' '.join((*SUFFIXES, *SOUND_SUFFIXES))}")
     check_pair(pair, force=force)
-    image = vqcodec.decompress(read_source(pair.source), **settings)
-    if pair.target == STREAM:
-        buffer = io.BytesIO()
-        write_picture(image, buffer)
-        write_stdout(buffer.getvalue())
-    else:
-        for note in save_picture(image, target, force=force, parents=pair.parents):
-            warnings.warn(f"{target}: {note}", VqcWarning, stacklevel=1)
-    return {"width": image.width, "height": image.height, "mode": image.mode}
+    source = read_source(pair.source)
+    make = _picture if vqcodec.info(source)["kind"] == "image" else _sound
+    facts, notes = make(source, pair, settings, force)
+    for note in notes:
+        warnings.warn(f"{target}: {note}", VqcWarning, stacklevel=1)
+    return facts
+
+
+def _picture(
+    source: str | bytes, pair: Pair, settings: dict[str, Any], force: bool
+) -> tuple[dict[str, Any], list[str]]:
+    if pair.target != STREAM:
+        format_for(Path(pair.target))
+    image = vqcodec.decompress(source, **settings)
+    facts = {"kind": "image", "width": image.width, "height": image.height, "mode": image.mode}
+    if pair.target != STREAM:
+        return facts, save_picture(image, Path(pair.target), force=force, parents=pair.parents)
+    buffer = io.BytesIO()
+    write_picture(image, buffer)
+    write_stdout(buffer.getvalue())
+    return facts, []
+
+
+def _sound(source: str | bytes, pair: Pair, settings: dict[str, Any], force: bool) -> tuple[dict[str, Any], list[str]]:
+    from vqcodec.media.sound_save import check_sound_suffix, save_sound, write_sound
+
+    if pair.target != STREAM:
+        check_sound_suffix(Path(pair.target))
+    sound = vqcodec.stream_sound(source, **{key: value for key, value in settings.items() if key != "max_pixels"})
+    facts = {
+        "kind": "audio",
+        "duration": round(sound.samples / sound.sample_rate, 6),
+        "sample_rate": sound.sample_rate,
+        "channels": sound.channels,
+    }
+    if pair.target != STREAM:
+        return facts, save_sound(sound, Path(pair.target), force=force, parents=pair.parents)
+    return facts, write_sound(sound, sys.stdout.buffer)
 
 
 def _describe(facts: dict[str, Any]) -> str:
-    return f"{facts['width']}x{facts['height']} {facts['mode']}, {facts['seconds']:.1f} s"
+    if facts["kind"] == "image":
+        return f"{facts['width']}x{facts['height']} {facts['mode']}, {facts['seconds']:.1f} s"
+    layout = f"{facts['sample_rate']:,} Hz, {facts['channels']} channel{'s'[: facts['channels'] > 1]}"
+    return f"{facts['duration']:.2f} s at {layout}, in {facts['seconds']:.1f} s"

@@ -37,13 +37,30 @@ def info(ctx: click.Context, paths: tuple[str, ...], as_json: bool) -> None:
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
+    if facts["kind"] == "image":
+        alpha = " and alpha" if facts["alpha"] else ""
+        own = {"size": f"{facts['width']} x {facts['height']}, {facts['colour']}{alpha}"}
+        rate = f"{facts['bpp']:.3f} bits per pixel"
+    else:
+        own = {
+            "duration": _clock(facts["duration"]),
+            "sound": f"{facts['sample_rate']:,} Hz, {facts['channels']} channel{'s'[: facts['channels'] > 1]}",
+        }
+        rate = f"{facts['kbps']:.2f} kbit/s, of which coded sound {facts['payload_kbps']:.2f}"
     shown = {
         "format": f"{facts['format_version']} ({facts['kind']})",
-        "size": f"{facts['width']} x {facts['height']}, {facts['colour']}{' and alpha' if facts['alpha'] else ''}",
+        **own,
         "quality": f"{facts['quality']:.1f} (step {facts['step']})",
         "model": f"{facts['model_name'] or 'unknown to this version'} ({facts['model_id']})",
-        "bytes": f"{facts['bytes']:,} ({facts['bpp']:.3f} bits per pixel)",
+        "bytes": f"{facts['bytes']:,} ({rate})",
         "chunks": f"{facts['chunks']}",
         "metadata": ", ".join(facts["metadata"]) or "none",
     }
     return [f"  {name:<9} {value}" for name, value in shown.items()]
+
+
+def _clock(seconds: float) -> str:
+    """As a player shows it, and milliseconds."""
+    minutes, rest = divmod(round(seconds * 1000), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest / 1000:06.3f}" if hours else f"{minutes}:{rest / 1000:06.3f}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-__all__ = ["common", "device", "jobs", "max_pixels", "output_folder", "paths"]
+__all__ = ["common", "device", "end", "jobs", "max_pixels", "max_seconds", "output_folder", "paths", "start"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -28,6 +29,25 @@ device: Decorator = click.option(
 max_pixels: Decorator = click.option(
     "--max-pixels", type=click.IntRange(1), default=100_000_000, show_default=True, help="Refuse larger pictures."
 )
+max_seconds: Decorator = click.option(
+    "--max-seconds", type=click.IntRange(1), default=86_400, show_default=True, help="Refuse longer sounds."
+)
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Seconds of 90, 1:30 or 0:01:30.5."""
+    if value is None:
+        return None
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?", value, re.ASCII):
+        raise click.BadParameter(f"{value!r} is not a time; give seconds (90), m:ss (1:30) or h:mm:ss (1:02:30)")
+    seconds = 0.0
+    for part in value.split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds
+
+
+start: Decorator = click.option("--start", metavar="TIME", callback=_seconds, help="Begin at 90 or 1:30 (sound).")
+end: Decorator = click.option("--end", metavar="TIME", callback=_seconds, help="Stop at 90 or 1:30 (sound).")
 _force: Decorator = click.option("-f", "--force", is_flag=True, help="Replace outputs that exist.")
 _quiet: Decorator = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 _json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per file on stdout.")
@@ -35,6 +55,6 @@ _json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print o
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that writes files."""
-    for option in (_json, _quiet, _force, max_pixels, device, jobs, output_folder):
+    for option in (_json, _quiet, _force, max_seconds, max_pixels, device, jobs, output_folder):
         command = option(command)
     return command

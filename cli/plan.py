@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +29,16 @@ class Pair:
     parents: bool = False
 
 
-def plan(arguments: Sequence[str], folder: str | None, *, suffixes: Sequence[str], new_suffix: str) -> list[Pair]:
+def plan(
+    arguments: Sequence[str], folder: str | None, *, suffixes: Sequence[str], new_suffix: Callable[[Path], str]
+) -> list[Pair]:
     """Pairs of input and output from a command's arguments.
 
     Args:
         arguments: IN OUT, or with ``folder`` any number of files and folders.
         folder: where outputs go.
         suffixes: files of these are taken from a folder among the arguments; a file named by itself may have any.
-        new_suffix: of the outputs in ``folder``.
+        new_suffix: of the output in ``folder`` that an input becomes.
 
     Raises:
         UsageError: the arguments do not fit together, or two inputs would become one output.
@@ -53,7 +55,7 @@ def plan(arguments: Sequence[str], folder: str | None, *, suffixes: Sequence[str
     pairs: dict[Path, str] = {}
     for argument in arguments:
         for source, below in _inputs(Path(argument), suffixes):
-            target = Path(folder) / below.with_suffix(new_suffix)
+            target = Path(folder) / below.with_suffix(new_suffix(source))
             if target in pairs and pairs[target] != str(source):
                 raise UsageError(f"{pairs[target]} and {source} would both become {target}; rename one of them")
             pairs[target] = str(source)

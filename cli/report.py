@@ -33,8 +33,10 @@ _HINTS: tuple[tuple[type[VqcError], str], ...] = (
     (TruncatedError, "get a whole copy, or save what is there by decompress --allow-truncated"),
     (ChecksumError, "get another copy, or save what is whole by decompress --conceal"),
     (CorruptError, "get another copy"),
-    (LimitError, "raise the limit by --max-pixels"),
 )
+
+# The last words of the bitstream's own messages, and the option that sets what they name.
+_LIMITS = {"pixels)": "--max-pixels", "seconds)": "--max-seconds"}
 
 
 def with_hint(error: VqcError) -> str:
@@ -42,6 +44,9 @@ def with_hint(error: VqcError) -> str:
     for kind, hint in _HINTS:
         if isinstance(error, kind) and hint not in str(error):
             return f"{error}; {hint}"
+    if isinstance(error, LimitError) and "--max-" not in str(error):
+        option = _LIMITS.get(str(error).rpartition("(raise Limits.")[2])
+        return f"{error}; raise the limit by {option}" if option else str(error)
     return str(error)
 
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import BinaryIO
 
-__all__ = ["STREAM", "read_source", "write_stdout"]
+__all__ = ["STREAM", "open_source", "read_source", "write_stdout"]
 
 STREAM = "-"
+
+
+def open_source(source: str) -> str | BinaryIO:
+    """Standard input as an open file, since hours of sound are not read at once; or the path as it is."""
+    return sys.stdin.buffer if source == STREAM else source
 
 
 def read_source(source: str) -> str | bytes:

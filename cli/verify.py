@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 import vqcodec
@@ -17,12 +19,11 @@ __all__ = ["verify"]
 @options.paths
 @options.device
 @options.max_pixels
+@options.max_seconds
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per file on stdout.")
 @click.pass_context
-def verify(
-    ctx: click.Context, paths: tuple[str, ...], device: str, max_pixels: int, quiet: bool, as_json: bool
-) -> None:
+def verify(ctx: click.Context, /, paths: tuple[str, ...], quiet: bool, as_json: bool, **settings: Any) -> None:
     """Check that .vqc files are whole and decode to what was encoded. A path may be - for standard input."""
     progress = Progress(len(paths), quiet=quiet or as_json)
     worst = 0
@@ -30,7 +31,7 @@ def verify(
         progress.at(done, path)
         message, code = "", 0
         try:
-            vqcodec.verify(read_source(path), device=device, max_pixels=max_pixels)
+            vqcodec.verify(read_source(path), **settings)
         except VqcError as error:
             message, code = with_hint(error), error.exit_code
         progress.clear()

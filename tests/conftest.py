@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pytest
+from fake_audio import FakeAudioCodec
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -68,3 +69,19 @@ def tiny_codec(tiny_model: ImageModel) -> ImageCodec:
     from vqcodec.codec import ImageCodec
 
     return ImageCodec(tiny_model, 0, torch.device("cpu"))
+
+
+@pytest.fixture
+def fake_codec(monkeypatch: pytest.MonkeyPatch) -> FakeAudioCodec:
+    """A codec for sound that costs nothing, in the place of the real one."""
+    from vqcodec import models
+
+    codec = FakeAudioCodec()
+    by_id = models.load_by_id
+
+    def find(model_id: bytes, hint: int, device: str = "auto") -> object:
+        return codec if model_id == codec.model_id else by_id(model_id, hint, device)
+
+    monkeypatch.setattr(models, "load_audio_codec", lambda device="auto": codec, raising=False)
+    monkeypatch.setattr(models, "load_by_id", find)
+    return codec

@@ -285,10 +285,13 @@ def test_command_line_and_library_offer_the_same_options():
     from vqcodec.cli.verify import verify
 
     own = {"paths", "output_dir", "jobs", "force", "quiet", "as_json"}
+    arrays_only = {"sample_rate"}
     for command, function in ((compress, vqcodec.compress), (decompress, vqcodec.decompress), (verify, vqcodec.verify)):
         offered = {option.name: option for option in command.params if option.name not in own}
         taken = dict(list(inspect.signature(function).parameters.items())[1:])
-        assert set(offered) == set(taken), command.name
+        assert set(offered) == set(taken) - arrays_only, command.name
         for name, parameter in taken.items():
+            if name in arrays_only:
+                continue
             assert parameter.kind is parameter.KEYWORD_ONLY
             assert offered[name].to_info_dict()["default"] == parameter.default, name

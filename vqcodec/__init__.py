@@ -3,6 +3,7 @@
 >>> import vqcodec
 >>> data = vqcodec.compress("photo.png", quality=60)  # doctest: +SKIP
 >>> image = vqcodec.decompress(data)  # doctest: +SKIP
+>>> sound = vqcodec.decompress(vqcodec.compress("speech.wav", target_kbps=6))  # doctest: +SKIP
 
 Names are resolved on first use, so that importing the package costs nothing and never loads torch.
 """
@@ -13,17 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vqcodec.api import compress, decompress, info, verify
+    from vqcodec.audio_api import stream_sound
+    from vqcodec.media.sound import Sound
     from vqcodec.pillow_plugin import register_pillow
 
     __version__: str
 
-__all__ = ["__version__", "compress", "decompress", "info", "register_pillow", "verify"]
+__all__ = ["Sound", "__version__", "compress", "decompress", "info", "register_pillow", "stream_sound", "verify"]
 
 _HOMES = {
+    "Sound": "vqcodec.media.sound",
     "compress": "vqcodec.api",
     "decompress": "vqcodec.api",
     "info": "vqcodec.api",
     "register_pillow": "vqcodec.pillow_plugin",
+    "stream_sound": "vqcodec.audio_api",
     "verify": "vqcodec.api",
 }
 

@@ -1,4 +1,4 @@
-"""Which quantiser step an encoder uses: from a quality, or searched for a target of size or of PSNR.
+"""Which quantiser step an encoder uses: from a quality, or searched for a target of size, rate or PSNR.
 
 The search relies on size and PSNR falling as the step index rises. Where that fails locally, the step found still keeps
 the promise (the file is not larger, the PSNR not lower than asked for) but a neighbour may come closer.
@@ -15,7 +15,17 @@ import numpy.typing as npt
 
 from vqcodec.errors import UsageError
 
-__all__ = ["DEFAULT_QUALITY", "Aim", "choose_step", "make_aim", "psnr", "quality_of_step", "step_of_quality"]
+__all__ = [
+    "COARSEST",
+    "DEFAULT_QUALITY",
+    "Aim",
+    "choose_step",
+    "lowest_step",
+    "make_aim",
+    "psnr",
+    "quality_of_step",
+    "step_of_quality",
+]
 
 DEFAULT_QUALITY = 60.0
 COARSEST = 255
@@ -23,19 +33,32 @@ COARSEST = 255
 
 @dataclass(frozen=True)
 class Aim:
-    """What the encoder is to meet: a step index, or one of the three targets; the others are None.
+    """What the encoder is to meet: a step index, or one of the targets; the others are None.
 
     Attributes:
         step: 0 (finest) to 255.
-        bpp: bits of the file per pixel, at most.
+        bpp: bits of the file per pixel, at most (pictures).
         size: bytes of the file, at most.
-        psnr: decibels, at least.
+        psnr: decibels, at least (pictures).
+        kbps: thousands of bits of the file per second, at most (sound).
     """
 
     step: int | None = None
     bpp: float | None = None
     size: int | None = None
     psnr: float | None = None
+    kbps: float | None = None
+
+    def check_picture(self) -> None:
+        """Raise UsageError if this can be asked of sound only."""
+        if self.kbps is not None:
+            raise UsageError("target_kbps is for sound, and this is a picture; give target_bpp or target_size")
+
+    def check_sound(self) -> None:
+        """Raise UsageError if this can be asked of a picture only."""
+        for name, value in (("target_bpp", self.bpp), ("target_psnr", self.psnr)):
+            if value is not None:
+                raise UsageError(f"{name} is for pictures, and this is sound; give target_kbps or target_size")
 
 
 def make_aim(
@@ -43,13 +66,15 @@ def make_aim(
     target_bpp: float | None = None,
     target_size: int | None = None,
     target_psnr: float | None = None,
+    target_kbps: float | None = None,
 ) -> Aim:
     """The aim that at most one of these options sets; the default quality without any.
 
     Raises:
         UsageError: two of them, or a value out of range.
     """
-    options = {"quality": quality, "target_bpp": target_bpp, "target_size": target_size, "target_psnr": target_psnr}
+    targets = {"target_bpp": target_bpp, "target_size": target_size, "target_psnr": target_psnr}
+    options = {"quality": quality, **targets, "target_kbps": target_kbps}
     given = {key: value for key, value in options.items() if value is not None}
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} contradict each other; give only one of them")
@@ -58,7 +83,7 @@ def make_aim(
             raise UsageError(f"{key} {value:g} is out of range; give a number above 0")
     if quality is not None or not given:
         return Aim(step=step_of_quality(DEFAULT_QUALITY if quality is None else quality))
-    return Aim(bpp=target_bpp, size=target_size, psnr=target_psnr)
+    return Aim(bpp=target_bpp, size=target_size, psnr=target_psnr, kbps=target_kbps)
 
 
 def step_of_quality(quality: float) -> int:
@@ -78,7 +103,7 @@ def quality_of_step(step: int) -> float:
 
 
 def choose_step(aim: Aim, pixels: int, size_at: Callable[[int], int], psnr_at: Callable[[int], float]) -> int:
-    """The step index that meets the aim; each candidate costs an encode, at most ten of 256 are tried.
+    """The step index that meets the aim for a picture; each candidate costs an encode, at most ten of 256 are tried.
 
     Args:
         aim: what to meet.
@@ -100,7 +125,7 @@ def choose_step(aim: Aim, pixels: int, size_at: Callable[[int], int], psnr_at: C
             f"the target is out of reach: the smallest file of this picture has {smallest:,} bytes "
             f"({8 * smallest / pixels:.3f} bits per pixel, quality 1); ask for that or more"
         )
-    return _first(lambda step: size_at(step) <= limit)
+    return lowest_step(lambda step: size_at(step) <= limit)
 
 
 def _coarsest_reaching(target: float, psnr_at: Callable[[int], float]) -> int:
@@ -111,11 +136,14 @@ def _coarsest_reaching(target: float, psnr_at: Callable[[int], float]) -> int:
         )
     if psnr_at(COARSEST) >= target:
         return COARSEST
-    return _first(lambda step: psnr_at(step) < target) - 1
+    return lowest_step(lambda step: psnr_at(step) < target) - 1
 
 
-def _first(holds: Callable[[int], bool]) -> int:
-    """By bisection, the lowest step of a condition that holds at the coarsest step and above any where it holds."""
+def lowest_step(holds: Callable[[int], bool]) -> int:
+    """By bisection in eight tries, the lowest step of a condition that holds at the coarsest step.
+
+    It must hold above any step where it holds. The last step for which it was asked and held is the result, if any was.
+    """
     low, high = 0, COARSEST
     while low < high:
         middle = (low + high) // 2

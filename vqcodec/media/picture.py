@@ -229,7 +229,7 @@ def _from_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
     if samples.ndim != 3 or not 1 <= samples.shape[2] <= 4:
         raise UsageError(f"the array has shape {array.shape}; give [H, W] or [H, W, 1 to 4]")
     if samples.dtype not in (np.uint8, np.uint16):
-        raise UsageError(f"the array has type {array.dtype}; give uint8 samples from 0 to 255")
+        raise UsageError(f"the array has type {array.dtype}; give uint8 samples (for sound, give sample_rate)")
     _check_size(samples.shape[1], samples.shape[0], "the array", max_pixels)
     wide = samples.dtype == np.uint16
     pixels, alpha = _split(_reduce16(samples) if wide else samples)
