@@ -20,7 +20,8 @@ from vqcodec.errors import InputError
 
 __all__ = [
     "KINDS",
-    "METRIC_PACKAGES",
+    "SPEECH_PACKAGES",
+    "VISQOL_PACKAGES",
     "AudioMeasurement",
     "AudioWork",
     "Clip",
@@ -32,7 +33,8 @@ __all__ = [
 Samples = NDArray[np.float32]
 KINDS = ("speech", "music", "other")
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif"}
-METRIC_PACKAGES = ("pesq", "pystoi", "visqol-python", "ai-edge-litert", "numba")
+SPEECH_PACKAGES = ("pesq", "pystoi")
+VISQOL_PACKAGES = ("visqol-python", "ai-edge-litert", "numba")
 CACHE_VERSION = 1  # raise it when a metric or the meaning of a field changes
 
 
@@ -173,7 +175,7 @@ def _cached(path: Path, work: AudioWork) -> AudioMeasurement | None:
 def _versions() -> list[str]:
     """Of what makes the figures; some packages may be missing where ViSQOL is not wanted."""
     found = []
-    for name in METRIC_PACKAGES:
+    for name in (*SPEECH_PACKAGES, *VISQOL_PACKAGES):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:

@@ -51,11 +51,11 @@ def _pair(reference: Sound, degraded: Sound, rate: int, wanted: int) -> tuple[So
 
 
 def pesq_wb(reference: Sound, degraded: Sound, rate: int) -> float | None:
-    """PESQ-WB as MOS-LQO, 1.04 to 4.64; None where there is no speech or less than a quarter of a second."""
+    """PESQ-WB as MOS-LQO, 1.04 to 4.64; None where there is less than a quarter of a second, or silence alone."""
     from pesq import BufferTooShortError, NoUtterancesError, pesq
 
     first, second = _pair(reference, degraded, rate, SPEECH_RATE)
-    if not first.any():
+    if not first.any() or not second.any():
         return None
     try:
         return float(pesq(SPEECH_RATE, first, second, "wb"))
@@ -95,10 +95,12 @@ def _visqol(mode: str) -> VisqolApi:
     return api
 
 
-def visqol(reference: Sound, degraded: Sound, rate: int, *, speech: bool) -> float:
-    """ViSQOL MOS-LQO, 1..5: speech mode at 16 kHz or audio mode at 48 kHz, on the mono downmix."""
+def visqol(reference: Sound, degraded: Sound, rate: int, *, speech: bool) -> float | None:
+    """ViSQOL MOS-LQO, 1..5: speech mode at 16 kHz or audio mode at 48 kHz; None below 80 ms, or for silence alone."""
     wanted = SPEECH_RATE if speech else AUDIO_RATE
     first, second = _pair(reference, degraded, rate, wanted)
+    if len(first) < 0.08 * wanted or not first.any() or not second.any():
+        return None
     return float(_visqol("speech" if speech else "audio").measure_from_arrays(first, second, wanted).moslqo)
 
 

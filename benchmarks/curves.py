@@ -14,7 +14,7 @@ from vqcodec.benchmarks.measure import Measurement
 from vqcodec.benchmarks.metrics import decibels
 from vqcodec.errors import InputError
 
-__all__ = ["Curve", "average", "read_folder", "write_curve"]
+__all__ = ["Curve", "average", "mean_or_nothing", "read_folder", "write_curve"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Curve:
         return [decibels(value) for value in self.ms_ssim]
 
 
-def _mean_or_nothing(rows: Sequence[Sequence[float | None]]) -> list[float]:
+def mean_or_nothing(rows: Sequence[Sequence[float | None]]) -> list[float]:
     """Mean of each row; nothing at all if any value is missing, since a mean over other pictures would mislead."""
     whole = [[value for value in row if value is not None] for row in rows]
     return [fmean(row) for row in whole] if all(len(a) == len(b) for a, b in zip(whole, rows, strict=True)) else []
@@ -64,8 +64,8 @@ def average(codec: Codec, measurements: Sequence[Measurement], setting: str) -> 
         label=codec.label,
         bpp=[fmean(item.bpp for item in row) for row in rows],
         psnr=[fmean(item.psnr for item in row) for row in rows],
-        ms_ssim=_mean_or_nothing([[item.ms_ssim for item in row] for row in rows]),
-        ssimulacra2=_mean_or_nothing([[item.ssimulacra2 for item in row] for row in rows]),
+        ms_ssim=mean_or_nothing([[item.ms_ssim for item in row] for row in rows]),
+        ssimulacra2=mean_or_nothing([[item.ssimulacra2 for item in row] for row in rows]),
         mse=[fmean(item.mse for item in row) for row in rows],
         encode_seconds=[fmean(item.encode_seconds for item in row) for row in rows],
         decode_seconds=[fmean(item.decode_seconds for item in row) for row in rows],

@@ -11,7 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-__all__ = ["OURS_COLOUR", "Line", "Plot", "draw"]
+__all__ = ["OURS_COLOUR", "Corner", "Line", "Plot", "draw"]
+
+Corner = Literal["lower right", "upper right"]
 
 OURS_COLOUR = "#000000"  # ours is black and thick, everybody else has a colour
 
@@ -34,7 +36,7 @@ class Plot:
     title: str
     rate_title: str
     value_title: str
-    legend: Literal["lower right", "upper right"] = "lower right"
+    legend: Corner = "lower right"
 
 
 def draw(path: Path, lines: Sequence[Line], plot: Plot) -> None:

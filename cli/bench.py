@@ -22,6 +22,10 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise click.BadParameter(f"{text!r} is not a list of numbers such as 10,20.5") from None
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def _show_progress(what: str, done: int, total: int) -> None:
     """One line on a terminal, nothing elsewhere."""
     if sys.stderr.isatty():
@@ -64,7 +68,7 @@ def image(
     config = ImageBench(
         data=data,
         out=out,
-        codecs=tuple(name.strip() for name in codecs.split(",") if name.strip()),
+        codecs=_names(codecs),
         qualities=_numbers(qualities),
         images=images,
         jobs=jobs,
@@ -73,6 +77,64 @@ def image(
         psnr_range=psnr_range,
         report_images=report_images,
         report_bpp=_numbers(report_bpp),
+    )
+    click.echo(run(config, _show_progress))
+    click.echo(f"report: {out / 'report.html'}")
+
+
+@bench.command("audio")
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="Folder of sounds (speech_*, music_* ...)."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for results, plots and report.")
+@click.option("--codecs", default="", metavar="A,B", help="Only these (and the Opus that all are compared with).")
+@click.option("--opus/--no-opus", default=True, show_default=True, help="With Opus (needs opusenc and opusdec).")
+@click.option("--qualities", default="", metavar="Q,Q", help="Quality settings for our own codec.")
+@click.option("--downmix", is_flag=True, help="Also code the mono downmix of stereo, with ours and with Opus.")
+@click.option("--kinds", default="", metavar="A,B", help="Only these classes: speech, music, other.")
+@click.option("--clips", type=click.IntRange(1), help="Only so many clips of each class, spread evenly.")
+@click.option(
+    "--jobs", "-j", default=1, show_default=True, type=click.IntRange(1), help="Processes of one thread each."
+)
+@click.option("--visqol/--no-visqol", default=True, show_default=True, help="Also this metric (slow).")
+@click.option("--rates", default="3.2,6.5,6.7,10", show_default=True, metavar="K,K", help="kbit/s to compare at.")
+@click.option("--report-clips", default=2, show_default=True, type=click.IntRange(0), help="Of each class, to play.")
+@click.option("--report-kbps", default="3.2,6.5,12", show_default=True, metavar="K,K", help="Rates to play them at.")
+def audio(
+    data: Path,
+    out: Path,
+    codecs: str,
+    opus: bool,
+    qualities: str,
+    downmix: bool,
+    kinds: str,
+    clips: int | None,
+    jobs: int,
+    visqol: bool,
+    rates: str,
+    report_clips: int,
+    report_kbps: str,
+) -> None:
+    """Compare audio codecs: curves, delta rates, speed, one HTML report."""
+    from vqcodec.benchmarks.extras import need
+
+    need("matplotlib", "scipy", "pesq", "pystoi", *(("visqol", "ai_edge_litert", "numba") if visqol else ()))
+    from vqcodec.benchmarks.audio import AudioBench, run
+
+    config = AudioBench(
+        data=data,
+        out=out,
+        codecs=_names(codecs),
+        qualities=_numbers(qualities),
+        kinds=_names(kinds),
+        clips=clips,
+        jobs=jobs,
+        downmix=downmix,
+        opus=opus,
+        visqol=visqol,
+        rates=_numbers(rates),
+        report_clips=report_clips,
+        report_kbps=_numbers(report_kbps),
     )
     click.echo(run(config, _show_progress))
     click.echo(f"report: {out / 'report.html'}")
