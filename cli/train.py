@@ -55,3 +55,41 @@ def image(
     options = RunOptions(stage, init, resume, minutes, steps, crops, preset, seed)
     run_stage(data, out, options)
     click.echo(f"{out / 'model.safetensors'}: stage {stage} is done", err=True)
+
+
+@train.command("audio")
+@click.option(
+    "--data", required=True, multiple=True, metavar="DIR[:SHARE]", help="Sound; give it several times, with shares."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option(
+    "--stage",
+    type=click.Choice(["transform", "prior"]),
+    default="transform",
+    show_default=True,
+    help="transform: networks and curves, end to end. prior: integer prior and tables on their codes.",
+)
+@click.option("--init", default="skeleton", show_default=True, metavar="skeleton|FILE", help="Where to begin.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint of the transform.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Length of the stage.")
+@click.option("--steps", type=click.IntRange(1), help="Length of the transform's stage, in steps.")
+@click.option("--stretches", type=click.IntRange(8), help="Stretches of four seconds that the prior is fitted on.")
+@click.option("--preset", default="audio", show_default=True, type=click.Choice(["audio", "audio-tiny"]), help="Shape.")
+def audio(
+    data: tuple[str, ...],
+    out: Path,
+    stage: str,
+    init: str,
+    resume: bool,
+    minutes: float | None,
+    steps: int | None,
+    stretches: int | None,
+    preset: str,
+) -> None:
+    """Train an audio model; RUN/model.safetensors is the model after stage prior."""
+    from vqcodec.train.run import AudioRunOptions, run_audio_stage
+
+    if minutes is not None and steps is not None:
+        raise click.UsageError("give --minutes or --steps, not both")
+    run_audio_stage(data, out, AudioRunOptions(stage, init, resume, minutes, steps, stretches, preset))
+    click.echo(f"{out}: stage {stage} is done", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +12,14 @@ from vqcodec.errors import DeviceError, UnknownModelError
 if TYPE_CHECKING:
     import torch
 
+    from vqcodec.audio_codec import AudioCodec
     from vqcodec.codec import ImageCodec
 
-__all__ = ["IMAGE_MODELS", "load_by_id", "load_image_codec"]
+__all__ = ["AUDIO_MODELS", "IMAGE_MODELS", "load_audio_codec", "load_by_id", "load_image_codec"]
 
 FOLDER = Path(__file__).parent
 IMAGE_MODELS = ("image-1.safetensors",)
+AUDIO_MODELS = ("audio-1.safetensors",)
 """File names by model hint, in the order in which they were released; the last one is used for new files."""
 
 
@@ -42,6 +45,14 @@ def _load(hint: int, device: torch.device) -> ImageCodec:
     return ImageCodec(load_model(FOLDER / IMAGE_MODELS[hint]), hint, device)
 
 
+@cache
+def _load_audio(hint: int, device: torch.device) -> AudioCodec:
+    from vqcodec.audio_codec import AudioCodec
+    from vqcodec.models.audio_store import load_audio_model
+
+    return AudioCodec(load_audio_model(FOLDER / AUDIO_MODELS[hint]), hint, device)
+
+
 def load_image_codec(device: str = "auto") -> ImageCodec:
     """The newest image codec; loaded once per device.
 
@@ -52,7 +63,12 @@ def load_image_codec(device: str = "auto") -> ImageCodec:
     return _load(len(IMAGE_MODELS) - 1, _device(device))
 
 
-def load_by_id(model_id: bytes, hint: int, device: str = "auto") -> ImageCodec:
+def load_audio_codec(device: str = "auto") -> AudioCodec:
+    """The newest audio codec; as :func:`load_image_codec`."""
+    return _load_audio(len(AUDIO_MODELS) - 1, _device(device))
+
+
+def load_by_id(model_id: bytes, hint: int, device: str = "auto") -> ImageCodec | AudioCodec:
     """The codec that a file was made with.
 
     Args:
@@ -63,9 +79,12 @@ def load_by_id(model_id: bytes, hint: int, device: str = "auto") -> ImageCodec:
         UnknownModelError: no model of this package has the id.
     """
     where = _device(device)
-    order = sorted(range(len(IMAGE_MODELS)), key=lambda i: i != hint)
-    for i in order:
-        codec = _load(i, where)
+    loaders: list[tuple[int, Callable[[int, torch.device], ImageCodec | AudioCodec]]] = [
+        *((i, _load) for i in range(len(IMAGE_MODELS))),
+        *((i, _load_audio) for i in range(len(AUDIO_MODELS))),
+    ]
+    for i, load in sorted(loaders, key=lambda one: one[0] != hint):
+        codec = load(i, where)
         if codec.model_id == model_id:
             return codec
     raise UnknownModelError(

@@ -50,7 +50,7 @@ class ImageModel:
     stored: Arrays = field(default_factory=dict)
 
 
-def _slice_arrays(name: str, s: PriorSlice) -> Arrays:
+def slice_arrays(name: str, s: PriorSlice) -> Arrays:
     out: Arrays = {
         f"{name}.energy": s.energy.astype(np.int8),
         f"{name}.signed": s.signed.astype(np.int8),
@@ -77,19 +77,23 @@ def integer_arrays(
     """The integer half of a model as arrays by name, from its prior and its tables in stored form."""
     out: Arrays = {"prior.low.edges": codes.low_edges.astype(np.int32), "prior.low.table": low}
     for spec, s, table in zip(config.slices, codes.slices, stored, strict=True):
-        out |= _slice_arrays(f"prior.{spec.name}", s)
+        out |= slice_arrays(f"prior.{spec.name}", s)
         out[f"prior.{spec.name}.table"] = table
     return out
 
 
-def _slice_of(config: ImageConfig, index: int, a: Arrays) -> PriorSlice:
-    spec = config.slices[index]
-    name = f"prior.{spec.name}"
+def read_slice(
+    name: str, a: Arrays, *, level: int, chroma: bool, d: int, groups: int, phases: int,
+    row_offset: int, row_width: int, rows: int,
+) -> PriorSlice:  # fmt: skip
+    """Inverse of :func:`slice_arrays`; what the arrays do not say is given.
+
+    Raises:
+        ValueError: a bound of exactness is broken.
+    """
 
     def real(key: str) -> F32:
         return a[f"{name}.{key}"].astype(np.float32)
-
-    phases = range(1 if spec.level == config.levels else 4)
 
     def hidden(p: int) -> Hidden | None:
         if f"{name}.{p}.hidden.first" not in a:
@@ -100,18 +104,32 @@ def _slice_of(config: ImageConfig, index: int, a: Arrays) -> PriorSlice:
         }
         return Hidden(**fields)
 
+    every = range(phases)
     s = PriorSlice(
-        level=spec.level, chroma=spec.chroma, d=spec.d, groups=spec.groups,
-        weight=tuple(real(f"{p}.weight") for p in phases),
-        bias=tuple(real(f"{p}.bias") for p in phases),
-        shift=tuple(a[f"{name}.{p}.shift"].astype(np.int32) for p in phases),
-        sign_weight=tuple(real(f"{p}.sign_weight") if f"{name}.{p}.sign_weight" in a else None for p in phases),
+        level=level, chroma=chroma, d=d, groups=groups,
+        weight=tuple(real(f"{p}.weight") for p in every),
+        bias=tuple(real(f"{p}.bias") for p in every),
+        shift=tuple(a[f"{name}.{p}.shift"].astype(np.int32) for p in every),
+        sign_weight=tuple(real(f"{p}.sign_weight") if f"{name}.{p}.sign_weight" in a else None for p in every),
         sign_edges=real("sign_edges"), energy=real("energy"), signed=real("signed"),
-        row_offset=config.row_offset, row_width=spec.row_width, rows=config.rows,
-        hidden=tuple(hidden(p) for p in phases),
+        row_offset=row_offset, row_width=row_width, rows=rows, hidden=tuple(hidden(p) for p in every),
     )  # fmt: skip
     check_bounds(s)
     return s
+
+
+def _slice_of(config: ImageConfig, index: int, a: Arrays) -> PriorSlice:
+    spec = config.slices[index]
+    return read_slice(
+        f"prior.{spec.name}", a, level=spec.level, chroma=spec.chroma, d=spec.d, groups=spec.groups,
+        phases=1 if spec.level == config.levels else 4,
+        row_offset=config.row_offset, row_width=spec.row_width, rows=config.rows,
+    )  # fmt: skip
+
+
+def read_tables(stored: npt.NDArray[np.uint16]) -> Tables:
+    """Tables of stored weights [..., K]."""
+    return Tables(unpack_weights(stored.reshape(-1, stored.shape[-1])))
 
 
 def code_model(config: ImageConfig, a: Arrays) -> CodeModel:
@@ -122,8 +140,7 @@ def code_model(config: ImageConfig, a: Arrays) -> CodeModel:
     """
 
     def tables(name: str) -> Tables:
-        stored = a[f"prior.{name}.table"]
-        return Tables(unpack_weights(stored.reshape(-1, stored.shape[-1])))
+        return read_tables(a[f"prior.{name}.table"])
 
     return CodeModel(
         levels=config.levels,
@@ -162,7 +179,7 @@ def check_vector(codes: CodeModel) -> int:
     return int.from_bytes(digest[:4], "little")
 
 
-def _canonical(arrays: Arrays) -> bytes:
+def canonical_hash(arrays: Arrays) -> bytes:
     h = hashlib.sha256()
     for name in sorted(arrays, key=lambda n: (not n.startswith(("prior.", "codebook.")), n)):
         a = arrays[name]
@@ -186,7 +203,7 @@ def model_arrays(model: ImageModel) -> Arrays:
 
 def model_id(model: ImageModel) -> bytes:
     """First 4 bytes of the SHA-256 of the canonical weights (design: integers first, then the rest, in name order)."""
-    return _canonical(model_arrays(model))[:4]
+    return canonical_hash(model_arrays(model))[:4]
 
 
 def save_model(model: ImageModel, path: Path) -> None:

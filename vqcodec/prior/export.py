@@ -12,12 +12,12 @@ import torch
 from vqcodec.bitstream.prior import F32, I32, Hidden, PriorSlice, check_bounds
 from vqcodec.prior.network import ACTIVATION_UNIT, MAP_UNIT, PhaseNetwork, hat
 
-__all__ = ["export_phase"]
+__all__ = ["export_phase", "whole_weights"]
 
 F64 = npt.NDArray[np.float64]
 
 
-def _integers(weight: F64, bias: F64) -> tuple[F32, F32, I32]:
+def whole_weights(weight: F64, bias: F64) -> tuple[F32, F32, I32]:
     """int8 weights [n, out] with a power of two per output, and biases [..., out]; half a unit of rounding included."""
     size = np.abs(weight).max(0, initial=0.0)
     shift = np.clip(np.floor(np.log2(127 / np.maximum(size, 1e-6))), 0, 12).astype(np.int32)
@@ -37,12 +37,12 @@ def export_phase(network: PhaseNetwork, s: PriorSlice, index: int) -> PriorSlice
     knots = hat(torch.arange(256)).double().numpy()
     inputs, width = p["first"].shape
     # activations are integers in ACTIVATION_UNIT, maps in MAP_UNIT, the energy in 1/16
-    first, first_bias, first_shift = _integers(
+    first, first_bias, first_shift = whole_weights(
         p["first"] * (MAP_UNIT / ACTIVATION_UNIT), knots @ p["first_bias"] / ACTIVATION_UNIT
     )
-    second, second_bias, second_shift = _integers(p["second"], p["second_bias"] / ACTIVATION_UNIT)
+    second, second_bias, second_shift = whole_weights(p["second"], p["second_bias"] / ACTIVATION_UNIT)
     joined = np.concatenate([p["linear"] * (16 * MAP_UNIT), p["last"] * (16 * ACTIVATION_UNIT)])
-    whole, bias, shift = _integers(joined, 16 * (p["bias"] + knots @ p["shift"]))
+    whole, bias, shift = whole_weights(joined, 16 * (p["bias"] + knots @ p["shift"]))
     hidden = Hidden(
         first.reshape(9, -1, width), first_bias, first_shift, second, second_bias, second_shift, whole[inputs:]
     )

@@ -10,24 +10,29 @@ from torch import Tensor
 
 from vqcodec.models.config import SliceConfig
 
-__all__ = ["cell_volumes", "start_codebook"]
+__all__ = ["cell_volumes", "scalar_codebook", "start_codebook"]
 
 # a level-1 coefficient of 8-bit samples at the finest step (4) stays below this; each level doubles it
 REACH_1D = 160.0
 REACH_2D = 160.0
 
 
+def scalar_codebook(codewords: int, core: int, reach: float) -> Tensor:
+    """Sorted codewords [K, 1], K odd: whole numbers up to ``core``, then cells that widen up to ``reach``."""
+    half = (codewords - 1) // 2
+    core = min(core, half)
+    points = list(range(1, core + 1))
+    rest = half - core
+    ratio = max(reach / core, 1.02) ** (1 / max(rest, 1))
+    points += [core * ratio ** (i + 1) for i in range(rest)]
+    positive = torch.tensor(points)
+    return torch.cat([-positive.flip(0), torch.zeros(1), positive])[:, None]
+
+
 def start_codebook(s: SliceConfig) -> Tensor:
     """Codewords [K, d] of one group in steps: sorted (d = 1, symmetric, K odd) or zero first (d = 2)."""
     if s.d == 1:
-        half = (s.codewords - 1) // 2
-        core = min(int(s.core), half)
-        points = list(range(1, core + 1))
-        rest = half - core
-        ratio = max(REACH_1D * 2 ** (s.level - 1) / core, 1.02) ** (1 / max(rest, 1))
-        points += [core * ratio ** (i + 1) for i in range(rest)]
-        positive = torch.tensor(points)
-        return torch.cat([-positive.flip(0), torch.zeros(1), positive])[:, None]
+        return scalar_codebook(s.codewords, int(s.core), REACH_1D * 2 ** (s.level - 1))
     n = int(s.core * 2)
     i, j = torch.meshgrid(torch.arange(-n, n + 1), torch.arange(-n, n + 1), indexing="ij")
     a = math.sqrt(2 / math.sqrt(3))

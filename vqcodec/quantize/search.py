@@ -19,7 +19,14 @@ from vqcodec.quantize.dequantise import Dequantiser
 from vqcodec.quantize.masking import COARSEST, LEVELS
 from vqcodec.quantize.units import LAMBDA
 
-__all__ = ["rate_tables", "search"]
+__all__ = ["bit_costs", "rate_tables", "search"]
+
+
+def bit_costs(tables: Tables) -> F32:
+    """Bits of every symbol under every row [R, K]."""
+    w = tables.weights.astype(np.float64)
+    out: F32 = (np.log2(w.sum(1, keepdims=True)) - np.log2(w)).astype(np.float32)
+    return out
 
 
 def rate_tables(model: CodeModel, scales: Sequence[float] = (1.0,)) -> list[Tensor]:
@@ -29,14 +36,9 @@ def rate_tables(model: CodeModel, scales: Sequence[float] = (1.0,)) -> list[Tens
         scales: of the weight of a bit; one block of rows each, where masking reaches.
     """
 
-    def bits(tables: Tables) -> F32:
-        w = tables.weights.astype(np.float64)
-        out: F32 = (np.log2(w.sum(1, keepdims=True)) - np.log2(w)).astype(np.float32)
-        return out
-
     out = []
     for s, tables, shared in zip(model.slices, model.tables, model.shared, strict=True):
-        cost = torch.from_numpy(LAMBDA * bits(tables))
+        cost = torch.from_numpy(LAMBDA * bit_costs(tables))
         cost = cost[None] if shared else cost.reshape(s.groups, -1, cost.shape[-1])
         blocks = [cost * scale for scale in scales] if s.level <= COARSEST else [cost]
         out.append(torch.cat(blocks, 1).expand(s.groups, -1, -1))

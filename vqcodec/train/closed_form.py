@@ -23,7 +23,7 @@ from vqcodec.bitstream.codes import CodeModel, Context, join_phases
 from vqcodec.bitstream.prior import F32, I32, PriorSlice, low_prediction, phase, predict_rows
 from vqcodec.bitstream.tables import pack_probabilities, unpack_weights
 from vqcodec.kernels import assign
-from vqcodec.models.config import ImageConfig, SliceConfig
+from vqcodec.models.config import ImageConfig
 from vqcodec.quantize.codebooks import cell_volumes, start_codebook
 from vqcodec.quantize.dequantise import TRUST_KNOTS, Dequantiser
 from vqcodec.quantize.units import LAMBDA, to_units
@@ -126,14 +126,30 @@ def ridge(
     return np.linalg.solve(gram[:, :n] + np.diag(penalty), gram[:, n:]).astype(np.float64)
 
 
-def start_table(s: SliceConfig, codebook: Tensor, row_offset: int, rows: int) -> F64:
+def start_table(row_width: int, codebook: Tensor, row_offset: int, rows: int) -> F64:
     """Laplace-like probabilities [rows, K] of codes whose log energy is that of the row."""
     size = codebook.double().norm(dim=1).numpy()
     volume = cell_volumes(codebook)
-    energy = 2.0 ** ((row_offset + s.row_width * (np.arange(rows) + 0.5)) / 16)
-    scale = 0.6 * np.sqrt(energy * s.d)[:, None] + 0.02
+    energy = 2.0 ** ((row_offset + row_width * (np.arange(rows) + 0.5)) / 16)
+    scale = 0.6 * np.sqrt(energy * codebook.shape[1])[:, None] + 0.02
     p: F64 = volume * np.exp(-np.minimum(size / scale, 16.0))
     p /= p.sum(1, keepdims=True)
+    return p
+
+
+def smooth_counts(counts: F64, start: F64) -> F64:
+    """Counts [T, rows, bins, K] to probabilities: rare rows lean on their neighbours, on all bins, on the start."""
+    near = counts.copy()
+    near[:, 1:] += 0.1 * counts[:, :-1]
+    near[:, :-1] += 0.1 * counts[:, 1:]
+    pooled = near.sum(2)
+    if near.shape[2] > 1:
+        pooled = 0.5 * (pooled + pooled[..., ::-1])
+        near[:, :, 0] = 0.5 * (near[:, :, 0] + near[:, :, 0, ::-1])
+    pooled = pooled + 20 * start
+    pooled /= pooled.sum(-1, keepdims=True)
+    p: F64 = near + 12 * pooled[:, :, None]
+    p /= p.sum(-1, keepdims=True)
     return p
 
 
@@ -208,7 +224,7 @@ class SliceFit:
                 x[k] -= prediction.numpy()
         tables = 1 if s.shared else s.groups
         counts = np.zeros((tables, self.config.rows, s.sign_bins, s.codewords))
-        start = start_table(s, codebook, row_offset, self.config.rows)
+        start = start_table(s.row_width, codebook, row_offset, self.config.rows)
         codes = []
         for p in range(phases):
             part = np.ascontiguousarray(phase(x, p) if phases == 4 else x)
@@ -282,7 +298,7 @@ class SliceFit:
         row_flat = np.moveaxis(row, 3, 0).reshape(s.groups, -1)
         mine = np.zeros_like(counts)
         for _ in range(3):
-            cost = -np.log2(self._probabilities(counts + mine, start)).reshape(len(counts), -1, spec.codewords)
+            cost = -np.log2(smooth_counts(counts + mine, start)).reshape(len(counts), -1, spec.codewords)
             table = torch.from_numpy((LAMBDA * cost).astype(np.float32)).expand(s.groups, -1, -1)
             symbols = assign(torch.from_numpy(flat), self.codebooks[index], table, torch.from_numpy(row_flat)).numpy()
             mine = np.zeros_like(counts)
@@ -298,24 +314,8 @@ class SliceFit:
             c.add(index, code[k])
         return code
 
-    @staticmethod
-    def _probabilities(counts: F64, start: F64) -> F64:
-        """Counts [T, rows, bins, K] to probabilities: rare rows lean on their neighbours, on all bins, on the start."""
-        near = counts.copy()
-        near[:, 1:] += 0.1 * counts[:, :-1]
-        near[:, :-1] += 0.1 * counts[:, 1:]
-        pooled = near.sum(2)
-        if near.shape[2] > 1:
-            pooled = 0.5 * (pooled + pooled[..., ::-1])
-            near[:, :, 0] = 0.5 * (near[:, :, 0] + near[:, :, 0, ::-1])
-        pooled = pooled + 20 * start
-        pooled /= pooled.sum(-1, keepdims=True)
-        p: F64 = near + 12 * pooled[:, :, None]
-        p /= p.sum(-1, keepdims=True)
-        return p
-
     def _store(self, counts: F64, start: F64) -> npt.NDArray[np.uint16]:
-        return pack_probabilities(self._probabilities(counts, start)).reshape(len(counts), -1, counts.shape[-1])
+        return pack_probabilities(smooth_counts(counts, start)).reshape(len(counts), -1, counts.shape[-1])
 
 
 @torch.no_grad()

@@ -10,11 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.codes import CodeModel, Context, walk
 from vqcodec.bitstream.prior import F32, I32, PriorSlice, low_prediction, phase, predict_rows
 from vqcodec.models.config import ImageConfig
 from vqcodec.quantize.codebooks import start_codebook
-from vqcodec.train.closed_form import SliceFit, start_table
+from vqcodec.train.closed_form import smooth_counts, start_table
 from vqcodec.train.code_cache import CodeCache
 
 __all__ = ["PhaseCodes", "code_length", "count_tables", "fixed_length", "replay", "static_length", "table_bits"]
@@ -101,10 +102,9 @@ def _phase_codes(
     )
 
 
-def table_bits(model: CodeModel, index: int) -> Tensor:
+def table_bits(s: PriorSlice, tables: Tables) -> Tensor:
     """Bits of every symbol of a slice, [g, rows, sign_bins, K]."""
-    s = model.slices[index]
-    w = torch.from_numpy(model.tables[index].weights.astype(np.float64))
+    w = torch.from_numpy(tables.weights.astype(np.float64))
     bits = (w.sum(1, keepdim=True).log2() - w.log2()).float().reshape(-1, s.rows, s.sign_bins, s.codewords)
     return bits.expand(s.groups, -1, -1, -1).contiguous()
 
@@ -158,9 +158,9 @@ def count_tables(config: ImageConfig, model: CodeModel, cache: CodeCache, wanted
     out = {}
     for i in wanted:
         spec, s = config.slices[i], model.slices[i]
-        start = start_table(spec, start_codebook(spec), s.row_offset, s.rows)
+        start = start_table(spec.row_width, start_codebook(spec), s.row_offset, s.rows)
         table = counts[i].reshape(-1, s.rows, s.sign_bins, s.codewords).astype(np.float64)
-        p = SliceFit._probabilities(table, start)
+        p = smooth_counts(table, start)
         out[i] = p.reshape(len(p), -1, s.codewords)
     return out
 

@@ -35,7 +35,7 @@ from vqcodec.train.code_replay import (
 )
 from vqcodec.train.data import CropSource
 
-__all__ = ["PriorOptions", "train_prior"]
+__all__ = ["PriorOptions", "fit_phase", "train_prior"]
 
 Job = tuple[int, int]  # slice, phase
 
@@ -102,7 +102,11 @@ def train_prior(
         seconds = None if minutes is None else 60 * minutes * share[i, p]
         count = None if steps is None else max(1, round(steps * share[i, p]))
         network = _network(model.codes.slices[i], (i, p), options)
-        count = _fit(network, model.codes, (i, p), codes, seconds, count, options)
+        bits = table_bits(model.codes.slices[i], model.codes.tables[i])
+        seed = options.seed + 100 * i + p
+        count = fit_phase(
+            network, model.codes.slices[i], bits, codes, seconds=seconds, steps=count, options=options, seed=seed
+        )
         done[i, p] = network.state_dict()
         _save(checkpoint, done)
         _log(run, {"slice": names[i], "phase": p, "steps": count, "seconds": round(time.monotonic() - began)})
@@ -139,18 +143,19 @@ def _network(s: PriorSlice, job: Job, options: PriorOptions) -> PhaseNetwork:
         return PhaseNetwork(s, job[1], options.width)
 
 
-def _fit(
+def fit_phase(
     network: PhaseNetwork,
-    model: CodeModel,
-    job: Job,
+    s: PriorSlice,
+    bits: Tensor,
     codes: PhaseCodes,
+    *,
     seconds: float | None,
     steps: int | None,
     options: PriorOptions,
+    seed: int,
 ) -> int:
-    """Train one phase; returns the number of steps."""
-    s, bits = model.slices[job[0]], table_bits(model, job[0])
-    generator = torch.Generator().manual_seed(options.seed + 100 * job[0] + job[1])
+    """Train the network of one phase on its codes, under tables of so many bits; returns the number of steps."""
+    generator = torch.Generator().manual_seed(seed)
     linear = [network.linear, network.shift]
     hidden = [p for p in network.parameters() if all(p is not q for q in linear)]
     rates = (options.linear_rate, options.hidden_rate)
@@ -209,7 +214,9 @@ def _report(
     after = code_length(new.codes, test)
     soft = dict(after)
     for i, p, codes in replay(old.slices, old.levels, test, set(networks)):
-        soft[i, p] = _soft_length(networks[i, p], new.codes.slices[i], table_bits(new.codes, i), codes)
+        soft[i, p] = _soft_length(
+            networks[i, p], new.codes.slices[i], table_bits(new.codes.slices[i], new.codes.tables[i]), codes
+        )
     totals = {
         "fixed": fixed_length(old, test),
         "static": static_length(old, train, test),

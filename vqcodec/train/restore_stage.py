@@ -2,7 +2,7 @@
 
 Nothing but the filter is in the loop: crops are coded once under the model at hand and their decoded planes kept, so
 that a step costs only the network. The loss is each crop's error relative to its error before the filter, so that every
-quality and every kind of picture counts alike (in decibels, as it is measured).
+quality and every kind of picture counts alike (in decibels, as it is measured); squared error and 1 - MS-SSIM share it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from vqcodec.quantize.dequantise import Dequantiser
 from vqcodec.quantize.search import rate_tables, search
 from vqcodec.quantize.units import low_steps, to_units
 from vqcodec.train.data import CropSource
+from vqcodec.train.similarity import dissimilarity
 from vqcodec.transform.bands import from_bands
 from vqcodec.transform.restore import Restore
 
@@ -43,13 +44,15 @@ class RestoreOptions:
     Attributes:
         crops: cached crops of 256 x 256.
         batch, side: crops per step and their side; cut at random from the cached ones.
+        similarity: share of MS-SSIM in the loss, 0..1; the rest is the squared error.
         learning_rate: constant, then a cosine to 2 % from ``decay_from`` of the run on.
         held_out: crops kept for the figures in the log.
     """
 
     crops: int = 1500
-    batch: int = 12
-    side: int = 128
+    batch: int = 6
+    side: int = 176
+    similarity: float = 0.5
     learning_rate: float = 2e-3
     decay_from: float = 0.4
     averaging: float = 0.999
@@ -122,19 +125,27 @@ class Crops:
         return both[0].contiguous(), both[1].contiguous(), torch.from_numpy(self.step[pick])
 
 
-def _gain(network: nn.Module, crops: Crops, wanted: int) -> list[float]:
-    """Mean gain in dB on held-out crops, by quarter of the step range."""
+def _gain(network: nn.Module, crops: Crops, to_rgb: Tensor, wanted: int) -> tuple[list[float], list[float]]:
+    """Mean gains in dB of squared error and of 1 - MS-SSIM on held-out crops, by quarter of the step range."""
     held_out = crops.held_out(wanted)
     gains = []
     with torch.inference_mode():
         for start in range(0, held_out, 10):
             decoded, original, step = crops.take(np.arange(start, min(start + 10, held_out)))
-            before = (decoded - original).square().mean((1, 2, 3))
-            after = (network(decoded, step) - original).square().mean((1, 2, 3))
+            before, after = (_losses(x, original, to_rgb) for x in (decoded, network(decoded, step)))
             gains.append(10 * torch.log10(before / after))
-    gain = torch.cat(gains).numpy()
     quarter = crops.step[:held_out] // 64
-    return [round(float(gain[quarter == q].mean()), 4) if (quarter == q).any() else 0.0 for q in range(4)]
+    squared, similar = (
+        [round(float(gain[quarter == q].mean()), 4) if (quarter == q).any() else 0.0 for q in range(4)]
+        for gain in torch.cat(gains, 1).numpy()
+    )
+    return squared, similar
+
+
+def _losses(decoded: Tensor, original: Tensor, to_rgb: Tensor) -> Tensor:
+    """Mean squared error and 1 - MS-SSIM of planes [B, 3, H, W]; [2, B]."""
+    rgb_a, rgb_b = (torch.einsum("bchw,dc->bdhw", x, to_rgb) + 128 for x in (decoded, original))
+    return torch.stack([(decoded - original).square().mean((1, 2, 3)), dissimilarity(rgb_a, rgb_b)])
 
 
 def train_restore(
@@ -179,6 +190,7 @@ def train_restore(
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         done, share = state["done"], state["share"]
+    to_rgb = torch.linalg.inv(model.colour).to(device)
     trained: nn.Module = DistributedDataParallel(network) if world > 1 else network
     began, shown = time.monotonic(), time.monotonic()
     start_share = share
@@ -189,7 +201,7 @@ def train_restore(
             break
         for group in optimiser.param_groups:
             group["lr"] = options.learning_rate * _schedule(done, share, options.decay_from)
-        losses.append(_step(trained, optimiser, crops, options, device))
+        losses.append(_step(trained, optimiser, crops, to_rgb, options, device))
         done += 1
         _follow(average, network, min(options.averaging, 1 - 1 / (done / 4 + 1)))
         if rank == 0 and time.monotonic() - shown > 60:
@@ -200,7 +212,7 @@ def train_restore(
                 "seconds": round(shown - began),
                 "loss": round(float(np.mean(losses)), 5),
             }
-            line["gain_db"] = _gain(average.to("cpu"), crops, options.held_out)
+            line["gain_db"], line["similarity_db"] = _gain(average.to("cpu"), crops, to_rgb.cpu(), options.held_out)
             average.to(device)
             losses.clear()
             with (run / "log.jsonl").open("a") as log:
@@ -221,19 +233,28 @@ def _schedule(done: int, share: float, decay_from: float) -> float:
 
 
 def _step(
-    network: nn.Module, optimiser: torch.optim.Optimizer, crops: Crops, options: RestoreOptions, device: torch.device
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    crops: Crops,
+    to_rgb: Tensor,
+    options: RestoreOptions,
+    device: torch.device,
 ) -> float:
     pick = crops.rng.integers(crops.held_out(options.held_out), len(crops.step), options.batch)
     decoded, original, step = crops.take(pick, options.side)
     decoded, original = decoded.to(device), original.to(device)
-    before = (decoded - original).square().mean((1, 2, 3))
     delta = torch.tensor([step_size(int(s)) for s in step.tolist()], device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         restored = network(decoded, step)
-    after = (restored.float() - original).square().mean((1, 2, 3))
-    loss = (after / (before + 0.005 * delta**2)).mean()  # the floor keeps blank crops from ruling
+    with torch.no_grad():
+        before = _losses(decoded, original, to_rgb)
+    after = _losses(restored.float(), original, to_rgb)
+    # the floors keep blank crops from ruling
+    squared = (after[0] / (before[0] + 0.005 * delta**2)).mean()
+    similar = (after[1] / (before[1] + 1e-4)).mean()
+    loss = torch.lerp(squared, similar, options.similarity)
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimiser.step()
     return float(loss.detach())

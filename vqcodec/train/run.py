@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from vqcodec.errors import InputError, UsageError
-from vqcodec.models.config import PRESETS
+from vqcodec.models.audio_store import load_audio_model, save_audio_model
+from vqcodec.models.config import AUDIO_PRESETS, PRESETS
 from vqcodec.models.store import ImageModel, integer_arrays, save_model
+from vqcodec.train.audio_data import parse_folder
+from vqcodec.train.audio_prior import AudioPriorOptions, fit_audio_prior
+from vqcodec.train.audio_stage import load_transform, train_transform
 from vqcodec.train.closed_form import fit_closed_form
 from vqcodec.train.data import CropSource
 from vqcodec.train.prior_stage import PriorOptions, train_prior
 from vqcodec.train.restore_stage import RestoreOptions, train_restore
 
-__all__ = ["RunOptions", "run_stage"]
+__all__ = ["AudioRunOptions", "RunOptions", "run_audio_stage", "run_stage"]
 
 START_CROPS = 768
 # Large tensors are mapped and unmapped at every operation by default; keeping the pages saves a third of a step.
@@ -72,6 +77,50 @@ def run_stage(data: Path, run: Path, options: RunOptions) -> None:
     else:
         settings = RestoreOptions() if options.crops is None else replace(RestoreOptions(), crops=options.crops)
         train_restore(run, data, minutes=minutes, steps=steps, resume=resume, options=settings)
+
+
+@dataclass(frozen=True)
+class AudioRunOptions:
+    """What ``vqcodec train audio`` was asked for; see its help."""
+
+    stage: str
+    init: str = "skeleton"
+    resume: bool = False
+    minutes: float | None = None
+    steps: int | None = None
+    stretches: int | None = None
+    preset: str = "audio"
+
+
+def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) -> None:
+    """Run one stage of an audio model.
+
+    Args:
+        data: folders of sound, each ``DIR`` or ``DIR:SHARE``.
+
+    Raises:
+        InputError: no sound, or nothing to begin with.
+        UsageError: the transform without a length.
+    """
+    _keep_pages()
+    run.mkdir(parents=True, exist_ok=True)
+    config, folders = AUDIO_PRESETS[options.preset], [parse_folder(text) for text in data]
+    if options.stage == "transform":
+        if options.minutes is None and options.steps is None:
+            raise UsageError("stage transform needs --minutes or --steps")
+        init = None
+        if options.init != "skeleton" and not options.resume:
+            init = {k: v.float() for k, v in load_audio_model(Path(options.init)).transform.items()}
+        train_transform(
+            config, run, folders, minutes=options.minutes, steps=options.steps, resume=options.resume, init=init
+        )
+        return
+    if not (run / "transform.ckpt").exists():
+        raise InputError(f"{run / 'transform.ckpt'}: not there; run --stage transform first")
+    prior = AudioPriorOptions()
+    prior = replace(prior, minutes=options.minutes or prior.minutes, stretches=options.stretches or prior.stretches)
+    model = fit_audio_prior(config, load_transform(config, run), folders, run, prior)
+    save_audio_model(model, run / "model.safetensors")
 
 
 def _start(data: Path, path: Path, options: RunOptions) -> None:
