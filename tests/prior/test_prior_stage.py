@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,15 +147,16 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_model(
         run.mkdir()
         save_model(model, run / "model.safetensors")
     train_prior(whole, photos, minutes=None, steps=8, resume=False, options=OPTIONS)
-    fit = prior_stage._fit
+    fit, done = prior_stage.fit_phase, []
 
-    def stop_at_third(network: PhaseNetwork, codes: object, job: tuple[int, int], *rest: object) -> int:
-        if job[1] == 2:
+    def stop_at_third(*given: Any, **options: Any) -> int:
+        if len(done) == 2:
             raise KeyboardInterrupt
-        return fit(network, codes, job, *rest)  # type: ignore[arg-type]
+        done.append(given)
+        return fit(*given, **options)
 
     with monkeypatch.context() as m:
-        m.setattr(prior_stage, "_fit", stop_at_third)
+        m.setattr(prior_stage, "fit_phase", stop_at_third)
         with pytest.raises(KeyboardInterrupt):
             train_prior(cut, photos, minutes=None, steps=8, resume=False, options=OPTIONS)
     assert not any(h is not None for h in _slice(load_model(cut / "model.safetensors"), "y2").hidden)
