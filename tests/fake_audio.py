@@ -44,7 +44,7 @@ class FakeAudioCodec:
             yield self._chunk(np.concatenate(waiting), step)
 
     def _chunk(self, samples: np.ndarray, step: int) -> Chunk:
-        unit = 2.0 ** (step / 24)
+        unit = 2.0 ** (step / 16)
         codes = np.rint(np.clip(samples * 32_768, -32_768, 32_767) / unit).astype("<i2").tobytes()
         return Chunk(zlib.compress(codes, 1) + b"\1", (), zlib.crc32(codes) & 0xFFFF)
 
@@ -60,7 +60,7 @@ class FakeAudioCodec:
                 yield np.zeros((min(length, core - i * length), header.channels), np.float32)
                 continue
             codes = np.frombuffer(self._codes(i, chunk), "<i2").reshape(-1, header.channels)
-            yield (codes * np.float32(2.0 ** (header.step / 24) / 32_768)).astype(np.float32)
+            yield (codes * np.float32(2.0 ** (header.step / 16) / 32_768)).astype(np.float32)
 
     def _codes(self, i: int, chunk: Chunk) -> bytes:
         codes = zlib.decompress(chunk.payload[:-1])

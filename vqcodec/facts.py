@@ -68,5 +68,5 @@ def _model_name(header: ImageHeader | AudioHeader) -> str | None:
     """The model that the file's hint points at; the identity is compared when it is loaded."""
     from vqcodec import models
 
-    names = models.IMAGE_MODELS if isinstance(header, ImageHeader) else getattr(models, "AUDIO_MODELS", ())
+    names = models.IMAGE_MODELS if isinstance(header, ImageHeader) else models.AUDIO_MODELS
     return Path(names[header.model_hint]).stem if header.model_hint < len(names) else None

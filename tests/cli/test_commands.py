@@ -9,36 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import fails, names, vqc
 from PIL import Image
 
 import vqcodec
 from vqcodec.bitstream import read_vqc, write_vqc
-from vqcodec.cli import COMMANDS, main
-
-
-def vqc(*arguments: object, data: bytes | None = None) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], input=data, prog_name="vqcodec")
-
-
-def fails(result: Result, code: int, *words: str) -> None:
-    """One clear line on stderr with these words, nothing on stdout, this exit code."""
-    assert result.exit_code == code, result.output
-    assert result.stdout == ""
-    line = result.stderr.strip().splitlines()[-1]
-    assert line.lower().startswith(("vqcodec: error: ", "error: "))
-    for word in words:
-        assert word in line
+from vqcodec.cli import COMMANDS
 
 
 def opened(path: Path) -> Image.Image:
     with Image.open(path) as image:
         image.load()
         return image
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.fixture

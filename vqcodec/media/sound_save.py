@@ -117,19 +117,22 @@ def _write_flac(sound: SoundStream, notes: list[str], name: str, file: BinaryIO)
     if lost:
         notes.append(f"FLAC by this program keeps no {', '.join(lost)}: dropped")
     # The library goes back to correct its header, and knows no pictures: so by way of a file of its own.
-    with tempfile.TemporaryFile(prefix="vqcodec-") as whole:
+    with tempfile.TemporaryDirectory(prefix="vqcodec-") as folder:
+        path = Path(folder) / "sound.flac"
         try:
-            with soundfile.SoundFile(whole, "w", sound.sample_rate, sound.channels, "PCM_16", format="FLAC") as out:
+            with soundfile.SoundFile(path, "w", sound.sample_rate, sound.channels, "PCM_16") as out:
                 for key in _FLAC_TAGS:
                     if key in sound.tags:
                         setattr(out, key.lower(), sound.tags[key])
                 for block in _pcm16(sound.blocks):
                     out.write(block)
-        except (soundfile.LibsndfileError, AssertionError) as error:
-            detail = getattr(error, "error_string", "") or "is the disk for temporary files full?"
-            raise OutputError(f"{name}: cannot be stored as FLAC ({detail.strip().rstrip('.')}); use .wav") from error
-        whole.seek(0)
-        _copy_with_picture(whole, file, sound.picture)
+        except soundfile.LibsndfileError as error:
+            detail = error.error_string.strip().rstrip(".")
+            raise OutputError(
+                f"{name}: cannot be stored as FLAC ({detail}); use .wav, or make room in {tempfile.gettempdir()}"
+            ) from error
+        with path.open("rb") as whole:
+            _copy_with_picture(whole, file, sound.picture)
 
 
 def _copy_with_picture(whole: BinaryIO, file: BinaryIO, picture: bytes | None) -> None:

@@ -99,7 +99,7 @@ def _id3_pictures(start: bytes, file: BinaryIO) -> Iterator[bytes]:
     while pos + 10 <= len(tag) and tag[pos]:
         size = _synchsafe(tag[pos + 4 : pos + 8]) if version == 4 else int.from_bytes(tag[pos + 4 : pos + 8], "big")
         body = tag[pos + 10 : pos + 10 + size]
-        if tag[pos : pos + 4] == b"APIC":
+        if tag[pos : pos + 4] == b"APIC" and len(body) == size:
             yield from _apic(_plain_frame(body, tag[pos + 9]) if version == 4 else body)
         pos += 10 + size
 
