@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vqcodec.benchmarks.audio_codecs import OURS
 from vqcodec.benchmarks.audio_curves import METRICS, RATES, AudioCurve
+from vqcodec.benchmarks.audio_table import count_of
 from vqcodec.benchmarks.plots import OURS_COLOUR, Corner, Line, Plot, draw
 from vqcodec.benchmarks.report import Report, Table, View
 
@@ -42,7 +43,7 @@ def draw_all(folder: Path, curves: Sequence[AudioCurve], title: str) -> None:
                 if lines:
                     name = f"{kind}-{metric.name}" + ("" if rate == "file" else f"-{rate}")
                     corner: Corner = "lower right" if metric.sign > 0 else "upper right"
-                    plot = Plot(f"{title}: {kind}, {own[0].clips} clips", f"kbit/s ({words})", metric.title, corner)
+                    plot = Plot(f"{title}: {kind}, {count_of(own[0].clips)}", f"kbit/s ({words})", metric.title, corner)
                     draw(folder / f"{name}.png", lines, plot)
 
 

@@ -9,7 +9,7 @@ from vqcodec.benchmarks.audio_curves import METRICS, RATES, AudioCurve, Metric, 
 from vqcodec.benchmarks.report import Table, TableRow
 from vqcodec.benchmarks.table import markdown_table, show
 
-__all__ = ["as_markdown", "tables"]
+__all__ = ["as_markdown", "count_of", "tables"]
 
 NOTHING = "-"
 
@@ -29,13 +29,18 @@ def tables(curves: Sequence[AudioCurve], rates: Sequence[float]) -> list[Table]:
     found, last = [], []
     for kind in dict.fromkeys(curve.kind for curve in curves):
         own = [curve for curve in curves if curve.kind == kind]
-        head = f"{kind.capitalize()}, {own[0].clips} clips"
+        head = f"{kind.capitalize()}, {count_of(own[0].clips)}"
         metrics = [metric for metric in METRICS if any(curve.metrics.get(metric.name) for curve in own)]
         found.append(_at_rates(head, own, metrics, rates))
         for name in ANCHORS:
             found += [_deltas(head, curve, own, metrics) for curve in own if curve.codec == name]
         last.append(_means(head, own, metrics))
     return found + last
+
+
+def count_of(clips: int) -> str:
+    """So many clips, in words."""
+    return f"{clips} clip{'s' * (clips != 1)}"
 
 
 def _text(value: float | None, metric: Metric) -> str:
@@ -74,7 +79,7 @@ def _means(head: str, curves: Sequence[AudioCurve], metrics: Sequence[Metric]) -
             speeds = [f"{speed[index]:.0f}x" for speed in (curve.encode_speed, curve.decode_speed)]
             rows.append(TableRow(curve.codec, False, [curve.label, f"{setting:g}", *rates, *texts, *speeds]))
     columns = ["codec", "setting", "file kbit/s", "payload kbit/s", *(metric.short for metric in metrics)]
-    return Table(f"{head}: every setting", [*columns, "encode", "decode"], rows, NOTES["means"])
+    return Table(f"{head}: every setting", [*columns, "encode", "decode"], rows, NOTES["means"], folded=True)
 
 
 def as_markdown(found: Sequence[Table]) -> str:

@@ -46,12 +46,13 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its heading and what is to be said below it."""
+    """A table with its heading and what is to be said below it. A ``folded`` one shows its rows when clicked."""
 
     heading: str
     columns: Sequence[str]
     rows: Sequence[TableRow]
     note: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ def _table(table: Table) -> str:
         kind = "published" if row.published else "own"
         texts = "".join(f"<td>{html.escape(text)}</td>" for text in row.texts)
         body.append(f'<tr class="{kind}" data-codec="{html.escape(row.name)}">{texts}</tr>')
-    return (
-        f"<h2>{html.escape(table.heading)}</h2>\n"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>\n<p>{html.escape(table.note)}</p>"
-    )
+    heading, note = html.escape(table.heading), f"<p>{html.escape(table.note)}</p>"
+    whole = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>\n{note}"
+    if table.folded:
+        return f"<details><summary>{heading}</summary>\n{whole}</details>"
+    return f"<h2>{heading}</h2>\n{whole}"
