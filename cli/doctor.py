@@ -29,7 +29,9 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         "versions": {name: _version(name) for name in _PACKAGES},
     }
     facts |= _torch()
-    facts["model"], healthy = _model()
+    facts["image model"], image = _model("image")
+    facts["audio model"], audio = _model("audio")
+    healthy = image and audio
     if as_json:
         say_json({**facts, "ok": healthy})
     else:
@@ -52,18 +54,17 @@ def _torch() -> dict[str, Any]:
     return {"devices": ["cpu", *cards], "threads": torch.get_num_threads(), "cores": os.cpu_count()}
 
 
-def _model() -> tuple[str, bool]:
+def _model(kind: str) -> tuple[str, bool]:
     """Loading a model runs its self-check, so that is the test."""
-    from vqcodec.models import IMAGE_MODELS, load_image_codec
+    from vqcodec import models
 
     try:
-        codec = load_image_codec("auto")
+        codec = models.load_image_codec("auto") if kind == "image" else models.load_audio_codec("auto")
     except VqcError as error:
         return with_hint(error), False
-    return (
-        f"{Path(IMAGE_MODELS[codec.model_hint]).stem} ({codec.model_id.hex()}): loads, and its self-check passes",
-        True,
-    )
+    names = models.IMAGE_MODELS if kind == "image" else models.AUDIO_MODELS
+    name = Path(names[codec.model_hint]).stem
+    return f"{name} ({codec.model_id.hex()}): loads, and its self-check passes", True
 
 
 def _flat(facts: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -6,13 +6,15 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from click.testing import CliRunner
 from PIL import Image
 
 import vqcodec
 from vqcodec.cli import COMMANDS, main
-from vqcodec.media import SUFFIXES
+from vqcodec.media import SOUND_SUFFIXES, SUFFIXES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -24,11 +26,13 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A folder with the example photographs, small enough to be quick, as the current one."""
+    """A folder with the example photographs, small enough to be quick, and a sound, as the current one."""
     (tmp_path / "examples").mkdir()
     for path in (ROOT / "examples").glob("*.png"):
         with Image.open(path) as image:
             image.resize((96, 64)).save(tmp_path / "examples" / path.name)
+    t = np.arange(20_000) / 16_000
+    soundfile.write(tmp_path / "speech.wav", 0.2 * np.sin(2 * np.pi * 150 * t) * np.sin(9 * t), 16_000)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -57,11 +61,14 @@ def test_command_lines_run(folder):
 
 
 def test_python_snippets_run(folder, capsys):
-    (snippet,) = blocks("python")
-    small = snippet.replace("20_000", "2_000")
+    pictures, sound = blocks("python")
+    small = pictures.replace("20_000", "2_000")
     exec(compile(small, "README.md", "exec"), {})
     assert float(capsys.readouterr().out) > 0
     assert (folder / "lake.vqc").read_bytes().startswith(b"\x89VQC")
+    exec(compile(sound, "README.md", "exec"), {})
+    assert capsys.readouterr().out == "(8000, 1) 16000 {}\n20000\n"
+    assert soundfile.info(folder / "part.flac").frames == 8_000
 
 
 def test_commands_and_suffixes_that_are_named_exist():
@@ -69,6 +76,8 @@ def test_commands_and_suffixes_that_are_named_exist():
         assert name in COMMANDS, name
     for suffix in re.findall(r"(?<= )\.(?:png|webp|tiff|jpg|bmp)\b", README):
         assert suffix in SUFFIXES
+    sounds = set(re.findall(r"speech\.vqc \w+(\.\w+)", README))
+    assert sounds == set(SOUND_SUFFIXES)
 
 
 def test_the_default_quality_is_the_one_named():

@@ -364,7 +364,7 @@ class TestDoctor:
     def test_healthy(self):
         result = vqc("doctor")
         assert result.exit_code == 0
-        for word in ("torch", "constriction", "devices", "cpu", "threads", "self-check"):
+        for word in ("torch", "constriction", "devices", "cpu", "threads", "image-1", "audio-1", "self-check"):
             assert word in result.stdout
 
     def test_broken_model(self, monkeypatch):
@@ -378,5 +378,6 @@ class TestDoctor:
         assert result.exit_code == 1
         facts = json.loads(result.stdout)
         assert facts["ok"] is False
-        assert "not exact" in facts["model"]
+        assert "not exact" in facts["image model"]
+        assert "self-check passes" in facts["audio model"]
         assert facts["versions"]["vqcodec"] == vqcodec.__version__
