@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 import vqcodec
@@ -67,6 +69,14 @@ def test_quick_start(packed, arguments):
     assert min(seconds() for _ in range(5)) < 0.3
 
 
+def test_facts_of_a_sound_need_no_torch(tmp_path):
+    sound = vqcodec.compress(np.zeros((500, 1), np.float32), sample_rate=16_000)
+    (tmp_path / "a.vqc").write_bytes(sound)
+    result = run("info", tmp_path / "a.vqc", setup=WITHOUT_TORCH)
+    assert b"16,000 Hz, 1 channel\n" in result.stdout
+    assert result.stderr.decode().split() == ["False"]
+
+
 def test_importing_the_package_loads_nothing_heavy():
     code = "import sys, vqcodec; print(sorted({'torch', 'numpy', 'PIL', 'constriction'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
@@ -105,6 +115,16 @@ def test_pipe(photo):
     packed = run("compress", "-", "-", input=photo.read_bytes())
     assert packed.returncode == 0, packed.stderr
     assert vqcodec.info(packed.stdout)["width"] == 56
+
+
+def test_pipe_of_sound():
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((800, 2)), 8_000, format="WAV")
+    packed = run("compress", "-", "-", input=file.getvalue())
+    assert packed.returncode == 0, packed.stderr
+    back = run("decompress", "-", "-", input=packed.stdout)
+    assert back.returncode == 0, back.stderr
+    assert soundfile.read(io.BytesIO(back.stdout))[0].shape == (800, 2)
 
 
 def test_several_processes_make_the_same_files(tmp_path, photo):
