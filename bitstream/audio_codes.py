@@ -29,6 +29,7 @@ __all__ = [
     "AudioCodes",
     "EnvelopePrior",
     "check_envelope_bounds",
+    "check_expected_bounds",
     "decode_audio_codes",
     "encode_audio_codes",
     "expected_map",
@@ -140,7 +141,9 @@ def walk_envelope(model: AudioCodeModel, step: I64, frames: int, choose: ChooseE
             inputs = before if half == 0 else np.concatenate([before, now[:, ::2].astype(np.float32)], 1)
             mean, spread = _predict_bands(prior, step, inputs)
             rows = np.clip(spread, 0, model.classes - 1) * FRACTIONS + (mean & (FRACTIONS - 1))
-            value = choose(t, half, rows, mean >> 3)
+            # within the envelope's range, so that every value has a symbol whatever the network says
+            prediction = np.clip(mean >> 3, -ENVELOPE_LIMIT, ENVELOPE_LIMIT)
+            value = choose(t, half, rows, prediction)
             now[:, half::2] = np.clip(value, -ENVELOPE_LIMIT, ENVELOPE_LIMIT)
     return known[:, 2:]
 
@@ -275,3 +278,17 @@ def check_envelope_bounds(prior: EnvelopePrior) -> None:
     shifts = np.concatenate([prior.first_shift, prior.second_shift, prior.last_shift])
     if max(s.max() for s in sums) >= 2**24 or shifts.min() < 0 or shifts.max() > 24:
         raise ValueError("the envelope's prior may leave the exact range of float32")
+
+
+def check_expected_bounds(start: I32, spread: F32, factor: F32, offset: F32) -> None:
+    """Prove the same of :func:`expected_map`, and that the start is an envelope.
+
+    Raises:
+        ValueError: a bound is broken.
+    """
+    smooth = np.abs(spread).sum(0, dtype=np.float64) * ENVELOPE_LIMIT
+    total = smooth * np.abs(factor.astype(np.float64))[:, None] + np.abs(offset)
+    if max(smooth.max(), total.max()) >= 2**24:
+        raise ValueError("what is expected of the lines may leave the exact range of float32")
+    if np.abs(start).max() > ENVELOPE_LIMIT:
+        raise ValueError(f"the envelope's start is outside -{ENVELOPE_LIMIT}..{ENVELOPE_LIMIT}")

@@ -38,6 +38,7 @@ LEVELS_PER_OCTAVE = 4
 QUIETEST = 20  # level index of -60 dB of full scale: anything below is coded as if it were that loud
 FALL = 3  # level steps that the level may fall from chunk to chunk, so that pauses are not coded finely
 LOUD_SHARE = 90  # percentile of the frames' power that is a chunk's level
+SPARSE = 16.0  # but the level's power is at least the loudest frame's over this: short sounds in silence count too
 
 
 @torch.inference_mode()
@@ -138,7 +139,7 @@ class AudioCodec:
         level = 0
         for window, left in stretches(blocks, self.chunk_frames * HOP, (reach + 1) * HOP, reach * HOP):
             inner = window[(reach + 1) * HOP : -reach * HOP]
-            level = max(_level_of(inner), level - FALL)
+            level = max(_level_of(inner[: max(-(-left // HOP), 1) * HOP]), level - FALL)
             frames = min(-(-left // HOP) + 1, self.chunk_frames)
             yield self._encode_chunk(window, slice(reach, reach + frames), step, level)
 
@@ -285,9 +286,9 @@ def stretches(blocks: Iterable[F32], length: int, before: int, after: int) -> It
 
 
 def _level_of(samples: F32) -> int:
-    """Level index of a stretch of samples [n, C]: the power of its loud frames."""
-    power = np.square(samples[: len(samples) // HOP * HOP].reshape(-1, HOP, samples.shape[1])).mean(1).max(1)
-    loud = SAMPLE_UNIT * float(np.percentile(power, LOUD_SHARE)) ** 0.5
+    """Level index of a stretch of whole frames [n, C]: the power of its loud frames."""
+    power = np.square(samples.reshape(-1, HOP, samples.shape[1])).mean(1).max(1)
+    loud = SAMPLE_UNIT * float(max(np.percentile(power, LOUD_SHARE), power.max() / SPARSE)) ** 0.5
     return int(np.clip(round(LEVELS_PER_OCTAVE * np.log2(max(loud, 1.0))), QUIETEST, LEVELS - 1))
 
 

@@ -229,10 +229,12 @@ class Tile:
 
     def hash(self) -> int:
         size = self.t["prior.low.table"].shape[1]
-        crc = 0
-        for array in (self.low + 3 * size, *self.codes):
-            crc = zlib.crc32(array.astype("<u2").tobytes(), crc)
-        return (crc ^ crc >> 16) & 0xFFFF
+        return code_hash([self.low + 3 * size, *self.codes])
+
+
+def code_hash(arrays: list[np.ndarray]) -> int:
+    crc = zlib.crc32(b"".join(a.astype("<u2").tobytes() for a in arrays))
+    return (crc ^ crc >> 16) & 0xFFFF
 
 
 class Reader:
@@ -259,37 +261,51 @@ class Reader:
         assert self.take(4) == zlib.crc32(covered).to_bytes(4, "little")
 
 
-def decode_file(data: bytes, tensors: Weights) -> list[list[np.ndarray]]:
-    """Codes of every chunk of an image: the low band's values [h', w', 3], then [h, w, g] of every slice."""
-    r = Reader(data)
+def read_start(r: Reader, tensors: Weights) -> tuple[int, int]:
+    """Signature and what all headers begin with: flags and step index."""
     assert r.take(8) == bytes.fromhex("8956 5143 0D0A 1A0A")
     assert r.take(1)[0] >> 4 == 1
     flags = r.take(1)[0]
-    assert not flags & 0b11110001, "images with their directory in front only"
+    assert not flags & 0b11110000, "directory in front only"
     assert r.take(4) == identity(tensors)[:4]
     r.varint()
-    step, width, height, tile = r.take(1)[0], r.varint(), r.varint(), 0
-    tile = 2 ** r.take(1)[0]
+    return flags, r.take(1)[0]
+
+
+def read_chunks(r: Reader, count: int, flags: int) -> list[tuple[int, bytes]]:
+    """Directory, sections (passed over) and chunks: code_hash and payload."""
     sections = [(r.take(1), r.varint()) for _ in range(r.varint())] if flags & 8 else []
-    across, down = -(-width // tile), -(-height // tile)
     sizes = []
-    for _ in range(across * down):
+    for _ in range(count):
         sizes.append(r.varint())
         for _ in range(max(r.take(1)[0] - 1, 0) if sizes[-1] >= 2048 else 0):
             r.varint()
-    r.check(data[: r.at])
+    r.check(r.data[: r.at])
     for kind, size in sections:
         r.check(kind + r.take(size))
     out = []
     for i, size in enumerate(sizes):
         code_hash, payload = r.take(2), r.take(size)
         r.check(i.to_bytes(4, "little") + code_hash + payload)
+        out.append((int.from_bytes(code_hash, "little"), payload))
+    assert r.data[r.at :] == b"\xed"
+    return out
+
+
+def decode_file(data: bytes, tensors: Weights) -> list[list[np.ndarray]]:
+    """Codes of every chunk of an image: the low band's values [h', w', 3], then [h, w, g] of every slice."""
+    r = Reader(data)
+    flags, step = read_start(r, tensors)
+    assert not flags & 1, "an image"
+    width, height, tile = r.varint(), r.varint(), 2 ** r.take(1)[0]
+    across, down = -(-width // tile), -(-height // tile)
+    out = []
+    for i, (code_hash, payload) in enumerate(read_chunks(r, across * down, flags)):
         y, x = i // across * tile, i % across * tile
         cells = [-(-min(tile, side - at) // 64) for side, at in ((height, y), (width, x))]
         one = Tile(tensors, step, *cells, gray=bool(flags & 2))
         out.append(one.decode(Stream(payload).batch))
-        assert one.hash() == int.from_bytes(code_hash, "little")
-    assert data[r.at :] == b"\xed"
+        assert one.hash() == code_hash
     return out
 
 

@@ -19,6 +19,7 @@ from vqcodec.bitstream.audio_codes import (
     AudioCodeModel,
     EnvelopePrior,
     check_envelope_bounds,
+    check_expected_bounds,
     walk_envelope,
     walk_lines,
 )
@@ -95,7 +96,7 @@ def audio_code_model(config: AudioConfig, a: Arrays) -> AudioCodeModel:
         "prior.lines", a, level=1, chroma=False, d=1, groups=1, phases=4,
         row_offset=config.row_offset, row_width=config.row_width, rows=config.rows,
     )  # fmt: skip
-    return AudioCodeModel(
+    model = AudioCodeModel(
         start=a["prior.start"].astype(np.int32),
         envelope=(envelope(0), envelope(1)),
         classes=config.spread_classes,
@@ -106,6 +107,8 @@ def audio_code_model(config: AudioConfig, a: Arrays) -> AudioCodeModel:
         lines=lines,
         line_tables=read_tables(a["prior.lines.table"]),
     )
+    check_expected_bounds(model.start, model.spread, model.factor, model.offset)
+    return model
 
 
 def _check_vector(codes: AudioCodeModel) -> int:
