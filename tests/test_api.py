@@ -101,6 +101,7 @@ def test_size_targets_are_met_from_below(rgb):
         assert len(vqcodec.compress(rgb, quality=quality_of_step(found - 1))) > limit
     bpp = 8 * sizes[120] / rgb[:, :, 0].size
     assert vqcodec.compress(rgb, target_bpp=bpp + 1e-9) == vqcodec.compress(rgb, target_size=sizes[120])
+    assert vqcodec.compress(rgb, target_bpp=1e308) == vqcodec.compress(rgb, quality=100)
     assert vqcodec.compress(rgb, target_size=10**9) == vqcodec.compress(rgb, quality=100)
 
 

@@ -174,7 +174,7 @@ class TestTargets:
         assert vqcodec.compress(samples, sample_rate=RATE, target_kbps=rate + 1e-9) == data
 
     def test_a_generous_target_gives_the_best(self):
-        data = vqcodec.compress(music(1), sample_rate=RATE, target_kbps=1e6)
+        data = vqcodec.compress(music(1), sample_rate=RATE, target_kbps=1e308)
         assert data == vqcodec.compress(music(1), sample_rate=RATE, quality=100)
 
     def test_out_of_reach_names_the_nearest(self):

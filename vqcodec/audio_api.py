@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -16,8 +16,8 @@ from vqcodec.errors import CorruptError, InputError, UsageError, VqcWarning
 from vqcodec.facts import kbps
 from vqcodec.inputs import naming, read_content
 from vqcodec.media.resample import REACH, resample, resampled_length
-from vqcodec.media.sound import Float32, Sound, SoundSource, SoundStream, array_source, open_sound
-from vqcodec.media.sound_tags import pack_tags, unpack_tags
+from vqcodec.media.sound import Float32, Sound, SoundSource, SoundStream, array_source, open_sound, sound_source
+from vqcodec.media.sound_tags import unpack_tags
 from vqcodec.target import COARSEST, Aim, lowest_step
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ _CHUNK_BYTES = 7  # of the container, at least, for each chunk
 def open_source(source: Any, sample_rate: int | None, head: bytes, max_seconds: int) -> Iterator[SoundSource]:
     """Whatever :func:`vqcodec.compress` takes as sound; ``head`` is what was already read of an open file."""
     if isinstance(source, Sound):
-        plain = array_source(source.samples, source.sample_rate, max_seconds=max_seconds)
-        metadata = {"tags": pack_tags(source.tags), "picture": source.picture or b""}
-        yield replace(plain, metadata={key: value for key, value in metadata.items() if value})
+        yield sound_source(source, max_seconds=max_seconds)
     elif isinstance(source, (str, os.PathLike, bytes)) or hasattr(source, "read"):
         if sample_rate is not None:
             raise UsageError("sample_rate is for arrays and tensors; a file says its own, so leave it out")
@@ -58,7 +56,7 @@ def compress_sound(source: SoundSource, aim: Aim, *, strip: bool, device: str) -
     if aim.step is not None:
         return encoder.encode(aim.step)
     smallest = encoder.encode(COARSEST)
-    limit = aim.size if aim.size is not None else int((aim.kbps or 0.0) * 125 * encoder.seconds)
+    limit = aim.size if aim.size is not None else (aim.kbps or 0.0) * 125 * encoder.seconds
     if len(smallest) > limit:
         raise UsageError(
             f"the target is out of reach: the smallest file of this sound has {len(smallest):,} bytes "
@@ -89,7 +87,7 @@ class _Encoder:
     def seconds(self) -> float:
         return self.samples / self.source.sample_rate
 
-    def encode(self, step: int, limit: int | None = None) -> bytes:
+    def encode(self, step: int, limit: float | None = None) -> bytes:
         """The file at a step; nothing where it has more bytes than the limit, found out as early as can be."""
         core = resample(self._counted(), self.source.sample_rate, self.codec.core_rate)
         chunks: list[Chunk | None] = []

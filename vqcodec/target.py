@@ -118,7 +118,7 @@ def choose_step(aim: Aim, pixels: int, size_at: Callable[[int], int], psnr_at: C
         return aim.step
     if aim.psnr is not None:
         return _coarsest_reaching(aim.psnr, psnr_at)
-    limit = aim.size if aim.size is not None else math.floor((aim.bpp or 0.0) * pixels / 8)
+    limit = aim.size if aim.size is not None else (aim.bpp or 0.0) * pixels / 8
     smallest = size_at(COARSEST)
     if smallest > limit:
         raise UsageError(

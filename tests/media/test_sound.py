@@ -16,7 +16,7 @@ from vqcodec.media.sound_save import save_sound, write_sound
 from vqcodec.media.sound_tags import flac_picture
 
 RATE = 16_000
-TAGS = {"TITLE": "Tüte", "ARTIST": "two\nlines", "LICENSE": "CC0"}
+TAGS = {"TITLE": "Tüte", "ARTIST": "two\nlines", "ALBUMARTIST": "x"}
 COVER = flac_picture(3, "image/png", "", b"\x89PNG picture")
 DAY = 86_400
 
@@ -219,7 +219,10 @@ class TestOut:
         path = tmp_path / "a.flac"
         assert save_sound(stream(tone(), TAGS, COVER), path, force=False) == []
         with open_sound(path, max_seconds=DAY) as sound:
-            assert sound.metadata == {"tags": b"TITLE=T\xc3\xbcte\nARTIST=two\\nlines\nLICENSE=CC0\n", "picture": COVER}
+            assert sound.metadata == {
+                "tags": b"TITLE=T\xc3\xbcte\nARTIST=two\\nlines\nALBUMARTIST=x\n",
+                "picture": COVER,
+            }
             assert sum(map(len, sound.blocks())) == 8_000
         assert soundfile.info(path).frames == 8_000
 
@@ -227,7 +230,7 @@ class TestOut:
         path = tmp_path / "a.wav"
         notes = save_sound(stream(tone(), TAGS, COVER), path, force=False)
         assert len(notes) == 2
-        assert "LICENSE" in notes[0]
+        assert "ALBUMARTIST" in notes[0]
         assert "cover" in notes[1]
         with open_sound(path, max_seconds=DAY) as sound:
             assert sound.metadata == {"tags": b"TITLE=T\xc3\xbcte\nARTIST=two\\nlines\n"}
@@ -243,11 +246,19 @@ class TestOut:
             assert sound.notes == ("only one of its 2 pictures is kept",)
 
     def test_a_picture_that_is_too_large(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("vqcodec.media.sound._METADATA_BYTES", 30)
-        save_sound(stream(tone(), {}, COVER), tmp_path / "a.flac", force=False)
+        save_sound(stream(tone(), {"TITLE": "x" * 20}, COVER), tmp_path / "a.flac", force=False)
+        monkeypatch.setattr("vqcodec.media.sound.METADATA_BYTES", 30)
+        with open_sound(tmp_path / "a.flac", max_seconds=DAY) as sound:
+            assert list(sound.metadata) == ["tags"]
+            assert ["picture" in note for note in sound.notes] == [True]
+        monkeypatch.setattr("vqcodec.media.sound.METADATA_BYTES", 20)
         with open_sound(tmp_path / "a.flac", max_seconds=DAY) as sound:
             assert sound.metadata == {}
-            assert "16 MiB" in sound.notes[0]
+            assert len(sound.notes) == 2
+        monkeypatch.setattr("vqcodec.media.sound_save.METADATA_BYTES", 20)
+        notes = save_sound(stream(tone(), {}, COVER), tmp_path / "b.flac", force=False)
+        assert notes == ["FLAC keeps no picture of more than 16 MiB: dropped"]
+        assert soundfile.info(tmp_path / "b.flac").frames == 8_000
 
     def test_more_than_riff_can_count(self, monkeypatch):
         monkeypatch.setattr("vqcodec.media.sound_save._RIFF_LIMIT", 1_000)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,9 +16,20 @@ import numpy.typing as npt
 import soundfile
 
 from vqcodec.errors import InputError, LimitError, UsageError, VqcError
-from vqcodec.media.sound_tags import cover_image, pack_tags, read_cover
+from vqcodec.media.sound_metadata import read_metadata
+from vqcodec.media.sound_tags import Tag, cover_image, pack_tags
 
-__all__ = ["BLOCK", "Float32", "Sound", "SoundSource", "SoundStream", "array_source", "open_sound"]
+__all__ = [
+    "BLOCK",
+    "METADATA_BYTES",
+    "Float32",
+    "Sound",
+    "SoundSource",
+    "SoundStream",
+    "array_source",
+    "open_sound",
+    "sound_source",
+]
 
 BLOCK = 65_536
 """Samples that are in memory at a time."""
@@ -26,7 +37,8 @@ _LOUDEST = 64.0  # 36 dB above full scale: beyond, it is not a loud sound but in
 _MAX_CHANNELS = 8
 _MAX_RATE = 2**20 - 1
 _MIN_RATE = 1_000
-_METADATA_BYTES = 16 * 2**20
+METADATA_BYTES = 2**24 - 1
+"""Of tags and picture together; what a FLAC block can hold, and what a .vqc file may by default."""
 
 Float32 = npt.NDArray[np.float32]
 
@@ -154,6 +166,14 @@ def array_source(samples: Any, sample_rate: int, *, max_seconds: int) -> SoundSo
     return SoundSource(sample_rate, array.shape[1], {}, blocks)
 
 
+def sound_source(sound: Sound, *, max_seconds: int) -> SoundSource:
+    """A sound in memory as a source, with its tags and its cover."""
+    notes: list[str] = []
+    metadata = _metadata(sound.tags.items(), sound.picture, notes)
+    plain = array_source(sound.samples, sound.sample_rate, max_seconds=max_seconds)
+    return replace(plain, metadata=metadata, notes=tuple(notes))
+
+
 def _scaled(part: npt.NDArray[Any], scale: float) -> Float32:
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is refused as such
         return (part * scale).astype(np.float32)
@@ -188,23 +208,31 @@ def open_sound(
 
 
 def _file_source(path: Path, name: str, max_seconds: int) -> SoundSource:
-    notes = []
+    notes: list[str] = []
     with _reading(name):
         with soundfile.SoundFile(_checked(path)) as file:
             rate, channels, frames = file.samplerate, file.channels, file.frames
-            tags = pack_tags(file.copy_metadata())
-        picture, pictures = read_cover(path)
+            common = list(file.copy_metadata().items())
+        comments, pictures = read_metadata(path)
         _check_layout(rate, channels, InputError)
     check = _Checker(name, rate, max_seconds)
     if frames < 2**62:  # the library's word for unknown
         check.length(frames)
-    if pictures > 1:
-        notes.append(f"only one of its {pictures} pictures is kept")
-    if len(picture) + len(tags) > _METADATA_BYTES:
-        picture = b""
-        notes.append("its picture is larger than 16 MiB and was dropped")
-    metadata = {key: value for key, value in (("tags", tags), ("picture", picture)) if value}
+    if len(pictures) > 1:
+        notes.append(f"only one of its {len(pictures)} pictures is kept")
+    metadata = _metadata(common if comments is None else comments, pictures[0] if pictures else None, notes)
     return SoundSource(rate, channels, metadata, lambda: check.blocks(_file_blocks(path, name)), tuple(notes))
+
+
+def _metadata(tags: Iterable[Tag], picture: bytes | None, notes: list[str]) -> dict[str, bytes]:
+    text, cover = pack_tags(tags), picture or b""
+    if len(text) + len(cover) > METADATA_BYTES:
+        cover = b""
+        notes.append("its picture was dropped: with the tags it is more than 16 MiB")
+    if len(text) > METADATA_BYTES:
+        text = b""
+        notes.append("its tags were dropped: they are more than 16 MiB")
+    return {key: value for key, value in (("tags", text), ("picture", cover)) if value}
 
 
 def _checked(path: Path) -> str:

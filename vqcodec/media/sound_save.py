@@ -17,7 +17,8 @@ import soundfile
 from vqcodec.errors import OutputError, UsageError
 from vqcodec.media.files import write_atomic
 from vqcodec.media.kinds import SOUND_SUFFIXES
-from vqcodec.media.sound import SoundStream
+from vqcodec.media.sound import METADATA_BYTES, SoundStream
+from vqcodec.media.sound_tags import comment_block
 
 __all__ = ["check_sound_suffix", "save_sound", "write_sound"]
 
@@ -33,7 +34,6 @@ _INFO = {
     "COPYRIGHT": b"ICOP",
     "SOFTWARE": b"ISFT",
 }
-_FLAC_TAGS = (*_INFO, "LICENSE")
 _RIFF_LIMIT = 2**32 - 2**16
 
 
@@ -113,17 +113,13 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _write_flac(sound: SoundStream, notes: list[str], name: str, file: BinaryIO) -> None:
-    lost = [key for key in sound.tags if key not in _FLAC_TAGS]
-    if lost:
-        notes.append(f"FLAC by this program keeps no {', '.join(lost)}: dropped")
-    # The library goes back to correct its header, and knows no pictures: so by way of a file of its own.
+    if sound.picture is not None and len(sound.picture) > METADATA_BYTES:
+        notes.append("FLAC keeps no picture of more than 16 MiB: dropped")
+    # The library goes back to correct its header, and knows neither all tags nor pictures: so by way of a file.
     with tempfile.TemporaryDirectory(prefix="vqcodec-") as folder:
         path = Path(folder) / "sound.flac"
         try:
             with soundfile.SoundFile(path, "w", sound.sample_rate, sound.channels, "PCM_16") as out:
-                for key in _FLAC_TAGS:
-                    if key in sound.tags:
-                        setattr(out, key.lower(), sound.tags[key])
                 for block in _pcm16(sound.blocks):
                     out.write(block)
         except soundfile.LibsndfileError as error:
@@ -132,13 +128,23 @@ def _write_flac(sound: SoundStream, notes: list[str], name: str, file: BinaryIO)
                 f"{name}: cannot be stored as FLAC ({detail}); use .wav, or make room in {tempfile.gettempdir()}"
             ) from error
         with path.open("rb") as whole:
-            _copy_with_picture(whole, file, sound.picture)
+            _copy_with_metadata(whole, file, sound)
 
 
-def _copy_with_picture(whole: BinaryIO, file: BinaryIO, picture: bytes | None) -> None:
-    """Copy a FLAC file, a PICTURE block put behind the first one, which must be STREAMINFO (RFC 9639, 8)."""
-    if picture is not None and len(picture) < 2**24:
-        head = bytearray(whole.read(4 + 4 + 34))
-        last, head[4] = head[4] & 0x80, head[4] & 0x7F
-        file.write(bytes(head) + bytes([6 | last]) + len(picture).to_bytes(3, "big") + picture)
+def _copy_with_metadata(whole: BinaryIO, file: BinaryIO, sound: SoundStream) -> None:
+    """Copy a FLAC file with tags and picture; of its own blocks stream info and seek table stay (RFC 9639, 8)."""
+    whole.read(4)
+    head, blocks = b"\0", []
+    while not head[0] & 0x80:
+        head = whole.read(4)
+        body = whole.read(int.from_bytes(head[1:], "big"))
+        if head[0] & 0x7F in (0, 3):
+            blocks.append((head[0] & 0x7F, body))
+    blocks.append((4, comment_block(sound.tags)))
+    if sound.picture is not None and len(sound.picture) <= METADATA_BYTES:
+        blocks.append((6, sound.picture))
+    file.write(b"fLaC")
+    for i, (kind, body) in enumerate(blocks):
+        last = 0x80 * (i == len(blocks) - 1)
+        file.write(bytes([kind | last]) + len(body).to_bytes(3, "big") + body)
     shutil.copyfileobj(whole, file, 2**20)
