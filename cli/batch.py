@@ -136,6 +136,8 @@ def attempt(work: Work, pair: Pair) -> Outcome:
         warnings.simplefilter("always", VqcWarning)
         try:
             facts = work(pair) | {"seconds": round(time.perf_counter() - start, 3)}
+        except BrokenPipeError:  # whoever read standard output has gone
+            raise
         except VqcError as problem:
             error, code = with_hint(problem), problem.exit_code
         except Exception as problem:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.batch import run_batch
 from vqcodec.cli.plan import Pair, check_pair, plan
-from vqcodec.cli.streams import STREAM, read_source, write_stdout
+from vqcodec.cli.streams import STREAM, open_stdout, read_source, write_stdout
 from vqcodec.errors import UsageError, VqcError, VqcWarning
 from vqcodec.media import SOUND_SUFFIXES, SUFFIXES, format_for, save_picture, write_picture
 
@@ -108,7 +107,8 @@ def _sound(source: str | bytes, pair: Pair, settings: dict[str, Any], force: boo
     }
     if pair.target != STREAM:
         return facts, save_sound(sound, Path(pair.target), force=force, parents=pair.parents)
-    return facts, write_sound(sound, sys.stdout.buffer)
+    with open_stdout() as file:
+        return facts, write_sound(sound, file)
 
 
 def _describe(facts: dict[str, Any]) -> str:

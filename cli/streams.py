@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
-__all__ = ["STREAM", "open_source", "read_source", "write_stdout"]
+from vqcodec.errors import OutputError
+
+__all__ = ["STREAM", "open_source", "open_stdout", "read_source", "write_stdout"]
 
 STREAM = "-"
 
@@ -20,7 +24,24 @@ def read_source(source: str) -> str | bytes:
     return sys.stdin.buffer.read() if source == STREAM else source
 
 
+@contextmanager
+def open_stdout() -> Iterator[BinaryIO]:
+    """Standard output for bytes, all of which are written at the end.
+
+    Raises:
+        OutputError: it cannot take them.
+        BrokenPipeError: the reader is gone, which is no error of anybody's.
+    """
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output: cannot be written ({error.strerror})") from error
+
+
 def write_stdout(data: bytes) -> None:
     """Write bytes to standard output, all of them."""
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    with open_stdout() as file:
+        file.write(data)

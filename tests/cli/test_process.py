@@ -111,6 +111,24 @@ def test_a_reader_that_goes_away(packed):
     assert result.stderr == b""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_standard_output_that_is_full(packed):
+    for arguments in (["decompress", packed, "-"], ["compress", packed.with_suffix(".png"), "-"]):
+        with Path("/dev/full").open("wb") as full:
+            result = subprocess.run(command(*arguments), stdout=full, stderr=subprocess.PIPE, timeout=60)
+        assert result.returncode == 1
+        assert result.stderr.startswith(b"vqcodec: error: standard output: cannot be written")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+def test_a_player_that_stops(tmp_path):
+    (tmp_path / "a.vqc").write_bytes(vqcodec.compress(np.zeros((200_000, 2), np.float32), sample_rate=48_000))
+    arguments = shlex.join(command("decompress", tmp_path / "a.vqc", "-"))
+    result = subprocess.run(["bash", "-c", f"{arguments} | head -c 50"], capture_output=True, timeout=60)
+    assert result.stdout[:4] == b"RIFF"
+    assert result.stderr == b""
+
+
 def test_pipe(photo):
     packed = run("compress", "-", "-", input=photo.read_bytes())
     assert packed.returncode == 0, packed.stderr

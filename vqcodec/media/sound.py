@@ -98,7 +98,7 @@ class Sound:
     samples: Float32
     sample_rate: int
     tags: dict[str, str] = field(default_factory=dict)
-    picture: bytes | None = None
+    picture: bytes | None = field(default=None, repr=False)
 
     @property
     def duration(self) -> float:
