@@ -17,7 +17,7 @@ from vqcodec.errors import ChecksumError, CorruptError, VqcError
 from vqcodec.models.config import step_size
 from vqcodec.models.store import ImageModel, model_id
 from vqcodec.quantize.dequantise import Dequantiser
-from vqcodec.quantize.masking import LEVELS, masking_levels
+from vqcodec.quantize.masking import masking_levels
 from vqcodec.quantize.search import rate_tables, search
 from vqcodec.quantize.units import bands_to_vectors, low_steps, slice_units
 from vqcodec.transform.bands import from_bands, pad, to_bands
@@ -29,7 +29,6 @@ Pixels = npt.NDArray[np.uint8]
 Tile = tuple[slice, slice]  # rows and columns, in cells of the coarsest level
 
 TILE_LOG2 = 10
-MASKING = 0.25  # measured on training photographs: see the model's card
 
 
 class ImageCodec:
@@ -38,15 +37,15 @@ class ImageCodec:
     Attributes:
         model_id: first 4 bytes of the SHA-256 of the canonical weights.
         model_hint: number of the model in the registry.
-        masking: how strongly the search follows the local variance (see quantize.masking); 0 serves PSNR alone.
+        perceptual: whether the search weighs bits as quantize.masking says; otherwise it serves PSNR alone.
     """
 
-    def __init__(self, model: ImageModel, hint: int, device: torch.device) -> None:
+    def __init__(self, model: ImageModel, hint: int, device: torch.device, *, perceptual: bool = True) -> None:
         self.model = model
         self.model_id = model_id(model)
         self.model_hint = hint
         self.device = device
-        self.masking = MASKING
+        self.perceptual = perceptual
         self._colour = model.colour.to(device)
         self._restore: Restore | None = None
         if model.restore:
@@ -60,8 +59,8 @@ class ImageCodec:
 
     @cached_property
     def _rates(self) -> list[Tensor]:
-        """Rate terms of the search, at every scale of masking; decoding needs none."""
-        return rate_tables(self.model.codes, [2.0 ** ((k - LEVELS // 2) / 2) for k in range(LEVELS)])
+        """Rate terms of the search; decoding needs none."""
+        return rate_tables(self.model.codes, perceptual=self.perceptual)
 
     @torch.inference_mode()
     def encode(self, pixels: Pixels, step: int, *, effort: int = 5) -> list[Chunk]:
@@ -80,13 +79,13 @@ class ImageCodec:
         tiles = self._tiles(low.shape[1], low.shape[2])
         return [self._encode_tile(low, vectors, masking, tile, step, gray) for tile in tiles]
 
-    def _analyse(self, pixels: Pixels, step: int) -> tuple[I32, list[Tensor], Tensor]:
+    def _analyse(self, pixels: Pixels, step: int) -> tuple[I32, list[Tensor], Tensor | None]:
         """Rounded low band, vectors of all slices in units, and the masking of every pixel."""
         config = self.model.config
         x = torch.from_numpy(pixels.copy()).to(self.device)[None]
         planes = pad(x, self.cell).float() - 128.0
         planes = (planes.expand(-1, -1, -1, 3) if planes.shape[3] == 1 else planes) @ self._colour.T
-        masking = masking_levels(planes[..., 0], self.masking).cpu()
+        masking = masking_levels(planes[..., 0]).cpu() if self.perceptual else None
         bands = to_bands(planes, config.levels)
         del planes
         steps = torch.tensor([step])
@@ -96,7 +95,7 @@ class ImageCodec:
         return low, vectors, masking
 
     def _encode_tile(
-        self, low: I32, vectors: Sequence[Tensor], masking: Tensor, tile: Tile, step: int, gray: bool
+        self, low: I32, vectors: Sequence[Tensor], masking: Tensor | None, tile: Tile, step: int, gray: bool
     ) -> Chunk:
         codes_model = self.model.codes
         part = low[:, tile[0], tile[1]]
@@ -114,7 +113,7 @@ class ImageCodec:
             views,
             np.array([step]),
             gray=gray,
-            masking=masking[:, rows, columns],
+            masking=None if masking is None else masking[:, rows, columns],
             writer=writer,
         )
         payload, ends = writer.finish()

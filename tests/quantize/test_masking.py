@@ -29,13 +29,12 @@ def test_quiet_half_is_coded_better_at_the_same_step(tiny_codec: ImageCodec) -> 
 
     pixels = np.repeat(half_busy().astype(np.uint8)[..., None], 3, -1)
     errors = {}
-    was = tiny_codec.masking
-    for strength in (0.0, 0.4):
-        tiny_codec.masking = strength
-        chunks = tiny_codec.encode(pixels, 60)
-        header = ImageHeader(256, 128, 60, False, False, tiny_codec.model_id, 0)
-        difference = (tiny_codec.decode(header, chunks).astype(float) - pixels) ** 2
-        errors[strength] = difference[:, 16:112].mean(), difference[:, 144:240].mean()
-    tiny_codec.masking = was
-    assert errors[0.4][0] < errors[0.0][0]
-    assert errors[0.4][1] > errors[0.0][1]
+    for perceptual in (False, True):
+        codec = ImageCodec(tiny_codec.model, 0, torch.device("cpu"), perceptual=perceptual)
+        chunks = codec.encode(pixels, 60)
+        header = ImageHeader(256, 128, 60, False, False, codec.model_id, 0)
+        difference = (codec.decode(header, chunks).astype(float) - pixels) ** 2
+        errors[perceptual] = difference[:, 16:112].mean(), difference[:, 144:240].mean()
+    quiet, busy = errors[True][0] / errors[False][0], errors[True][1] / errors[False][1]
+    assert quiet < busy
+    assert busy > 1

@@ -35,7 +35,9 @@ def searched(codec: ImageCodec, pixels: np.ndarray, step: int) -> list[np.ndarra
     low, vectors, _ = codec._analyse(pixels, step)
     m = codec.model
     views = [v.numpy() for v in vectors]
-    return search(m.config, m.codes, rate_tables(m.codes), m.codebooks, m.trust, low, views, np.array([step]))
+    return search(
+        m.config, m.codes, rate_tables(m.codes, perceptual=False), m.codebooks, m.trust, low, views, np.array([step])
+    )
 
 
 @pytest.mark.parametrize("step", [0, 90, 220])
@@ -92,7 +94,7 @@ def test_rates_are_the_bits_of_the_stream(tiny_codec: ImageCodec, monkeypatch: p
     payload, _ = encode_codes(tiny_codec.model.codes, 60, codes, 1, 3)
     low_band = 8 * 3 * 3 * 2
     assert bits < 8 * len(payload) < bits * 1.002 + 32 + low_band
-    assert rate_tables(tiny_codec.model.codes)[0].min() >= 0
+    assert rate_tables(tiny_codec.model.codes, perceptual=True)[0].min() >= 0
 
 
 def test_dequantised_vectors_stay_near(tiny_codec: ImageCodec) -> None:

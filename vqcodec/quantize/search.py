@@ -16,7 +16,7 @@ from vqcodec.bitstream.prior import F32, I32, PriorSlice, low_prediction, phase
 from vqcodec.kernels import assign
 from vqcodec.models.config import ImageConfig
 from vqcodec.quantize.dequantise import Dequantiser
-from vqcodec.quantize.masking import COARSEST, LEVELS
+from vqcodec.quantize.masking import COARSEST, LEVELS, SCALES, bit_weight
 from vqcodec.quantize.units import LAMBDA
 
 __all__ = ["bit_costs", "rate_tables", "search"]
@@ -29,19 +29,21 @@ def bit_costs(tables: Tables) -> F32:
     return out
 
 
-def rate_tables(model: CodeModel, scales: Sequence[float] = (1.0,)) -> list[Tensor]:
-    """Per slice LAMBDA times the bits of every code under every row: float32 [g, scales * rows * bins, K].
+def rate_tables(model: CodeModel, *, perceptual: bool) -> list[Tensor]:
+    """Per slice LAMBDA times the bits of every code under every row: float32 [g, blocks * rows * bins, K].
 
     Args:
-        scales: of the weight of a bit; one block of rows each, where masking reaches.
+        perceptual: weigh bits as quantize.masking says, with one block of rows per scale of masking where that reaches;
+            otherwise the search serves the squared error alone.
     """
-
     out = []
     for s, tables, shared in zip(model.slices, model.tables, model.shared, strict=True):
         cost = torch.from_numpy(LAMBDA * bit_costs(tables))
         cost = cost[None] if shared else cost.reshape(s.groups, -1, cost.shape[-1])
-        blocks = [cost * scale for scale in scales] if s.level <= COARSEST else [cost]
-        out.append(torch.cat(blocks, 1).expand(s.groups, -1, -1))
+        if perceptual:
+            cost = cost * bit_weight(s.level, s.chroma)
+            cost = torch.cat([cost * scale for scale in SCALES], 1) if s.level <= COARSEST else cost
+        out.append(cost.expand(s.groups, -1, -1))
     return out
 
 
@@ -69,7 +71,7 @@ def search(
         vectors: per slice [B, h, w, g, d], in units, before prediction.
         step: [B] step indices.
         gray: chroma is not coded.
-        masking: of :func:`masking_levels`, [B, H, W] pixels; rates then hold one block of rows per level.
+        masking: of :func:`masking_levels`, [B, H, W] pixels, with perceptual rates.
         writer: told every symbol as it is found (B = 1).
     """
     height, width = low.shape[1:3]

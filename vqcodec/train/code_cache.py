@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vqcodec.models.store import ImageModel
+from vqcodec.quantize.masking import masking_levels
 from vqcodec.quantize.search import rate_tables, search
 from vqcodec.quantize.units import to_units
 from vqcodec.train.data import CropSource
@@ -44,8 +45,10 @@ def _codes_of(
     model: ImageModel, rates: list[Tensor], crops: Tensor, step: npt.NDArray[np.int64]
 ) -> list[npt.NDArray[np.int16]]:
     config = model.config
-    low, vectors = to_units(config, (crops.float() - 128.0) @ model.colour.T, torch.from_numpy(step))
-    codes = search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step)
+    planes = (crops.float() - 128.0) @ model.colour.T
+    low, vectors = to_units(config, planes, torch.from_numpy(step))
+    masking = masking_levels(planes[..., 0])
+    codes = search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step, masking=masking)
     return [c.astype(np.int16) for c in codes]
 
 
@@ -53,7 +56,7 @@ def _codes_of(
 def cache_codes(model: ImageModel, source: CropSource, count: int, seed: int = 0) -> CodeCache:
     """Code ``count`` crops, each at a random step index, with the encoder's own search under the model's prior."""
     step = np.random.default_rng(seed).integers(0, 256, count)
-    rates = rate_tables(model.codes)
+    rates = rate_tables(model.codes, perceptual=True)
     parts = [
         _codes_of(model, rates, source.batch(len(step[k : k + BATCH])), step[k : k + BATCH])
         for k in range(0, count, BATCH)
