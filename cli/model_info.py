@@ -12,21 +12,29 @@ __all__ = ["model_info"]
 @click.command("model-info")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def model_info(as_json: bool) -> None:
-    """Print parameters and multiply-accumulates per pixel of every model."""
-    from vqcodec.models import IMAGE_MODELS, load_image_codec
-    from vqcodec.models.cost import cost_of
+    """Print parameters and multiply-accumulates of the models that new files are made with."""
+    from vqcodec.models import AUDIO_MODELS, IMAGE_MODELS, load_audio_codec, load_image_codec
+    from vqcodec.models.cost import audio_cost_of, cost_of
 
-    codec = load_image_codec("cpu")
-    facts = {
-        "name": IMAGE_MODELS[codec.model_hint].removesuffix(".safetensors"),
-        "model_id": codec.model_id.hex(),
-        "preset": codec.model.config.name,
-        "parts": {name: {"numbers": n, "mac_per_pixel": round(m, 1)} for name, (n, m) in cost_of(codec.model).items()},
-    }
+    image, audio = load_image_codec("cpu"), load_audio_codec("cpu")
+    models = [
+        (IMAGE_MODELS[image.model_hint], image.model_id, image.model.config.name, "pixel", cost_of(image.model)),
+        (AUDIO_MODELS[audio.model_hint], audio.model_id, audio.model.config.name, "sample", audio_cost_of(audio.model)),
+    ]
     if as_json:
+        facts = [
+            {
+                "name": file.removesuffix(".safetensors"),
+                "model_id": model_id.hex(),
+                "preset": preset,
+                "parts": {name: {"numbers": n, f"mac_per_{unit}": round(m, 1)} for name, (n, m) in cost.items()},
+            }
+            for file, model_id, preset, unit, cost in models
+        ]
         click.echo(json.dumps(facts, indent=1))
         return
-    click.echo(f"{facts['name']} (preset {facts['preset']}, id {facts['model_id']})")
-    click.echo(f"{'part':<20}{'numbers':>12}{'MAC per pixel':>16}")
-    for name, (numbers, macs) in cost_of(codec.model).items():
-        click.echo(f"{name:<20}{numbers:>12,}{macs:>16,.1f}")
+    for file, model_id, preset, unit, cost in models:
+        click.echo(f"{file.removesuffix('.safetensors')} (preset {preset}, id {model_id.hex()})")
+        click.echo(f"{'part':<20}{'numbers':>12}{'MAC per ' + unit:>16}")
+        for name, (numbers, macs) in cost.items():
+            click.echo(f"{name:<20}{numbers:>12,}{macs:>16,.1f}")

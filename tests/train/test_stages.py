@@ -60,9 +60,11 @@ def test_errors_name_the_remedy(run: Path, tmp_path: Path) -> None:
     assert "photographs" in str(result.exception)
 
 
-def test_model_info_counts_the_shipped_model() -> None:
+def test_model_info_counts_the_shipped_models() -> None:
     from vqcodec.cli.model_info import model_info
 
-    facts = json.loads(CliRunner().invoke(model_info, ["--json"]).output)
-    assert facts["parts"]["synthesis"]["mac_per_pixel"] > facts["parts"]["analysis"]["mac_per_pixel"]
-    assert facts["parts"]["prior"]["mac_per_pixel"] > 100
+    image, audio = json.loads(CliRunner().invoke(model_info, ["--json"]).output)
+    assert image["parts"]["synthesis"]["mac_per_pixel"] > image["parts"]["analysis"]["mac_per_pixel"]
+    assert image["parts"]["prior"]["mac_per_pixel"] > 100
+    assert audio["parts"]["synthesis"]["numbers"] > audio["parts"]["analysis"]["numbers"] > 1_000_000
+    assert 1000 < audio["parts"]["prior"]["mac_per_sample"] < audio["parts"]["analysis"]["mac_per_sample"]

@@ -24,7 +24,9 @@ RATE = 24000
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
 SURROUNDING = 200 * HOP  # a stretch has the level of the four seconds around it, as a chunk has in use
 LEVEL_JITTER = 2.5  # standard deviation of a random change of level in decibels
+PAUSE = 0.04  # share of stretches that are silent from some point on, so that silence is learned to cost nothing
 QUIET = 30.0  # root mean square of loud frames below which a stretch is passed over
+TRIES = 10_000  # stretches in a row that may be so
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class AudioSource:
     """Random stretches of folders of sound.
 
     Args:
-        folders: with their shares; of each, the last ``held_out`` is kept for figures.
+        folders: with their shares; of each, the last ``held_out`` is kept for figures, at least what one stretch needs.
         cache: where converted sounds are kept.
         part: which part to draw from, ``train`` or ``test``.
     """
@@ -74,7 +76,7 @@ class AudioSource:
         self, folders: Sequence[Folder], cache: Path, seed: int, *, part: str = "train", held_out: float = 0.04
     ) -> None:
         whole = [_samples(f.path, cache) for f in folders]
-        edges = [int(len(x) * (1 - held_out)) for x in whole]
+        edges = [min(int(len(x) * (1 - held_out)), len(x) - SURROUNDING) for x in whole]
         self._sounds = [x[:e] if part == "train" else x[e:] for x, e in zip(whole, edges, strict=True)]
         shares = np.array([f.share for f in folders])
         self._shares = shares / shares.sum()
@@ -85,15 +87,19 @@ class AudioSource:
         return torch.from_numpy(np.stack([self._one(frames * HOP, jitter) for _ in range(count)]))
 
     def _one(self, length: int, jitter: float) -> npt.NDArray[np.float32]:
-        while True:
+        for _ in range(TRIES):
             sound = self._sounds[self.rng.choice(len(self._sounds), p=self._shares)]
             at = self.rng.integers(0, len(sound) - SURROUNDING + 1)
             around = sound[at : at + SURROUNDING].astype(np.float32)
             loud = np.sqrt(np.percentile(np.square(around.reshape(-1, HOP)).mean(1), 90))
             if loud > QUIET:
                 break
+        else:
+            raise InputError("the training sound is nearly all silence; give louder recordings")
         at = self.rng.integers(0, SURROUNDING - length + 1)
         sign = 1 if self.rng.random() < 0.5 else -1
         gain = sign * LOUD / loud * 10 ** (self.rng.normal() * jitter / 20)
         out: npt.NDArray[np.float32] = (around[at : at + length] * gain).astype(np.float32)
+        if self.rng.random() < PAUSE:
+            out[self.rng.integers(0, length) :] = 0
         return out

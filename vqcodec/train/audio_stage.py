@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import pickle
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,14 +20,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vqcodec.errors import InputError
 from vqcodec.models.config import AudioConfig
+from vqcodec.models.audio_store import load_audio_model
 from vqcodec.train.audio_data import AudioSource, Folder
 from vqcodec.train.audio_losses import complex_distance, loudness_distance, mel_distance, spectrum
 from vqcodec.train.audio_rate import AudioRate
 from vqcodec.transform.audio import AudioTransform
 from vqcodec.transform.mdct import imdct, mdct
 
-__all__ = ["AudioOptions", "coded", "distances", "load_transform", "train_transform"]
+__all__ = ["AudioOptions", "coded", "distances", "load_tensors", "load_transform", "train_transform"]
 
 DEAD_ZONE = 0.18  # of the rounding in training, about what the search does later
 
@@ -179,8 +182,8 @@ class _Training:
 
     def load(self, path: Path) -> None:
         """Inverse of :meth:`save`."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        self.transform.load_state_dict(state["transform"])
+        state = _read_checkpoint(path, self.device)
+        load_tensors(self.transform, state["transform"], path)
         self.rate.load_state_dict(state["rate"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -209,7 +212,7 @@ def train_transform(
     minutes: float | None,
     steps: int | None,
     resume: bool,
-    init: dict[str, Tensor] | None = None,
+    init: Path | None = None,
     options: AudioOptions | None = None,
 ) -> None:
     """Train; ``run/transform.ckpt`` holds everything, and its moving average is the result.
@@ -220,7 +223,10 @@ def train_transform(
         folders: training sound, the last 4 % of each kept for the figures in the log.
         minutes, steps: length of the run, one of the two.
         resume: go on from the checkpoint, with its optimiser and its place in the schedule.
-        init: tensors of a transform to begin with instead of the skeleton alone.
+        init: weights file with a transform to begin with instead of the skeleton alone.
+
+    Raises:
+        InputError: no sound, or a file that does not fit.
     """
     options = options or AudioOptions()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -228,13 +234,14 @@ def train_transform(
     checkpoint = run / "transform.ckpt"
     source = AudioSource(folders, run / "sounds", options.seed)
     test = AudioSource(folders, run / "sounds", options.seed, part="test")
-    if resume and checkpoint.exists():
+    if resume:
         training.load(checkpoint)
         source.rng = np.random.default_rng([options.seed, training.done])
     else:
         if init is not None:
-            training.transform.load_state_dict(init)
-            training.average.load_state_dict(init)
+            tensors = {k: v.float() for k, v in load_audio_model(init).transform.items()}
+            for transform in (training.transform, training.average):
+                load_tensors(transform, tensors, init)
         training.fit_rate(source)
     began = shown = checked = time.monotonic()
     start = training.share
@@ -262,10 +269,35 @@ def train_transform(
 
 
 def load_transform(config: AudioConfig, run: Path) -> AudioTransform:
-    """The trained transform of a run."""
-    transform = AudioTransform(config)
-    transform.load_state_dict(torch.load(run / "transform.ckpt", map_location="cpu", weights_only=True)["average"])
+    """The trained transform of a run.
+
+    Raises:
+        InputError: the run has no such transform.
+    """
+    transform, path = AudioTransform(config), run / "transform.ckpt"
+    load_tensors(transform, _read_checkpoint(path, torch.device("cpu"))["average"], path)
     return transform.eval()
+
+
+def load_tensors(transform: AudioTransform, tensors: dict[str, Tensor], path: Path) -> None:
+    """Tensors from a file into a transform.
+
+    Raises:
+        InputError: they are of another shape of model.
+    """
+    try:
+        transform.load_state_dict(tensors)
+    except RuntimeError as e:
+        name = transform.config.name
+        raise InputError(f"{path}: not a model of preset {name}; give the --preset that it was made with") from e
+
+
+def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as e:
+        raise InputError(f"{path}: not there or damaged; run --stage transform without --resume first") from e
+    return state
 
 
 def _log(run: Path, line: dict[str, Any]) -> None:

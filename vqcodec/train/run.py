@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vqcodec.errors import InputError, UsageError
-from vqcodec.models.audio_store import load_audio_model, save_audio_model
+from vqcodec.models.audio_store import save_audio_model
 from vqcodec.models.config import AUDIO_PRESETS, PRESETS
 from vqcodec.models.store import ImageModel, integer_arrays, save_model
 from vqcodec.train.audio_data import parse_folder
@@ -108,9 +108,9 @@ def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) ->
     if options.stage == "transform":
         if options.minutes is None and options.steps is None:
             raise UsageError("stage transform needs --minutes or --steps")
-        init = None
-        if options.init != "skeleton" and not options.resume:
-            init = {k: v.float() for k, v in load_audio_model(Path(options.init)).transform.items()}
+        init = None if options.init == "skeleton" else Path(options.init)
+        if init is not None and not init.is_file():
+            raise InputError(f"{init}: no such model; give a .safetensors file of a run, or skeleton")
         train_transform(
             config, run, folders, minutes=options.minutes, steps=options.steps, resume=options.resume, init=init
         )
