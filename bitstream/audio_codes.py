@@ -111,17 +111,27 @@ ChooseLines = Callable[[int, I32], I32]
 """(phase, rows [B, h, w]) -> symbols [B, h, w]."""
 
 
-def _predict_bands(prior: EnvelopePrior, step: I64, inputs: F32) -> tuple[I32, I32]:
-    """Means in 1/8 and spread classes, both [B, h]."""
+def _band_predictor(prior: EnvelopePrior, step: I64) -> Callable[[F32], tuple[I32, I32]]:
+    """The network at step indices [B]: inputs [B, n] to means in 1/8 of a unit and spread classes, both [B, h]."""
+    one = np.float32(1)
+    first, second, last = (np.ldexp(one, -s) for s in (prior.first_shift, prior.second_shift, prior.last_shift))
+    first_bias, last_bias = prior.first_bias[step], prior.last_bias[step]
+    half = prior.last.shape[1] // 2
 
-    def scaled(x: F32, shift: I32) -> F32:
-        return np.floor(x * np.ldexp(np.float32(1), -shift))
+    def predict(inputs: F32) -> tuple[I32, I32]:
+        a = np.floor((inputs @ prior.first + first_bias) * first)
+        a = np.minimum(np.maximum(a, 0), ACTIVATION_LIMIT)
+        a = np.floor((a @ prior.second + prior.second_bias) * second)
+        a = np.minimum(np.maximum(a, 0), ACTIVATION_LIMIT)
+        out = np.floor((np.concatenate([a, inputs], 1) @ prior.last + last_bias) * last).astype(np.int32)
+        return out[:, :half], out[:, half:]
 
-    a = np.clip(scaled(inputs @ prior.first + prior.first_bias[step], prior.first_shift), 0, 255)
-    a = np.clip(scaled(a @ prior.second + prior.second_bias, prior.second_shift), 0, 255)
-    out = scaled(np.concatenate([a, inputs], 1) @ prior.last + prior.last_bias[step], prior.last_shift).astype(np.int32)
-    half = out.shape[1] // 2
-    return out[:, :half], out[:, half:]
+    return predict
+
+
+def _within_limit(values: I32) -> I32:
+    # np.clip costs several times as much on so few values
+    return np.minimum(np.maximum(values, -ENVELOPE_LIMIT), ENVELOPE_LIMIT)
 
 
 def walk_envelope(model: AudioCodeModel, step: I64, frames: int, choose: ChooseEnvelope) -> I32:
@@ -134,17 +144,17 @@ def walk_envelope(model: AudioCodeModel, step: I64, frames: int, choose: ChooseE
     """
     known = np.empty((len(step), frames + 2, model.bands), np.int32)
     known[:, :2] = model.start[step][:, None]
+    predict = [_band_predictor(prior, step) for prior in model.envelope]
     for t in range(frames):
         before = known[:, t : t + 2].reshape(len(step), -1).astype(np.float32)
         now = known[:, t + 2]
-        for half, prior in enumerate(model.envelope):
+        for half in (0, 1):
             inputs = before if half == 0 else np.concatenate([before, now[:, ::2].astype(np.float32)], 1)
-            mean, spread = _predict_bands(prior, step, inputs)
-            rows = np.clip(spread, 0, model.classes - 1) * FRACTIONS + (mean & (FRACTIONS - 1))
+            mean, spread = predict[half](inputs)
+            rows = np.minimum(np.maximum(spread, 0), model.classes - 1) * FRACTIONS + (mean & (FRACTIONS - 1))
             # within the envelope's range, so that every value has a symbol whatever the network says
-            prediction = np.clip(mean >> 3, -ENVELOPE_LIMIT, ENVELOPE_LIMIT)
-            value = choose(t, half, rows, prediction)
-            now[:, half::2] = np.clip(value, -ENVELOPE_LIMIT, ENVELOPE_LIMIT)
+            prediction = _within_limit(mean >> 3)
+            now[:, half::2] = _within_limit(choose(t, half, rows, prediction))
     return known[:, 2:]
 
 

@@ -84,9 +84,12 @@ class _Batch:
         keys = rows.astype(np.uint16) if count <= 1 << 16 else rows
         self.order = np.argsort(keys, kind="stable")
         ordered = keys[self.order]
-        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: rows.size])
+        first = np.ones(rows.size, bool)
+        np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+        starts = np.flatnonzero(first)
         self.models = tables.models(ordered[starts])
-        self.counts = np.diff(starts, append=rows.size).tolist()
+        ends = [*starts[1:].tolist(), rows.size]
+        self.counts = [end - start for start, end in zip(starts.tolist(), ends, strict=False)]
 
 
 class RangeEncoder:

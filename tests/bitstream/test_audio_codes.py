@@ -149,7 +149,7 @@ def test_float32_is_exact(half: int, kind: str) -> None:
         "aligned": largest * np.sign(np.concatenate([prior.first.T, -prior.first.T, prior.last[-n:].T])),
     }[kind].astype(np.float32)
     steps = rng.integers(0, 256, len(inputs))
-    mean, spread = audio_codes._predict_bands(prior, steps, inputs)
+    mean, spread = audio_codes._band_predictor(prior, steps)(inputs)
     for i, step in enumerate(steps):
         want = reference(prior, half, int(step), inputs[i])
         assert np.array_equal(mean[i], want[0])
@@ -175,7 +175,7 @@ def test_sums_at_the_bound_are_exact(sign: int) -> None:
     )
     check_envelope_bounds(prior)
     inputs = 127 * sign * np.sign(np.concatenate([prior.first.T, prior.last[-len(prior.first) :].T]))
-    mean, spread = audio_codes._predict_bands(prior, np.zeros(len(inputs), np.int64), inputs)
+    mean, spread = audio_codes._band_predictor(prior, np.zeros(len(inputs), np.int64))(inputs)
     for i, x in enumerate(inputs):
         want = reference(prior, 0, 0, x)
         assert np.array_equal(mean[i], want[0])
