@@ -28,6 +28,7 @@ __all__ = [
     "AudioCodeWriter",
     "AudioCodes",
     "EnvelopePrior",
+    "channel_steps",
     "check_envelope_bounds",
     "check_expected_bounds",
     "decode_audio_codes",
@@ -42,6 +43,7 @@ I64 = npt.NDArray[np.int64]
 
 LEVELS = 128  # of the level of a chunk, coded with equal weights
 ENVELOPE_LIMIT = 127
+SIDE_COARSER = 40  # step indices that the side of two channels is coded above the mid
 RESIDUAL_LIMIT = 64  # a coded envelope value is at most so far from its prediction
 FRACTIONS = 8  # of a predicted envelope value; they choose the table row together with the predicted spread
 
@@ -109,6 +111,17 @@ ChooseEnvelope = Callable[[int, int, I32, I32], I32]
 
 ChooseLines = Callable[[int, I32], I32]
 """(phase, rows [B, h, w]) -> symbols [B, h, w]."""
+
+
+def channel_steps(step: int, channels: int) -> I64:
+    """Step index of every coded channel [channels]: the side of two is coded more coarsely than the mid.
+
+    A step follows the loudness of its channel; the side is mostly the softer one but heard on top of the mid.
+    """
+    steps = np.full(channels, step)
+    if channels == 2:
+        steps[1] = min(step + SIDE_COARSER, 255)
+    return steps
 
 
 def _band_predictor(prior: EnvelopePrior, step: I64) -> Callable[[F32], tuple[I32, I32]]:
@@ -223,7 +236,7 @@ def encode_audio_codes(model: AudioCodeModel, step: int, codes: AudioCodes) -> t
         ValueError: a code is outside its table.
     """
     channels, frames = codes.envelope.shape[:2]
-    steps = np.full(channels, step)
+    steps = channel_steps(step, channels)
     writer = AudioCodeWriter(model, codes.level)
     blank = (model.lines.codewords - 1) // 2
     lines = np.pad(codes.lines, ((0, 0), (0, frames % 2), (0, 0)), constant_values=blank)
@@ -250,7 +263,7 @@ def decode_audio_codes(model: AudioCodeModel, step: int, payload: bytes, channel
     """
     coder = RangeDecoder(payload)
     level = int(coder.decode(np.zeros(1, np.int32), _LEVEL_TABLES)[0])
-    steps = np.full(channels, step)
+    steps = channel_steps(step, channels)
 
     def values(t: int, half: int, rows: I32, prediction: I32) -> I32:
         residual = coder.decode(rows.ravel(), model.envelope_tables).reshape(rows.shape)

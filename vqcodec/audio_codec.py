@@ -17,6 +17,7 @@ from vqcodec.bitstream.audio_codes import (
     RESIDUAL_LIMIT,
     AudioCodes,
     AudioCodeWriter,
+    channel_steps,
     decode_audio_codes,
     hash_audio_codes,
     walk_envelope,
@@ -58,10 +59,10 @@ def search_chunk(
         costs: LAMBDA times the bits of every symbol under every row [rows, K].
         writer: told every code as it is found.
     """
-    steps, channels = torch.full((len(frames),), step), len(frames)
+    index = channel_steps(step, len(frames))
+    steps = torch.from_numpy(index)
     wanted, gain, offset = (x[:, inner] for x in transform.analyse(frames, steps))
     goal = wanted.round().to(torch.int32).numpy()
-    index = np.full(channels, step)
 
     def envelope(t: int, half: int, rows: I32, prediction: I32) -> I32:
         near = np.clip(goal[:, t, half::2], prediction - RESIDUAL_LIMIT, prediction + RESIDUAL_LIMIT)
@@ -251,7 +252,7 @@ class AudioCodec:
         shift = torch.cat(
             [torch.full((1, v.lines[:, cut].shape[1], 1), (v.level - level) / LEVELS_PER_OCTAVE) for v, cut in parts], 1
         )
-        steps = torch.full((len(lines),), step)
+        steps = torch.from_numpy(channel_steps(step, len(lines)))
         envelope = envelope * self._transform.envelope_unit(steps)
         frames = self._transform.synthesise(lines, envelope, noise, steps, shift)
         before = parts[0][0].lines[:, parts[0][1]].shape[1] if index - 1 in known else 0

@@ -115,6 +115,11 @@ class SoundChunk:
         return SoundCodes(int(level[0]), envelope, self.decode_lines(batch, envelope))
 
 
+def steps_of_channels(step: int, channels: int) -> list[int]:
+    """The side is coded more coarsely than the mid."""
+    return [step, min(step + 40, 255)] if channels == 2 else [step] * channels
+
+
 def decode_sound_file(data: bytes, tensors: Weights) -> list[SoundCodes]:
     """Codes of every chunk of a sound."""
     r = Reader(data)
@@ -126,8 +131,9 @@ def decode_sound_file(data: bytes, tensors: Weights) -> list[SoundCodes]:
     frames = -(-core_samples // 480) + 1
     assert count == -(-frames // CHUNK_FRAMES)
     out = []
+    steps = steps_of_channels(step, channels)
     for i, (wanted, payload) in enumerate(read_chunks(r, count, flags)):
-        chunk = SoundChunk(tensors, [step] * channels, min(frames - i * CHUNK_FRAMES, CHUNK_FRAMES))
+        chunk = SoundChunk(tensors, steps, min(frames - i * CHUNK_FRAMES, CHUNK_FRAMES))
         out.append(chunk.decode(Stream(payload).batch))
         assert out[-1].hash() == wanted
     return out

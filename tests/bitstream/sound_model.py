@@ -10,6 +10,7 @@ from vqcodec.bitstream.audio_codes import (
     AudioCodeModel,
     AudioCodes,
     EnvelopePrior,
+    channel_steps,
     check_envelope_bounds,
     walk_envelope,
 )
@@ -100,7 +101,7 @@ def random_codes(
         d = rng.choice(ends, rows.shape) if extreme else rng.integers(ends[0], ends[1] + 1, rows.shape)
         return np.clip(prediction + d, -127, 127).astype(np.int32)
 
-    envelope = walk_envelope(model, np.full(channels, step), frames, choose)
+    envelope = walk_envelope(model, channel_steps(step, channels), frames, choose)
     last, shape = model.lines.codewords - 1, (channels, frames, model.spread.shape[1])
     lines = rng.choice([0, last], shape) if extreme else rng.integers(0, last + 1, shape)
     level = int(rng.choice([0, 127]) if extreme else rng.integers(128))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from independent_decoder import Stream
-from independent_sound import SoundChunk, predict_half
+from independent_sound import SoundChunk, steps_of_channels, predict_half
 from sound_model import (
     BANDS,
     CODEWORDS,
@@ -76,7 +76,7 @@ def test_integers_of_64_bits_decode_the_same(model: AudioCodeModel, channels: in
     for step, extreme in ((0, False), (131, True), (255, False)):
         codes = random_codes(model, step, channels, frames, np.random.default_rng(step), extreme=extreme)
         payload, _ = encode_audio_codes(model, step, codes)
-        theirs = SoundChunk(independent(model), [step] * channels, frames).decode(Stream(payload).batch)
+        theirs = SoundChunk(independent(model), steps_of_channels(step, channels), frames).decode(Stream(payload).batch)
         assert same(codes, AudioCodes(theirs.level, theirs.envelope, theirs.lines))
         assert theirs.hash() == hash_audio_codes(codes)
 
