@@ -193,7 +193,7 @@ def _align(reference: Samples, samples: Samples) -> Samples:
 def _encode_opus(codec: AudioCodec, samples: Samples, rate: int, setting: float) -> tuple[bytes, float]:
     with tempfile.TemporaryDirectory(prefix="vqcodec-bench-") as folder:
         source, target = Path(folder) / "a.wav", Path(folder) / "a.opus"
-        # As sound is usually kept. With 24 bits libopus takes what a resampler leaves above 8 kHz for sound, and codes it.
+        # As sound is usually kept. At 24 bits libopus takes what a resampler leaves above 8 kHz for sound to code.
         soundfile.write(source, samples, rate, subtype="PCM_16")
         bare = ("--quiet", "--padding", "0", "--discard-comments", "--discard-pictures", "--comp", "10")
         start = _cpu_seconds()
