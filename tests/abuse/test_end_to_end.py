@@ -11,7 +11,7 @@ from conftest import scene
 from PIL import Image
 
 import vqcodec
-from vqcodec.bitstream import ImageHeader, VqcFile, read_vqc, write_vqc
+from vqcodec.bitstream import AudioHeader, ImageHeader, VqcFile, read_vqc, write_vqc
 from vqcodec.codec import ImageCodec
 from vqcodec.errors import DecodeError
 
@@ -36,6 +36,49 @@ def rich_file() -> bytes:
 def noisy_file() -> bytes:
     """Enough bytes for stages to be listed."""
     return vqcodec.compress(np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8), quality=60)
+
+
+def sound_file() -> bytes:
+    """Stereo, with tags."""
+    t = np.arange(6000)[:, None] / 24_000
+    samples = 0.3 * np.sin(2 * np.pi * np.array([300, 450]) * t).astype(np.float32)
+    return vqcodec.compress(vqcodec.Sound(samples, 24_000, {"TITLE": "abuse"}), quality=20)
+
+
+def test_flips_and_cuts_of_sound_name_their_place() -> None:
+    """Most are found by their CRC, before any code is decoded."""
+    data = sound_file()
+    vqcodec.decompress(data)
+    assert check_mutations(data, vqcodec.decompress) == 9 * len(data)
+    assert check_mutations(data, vqcodec.verify, flips=50, cuts=20, seed=1) == 70
+
+
+def test_wrong_codes_of_sound_under_right_check_sums() -> None:
+    file = read_vqc(sound_file())
+    chunk = file.chunks[0]
+    assert chunk is not None
+    whole = vqcodec.decompress(sound_file()).samples
+    harmless = 0
+    for mutant in [*bit_flips(chunk.payload, 60), *truncations(chunk.payload, 30)]:
+        if mutant.data[-1:] == b"\0":
+            continue
+        try:
+            samples = vqcodec.decompress(with_payload(file, mutant.data)).samples
+        except DecodeError as error:
+            assert error.place == "chunk 0", mutant.what
+            continue
+        assert np.array_equal(samples, whole), mutant.what
+        harmless += 1
+    assert harmless <= 3
+
+
+@pytest.mark.parametrize("change", [{"step": 1}, {"channels": 3}, {"channels": 1}, {"samples": 3000}])
+def test_headers_that_do_not_fit_the_codes_of_sound(change: dict[str, int]) -> None:
+    file = read_vqc(sound_file())
+    assert isinstance(file.header, AudioHeader)
+    with pytest.raises(DecodeError) as caught:
+        vqcodec.decompress(write_vqc(replace(file, header=replace(file.header, **change))))
+    assert caught.value.place == "chunk 0"
 
 
 @pytest.mark.parametrize("make", [gray_file, colour_file, rich_file, noisy_file])

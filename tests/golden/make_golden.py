@@ -18,13 +18,16 @@ import numpy as np
 from PIL import Image
 
 import vqcodec
-from vqcodec.bitstream import ImageHeader, read_vqc, write_vqc
+from vqcodec.audio_codec import AudioCodec
+from vqcodec.bitstream import AudioHeader, ImageHeader, VqcFile, read_vqc, write_vqc
+from vqcodec.codec import ImageCodec
 from vqcodec.models import load_by_id
 
 HERE = Path(__file__).parent
 DECODE, REJECT = HERE / "decode", HERE / "reject"
 EXAMPLES = HERE.parent.parent / "examples"
 THUMBNAIL = 8
+MOMENTS = 40  # samples of a sound that are kept, per channel
 
 
 def waves(height: int, width: int) -> np.ndarray:
@@ -54,6 +57,37 @@ def everything() -> Image.Image:
     return image
 
 
+def melody(seconds: float, channels: int = 1, rate: int = 24_000) -> np.ndarray:
+    """Notes with overtones that fade, another for each channel: float32 [T, C]."""
+    t = np.arange(round(seconds * rate))[:, None] / rate
+    note = 180 * 2 ** ((np.floor(4 * t) * 5 + 7 * np.arange(channels)) % 12 / 12)
+    overtones = sum(np.sin(2 * np.pi * k * note * t) / k**1.5 for k in range(1, 9))
+    return (0.15 * overtones * np.exp(-3 * (t % 0.25))).astype(np.float32)
+
+
+def hiss(seconds: float) -> np.ndarray:
+    return np.random.default_rng(2).normal(0, 0.1, (round(seconds * 24_000), 1)).astype(np.float32)
+
+
+def sound(samples: np.ndarray, quality: float, rate: int = 24_000) -> bytes:
+    return vqcodec.compress(samples, sample_rate=rate, quality=quality)
+
+
+SOUND_CASES: dict[str, Callable[[], bytes]] = {
+    "sound-one-sample": lambda: sound(np.full((1, 1), 0.5, np.float32), 60),
+    "sound-silence": lambda: sound(np.zeros((30_000, 2), np.float32), 100),
+    "sound-melody": lambda: sound(melody(2.5), 40),
+    "sound-finest": lambda: sound(melody(0.4), 100),
+    "sound-coarsest": lambda: sound(melody(3), 1),
+    "sound-hiss": lambda: sound(hiss(0.7), 60),
+    "sound-stereo": lambda: sound(melody(1.3, 2), 50),
+    "sound-three-channels": lambda: sound(melody(0.8, 3), 30),
+    "sound-two-chunks": lambda: sound(melody(4.3), 20),
+    "sound-last-frame": lambda: sound(melody(4), 20),
+    "sound-tags": lambda: vqcodec.compress(
+        vqcodec.Sound(melody(1, 2, 44_100), 44_100, {"TITLE": "one two"}), quality=30
+    ),
+}
 CASES: dict[str, Callable[[], bytes]] = {
     "one-pixel": lambda: vqcodec.compress(np.array([[[200, 30, 90]]], np.uint8)),
     "one-gray-pixel": lambda: vqcodec.compress(np.array([[77]], np.uint8)),
@@ -72,17 +106,45 @@ CASES: dict[str, Callable[[], bytes]] = {
 def facts(data: bytes) -> dict[str, object]:
     """What a decoder must find: codes exactly, pixels nearly, everything else exactly."""
     file = read_vqc(data)
-    assert isinstance(file.header, ImageHeader)
     codec = load_by_id(file.header.model_id, file.header.model_hint, "cpu")
+    if isinstance(file.header, AudioHeader):
+        assert isinstance(codec, AudioCodec)
+        return sound_facts(file, file.header, codec)
+    assert isinstance(codec, ImageCodec)
     codes = codec.decode_codes(file.header, file.chunks)
     alpha = b"" if file.alpha is None else file.alpha.tobytes()
     return {
         "codes": hashlib.sha256(b"".join(c.astype("<i4").tobytes() for c in codes)).hexdigest(),
         "shape": [file.header.height, file.header.width],
         "alpha": hashlib.sha256(alpha).hexdigest(),
-        "metadata": {key: hashlib.sha256(value).hexdigest() for key, value in sorted(file.metadata.items())},
+        "metadata": digests(file.metadata),
         "thumbnail": thumbnail(codec.decode(file.header, file.chunks)).round(2).tolist(),
     }
+
+
+def sound_facts(file: VqcFile, header: AudioHeader, codec: AudioCodec) -> dict[str, object]:
+    """The same of a sound: samples at the core rate."""
+    digest = hashlib.sha256()
+    for codes in codec.decode_codes(header, file.chunks):
+        assert codes is not None
+        for array in (np.array([codes.level]), codes.envelope, codes.lines):
+            digest.update(array.astype("<i4").tobytes())
+    samples = np.concatenate(list(codec.decode(header, file.chunks)))
+    return {
+        "codes": digest.hexdigest(),
+        "shape": [header.sample_rate, header.samples, header.channels],
+        "metadata": digests(file.metadata),
+        "moments": moments(samples).round(6).tolist(),
+    }
+
+
+def digests(metadata: dict[str, bytes]) -> dict[str, str]:
+    return {key: hashlib.sha256(value).hexdigest() for key, value in sorted(metadata.items())}
+
+
+def moments(samples: np.ndarray) -> np.ndarray:
+    """Samples [<= 40, C] all over a sound."""
+    return samples[np.unique(np.linspace(0, len(samples) - 1, MOMENTS).astype(int))].astype(float)
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
@@ -102,6 +164,10 @@ def rejects() -> dict[str, bytes]:
     flipped[-8] ^= 4
     older = bytearray(good)
     older[8] = 0x20
+    heard = read_vqc(sound(melody(0.5), 40))
+    assert isinstance(heard.header, AudioHeader)
+    first = heard.chunks[0]
+    assert first is not None
     return {
         "NotVqcError-png": (EXAMPLES / "lake.png").read_bytes()[:100],
         "TruncatedError-half": good[: len(good) // 2],
@@ -111,6 +177,9 @@ def rejects() -> dict[str, bytes]:
         "UnsupportedVersionError-major": bytes(older),
         "UnknownModelError-id": write_vqc(replace(file, header=replace(file.header, model_id=b"none"))),
         "CorruptError-trailing": good + b"x",
+        "ChecksumError-sound": write_vqc(replace(heard, chunks=[replace(first, code_hash=first.code_hash ^ 1)])),
+        "CorruptError-sound-frames": write_vqc(replace(heard, header=replace(heard.header, chunk_frames=150))),
+        "CorruptError-sound-chunks": write_vqc(replace(heard, header=replace(heard.header, samples=100_000))),
         "CorruptError-tiles": write_vqc(replace(file, header=replace(file.header, tile_log2=9))),
     }
 
@@ -118,7 +187,7 @@ def rejects() -> dict[str, bytes]:
 def main() -> None:
     for folder in (DECODE, REJECT):
         folder.mkdir(exist_ok=True)
-    for name, make in CASES.items():
+    for name, make in (CASES | SOUND_CASES).items():
         path = DECODE / f"{name}.vqc"
         if path.exists():
             continue

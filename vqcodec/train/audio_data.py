@@ -26,7 +26,7 @@ SURROUNDING = 200 * HOP  # a stretch has the level of the four seconds around it
 LEVEL_JITTER = 2.5  # standard deviation of a random change of level in decibels
 PAUSE = 0.04  # share of stretches that are silent from some point on, so that silence is learned to cost nothing
 QUIET = 30.0  # root mean square of loud frames below which a stretch is passed over
-TRIES = 10_000  # stretches in a row that may be so
+TRIES = 1_000  # stretches in a row that may be so
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vqcodec.transform.audio import LOUD
 
-__all__ = ["complex_distance", "loudness_distance", "mel_distance", "spectrum"]
+__all__ = ["bin_distance", "complex_distance", "loudness_distance", "mel_distance", "spectrum"]
 
 RATE = 24000
 LISTENING_DB = 79.0  # sound pressure level that P.862 plays speech at
@@ -39,6 +39,12 @@ def mel_distance(a: Tensor, b: Tensor, size: int) -> Tensor:
     """Mean absolute difference of log mel magnitudes in nepers, [B], of two spectra (:func:`spectrum`)."""
     bands = _mel_bands(size, {512: 40, 2048: 96}.get(size, 64)).to(a.device)
     x, y = (torch.log((bands @ s.abs().square()) + 1e-6) for s in (a, b))
+    return 0.5 * (x - y).abs().mean((1, 2))
+
+
+def bin_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Mean absolute difference of log magnitudes in nepers, [B]; unlike bands, bins tell a tone from noise."""
+    x, y = (torch.log(s.abs().square() + 1e-6) for s in (a, b))
     return 0.5 * (x - y).abs().mean((1, 2))
 
 

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec.errors import InputError
-from vqcodec.models.config import AudioConfig
 from vqcodec.models.audio_store import load_audio_model
+from vqcodec.models.config import AudioConfig
 from vqcodec.train.audio_data import AudioSource, Folder
-from vqcodec.train.audio_losses import complex_distance, loudness_distance, mel_distance, spectrum
+from vqcodec.train.audio_losses import bin_distance, complex_distance, loudness_distance, mel_distance, spectrum
 from vqcodec.train.audio_rate import AudioRate
 from vqcodec.transform.audio import AudioTransform
 from vqcodec.transform.mdct import imdct, mdct
@@ -43,7 +43,7 @@ class AudioOptions:
         rate, curve_rate, prior_rate: learning rates of the networks, the skeleton's curves and the stand-in prior;
             constant, then a cosine to 2 % from ``decay_from`` of the run on.
         start_steps: steps in which only the stand-in prior is fitted.
-        loudness, mel, spectral: weights of the distances.
+        loudness, mel, bins, spectral: weights of the distances.
         bit_price, bit_octave: a kbit/s weighs bit_price * 2 ** (step index / bit_octave).
         fineness: step indices are drawn as 255 * u ** fineness, u uniform: below 1, more coarse ones.
     """
@@ -57,7 +57,8 @@ class AudioOptions:
     averaging: float = 0.999
     start_steps: int = 120
     loudness: float = 1.0
-    mel: float = 0.25
+    mel: float = 0.15
+    bins: float = 0.3
     spectral: float = 1.0
     bit_price: float = 0.007
     bit_octave: float = 35.0
@@ -94,14 +95,16 @@ def coded(transform: AudioTransform, rate: AudioRate, samples: Tensor, step: Ten
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:
-    """Loudness, mel (two resolutions) and spectral distance of sounds [B, N] from originals; [3, B]."""
+    """Loudness, mel (two resolutions), bin and spectral distance of sounds [B, N] from originals; [4, B]."""
     medium_a, medium_b = spectrum(a, 768), spectrum(b, 768)
     fine, coarse = (mel_distance(spectrum(a, size), spectrum(b, size), size) for size in (512, 2048))
-    return torch.stack([loudness_distance(medium_a, medium_b), fine + coarse, complex_distance(medium_a, medium_b)])
+    bins = bin_distance(spectrum(a, 1024), spectrum(b, 1024))
+    loudness, spectral = loudness_distance(medium_a, medium_b), complex_distance(medium_a, medium_b)
+    return torch.stack([loudness, fine + coarse, bins, spectral])
 
 
 def _loss(distance: Tensor, kilobits: Tensor, step: Tensor, options: AudioOptions) -> Tensor:
-    weights = torch.tensor([options.loudness, options.mel, options.spectral], device=step.device)
+    weights = torch.tensor([options.loudness, options.mel, options.bins, options.spectral], device=step.device)
     price = options.bit_price * 2 ** (step / options.bit_octave)
     total = weights @ distance + price * kilobits
     return (total / (0.3 + 2.5 * step / 255)).mean()  # about its size at this quality, so that all count alike
@@ -148,7 +151,7 @@ class _Training:
             optimiser.step()
 
     def step(self, source: AudioSource) -> list[float]:
-        """One step; returns loss, the three distances, and kbit/s of envelope and lines."""
+        """One step; returns loss, the four distances, and kbit/s of envelope and lines."""
         o = self.options
         fade = max(self.share - o.decay_from, 0) / (1 - o.decay_from)
         lr = min(1.0, (self.done + 1) / 200) * (0.49 * (1 + math.cos(math.pi * min(fade, 1.0))) + 0.02)
@@ -254,7 +257,7 @@ def train_transform(
         seen.append(training.step(source))
         if time.monotonic() - shown > 60:
             shown = time.monotonic()
-            names = ("loss", "loudness", "mel", "spectral", "envelope", "lines")
+            names = ("loss", "loudness", "mel", "bins", "spectral", "envelope", "lines")
             means = np.mean(seen, 0).round(4).tolist()
             line = {"stage": "transform", "step": training.done, "seconds": round(shown - began)}
             line |= dict(zip(names, means, strict=True))

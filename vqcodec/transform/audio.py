@@ -20,6 +20,7 @@ __all__ = ["LOUD", "AudioTransform", "step_knots"]
 KNOTS = 8
 FLOOR = 16.0  # of an envelope's mean square, in 16-bit units: nothing quieter is told apart
 KERNEL = 7
+START_NOISE = 0.5  # amplitude of the noise before training, in that of the envelope
 LOUD = 3000.0  # root mean square of loud frames at the model's level, in 16-bit units
 
 
@@ -86,7 +87,9 @@ class AudioTransform(nn.Module):
         self.config = config
         bands = len(config.edges) - 1
         self.analysis = FrameNetwork(HOP + bands, config.width, config.analysis_blocks, 2 * HOP + bands)
-        self.synthesis = FrameNetwork(2 * HOP + bands, config.width, config.synthesis_blocks, 3 * HOP)
+        self.synthesis = FrameNetwork(2 * HOP + bands, config.width, config.synthesis_blocks, 2 * HOP)
+        with torch.no_grad():
+            self.synthesis.last.bias[HOP:] = START_NOISE
         self.shape = nn.Parameter(torch.full((KNOTS,), config.shape))  # exponent of the step on the envelope
         self.tilt = nn.Parameter(torch.zeros(KNOTS, bands))  # log2 of the step, by band
         self.envelope_step = nn.Parameter(torch.zeros(KNOTS))  # log2
@@ -141,8 +144,10 @@ class AudioTransform(nn.Module):
         amplitude, log_step = self.curves(envelope, step)
         plain = lines * torch.exp2(log_step + shift)
         x = torch.cat([compand(plain), 0.25 * lines.clamp(-8, 8), 0.1 * (envelope + 2 * shift)], 2)
-        gain, rest, level = self.synthesis(x, step_knots(step)).split(HOP, 2)
-        out: Tensor = plain * (1 + gain) + torch.exp2(amplitude + shift) * (rest + level * noise)
+        gain, level = self.synthesis(x, step_knots(step)).split(HOP, 2)
+        # What was not coded can only be filled by noise: with a free offset the network puts one steady tone into every
+        # band, which measures of loudness by bands take for the original and the ear does not.
+        out: Tensor = plain * (1 + gain) + torch.exp2(amplitude + shift) * level * noise
         return out
 
 
