@@ -1,4 +1,4 @@
-"""The codec of sound with the weights of the package: lengths, parts, damage, levels; nothing here knows their values."""
+"""The codec of sound with the weights of the package: lengths, parts, damage, levels; nothing knows their values."""
 
 from __future__ import annotations
 
@@ -76,9 +76,7 @@ def test_every_length(codec: AudioCodec, samples: int, channels: int) -> None:
     assert codec.frames_of(header) == frames
     assert len(chunks) == -(-frames // 200)
     codes = list(codec.decode_codes(header, chunks))
-    assert [c.lines.shape for c in codes if c] == [
-        (channels, min(frames - i, 200), 480) for i in range(0, frames, 200)
-    ]
+    assert [c.lines.shape for c in codes if c] == [(channels, min(frames - i, 200), 480) for i in range(0, frames, 200)]
     got = decoded(codec, header, chunks)
     assert got.shape == wanted.shape
     assert got.dtype == np.float32
@@ -198,7 +196,9 @@ def test_silence_costs_nearly_nothing(codec: AudioCodec, step: int) -> None:
 def test_a_pause_after_sound_is_cheap(codec: AudioCodec) -> None:
     """The level falls slowly, so a pause is not coded finely."""
     samples = voice(4 * RATE)
-    paused = np.concatenate([samples, 3e-4 * np.random.default_rng(2).standard_normal((8 * RATE, 1))]).astype(np.float32)
+    paused = np.concatenate([samples, 3e-4 * np.random.default_rng(2).standard_normal((8 * RATE, 1))]).astype(
+        np.float32
+    )
     chunks = list(codec.encode([paused], STEP))
     assert size(chunks[1:]) < 0.3 * size(chunks[:1])
 

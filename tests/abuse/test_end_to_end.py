@@ -59,17 +59,19 @@ def test_wrong_codes_of_sound_under_right_check_sums() -> None:
     assert chunk is not None
     whole = vqcodec.decompress(sound_file()).samples
     harmless = 0
+    places = set()
     for mutant in [*bit_flips(chunk.payload, 60), *truncations(chunk.payload, 30)]:
         if mutant.data[-1:] == b"\0":
             continue
         try:
             samples = vqcodec.decompress(with_payload(file, mutant.data)).samples
         except DecodeError as error:
-            assert error.place == "chunk 0", mutant.what
+            places.add(error.place)
             continue
         assert np.array_equal(samples, whole), mutant.what
         harmless += 1
     assert harmless <= 3
+    assert places == {"chunk 0"}
 
 
 @pytest.mark.parametrize("change", [{"step": 1}, {"channels": 3}, {"channels": 1}, {"samples": 3000}])

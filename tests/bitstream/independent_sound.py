@@ -1,4 +1,4 @@
-"""The second decoder for the codes of sound: SPEC.md, section Sound, in 64-bit integers, sharing nothing with the package.
+"""The second decoder for the codes of sound: SPEC.md, section Sound, in 64-bit integers, sharing nothing with us.
 
 ``decode_sound_file`` gives the codes of every chunk and checks their hash; samples are not its business.
 """

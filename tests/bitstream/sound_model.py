@@ -29,7 +29,9 @@ def shifts(rng: np.random.Generator, low: int, high: int, n: int) -> np.ndarray:
     return rng.integers(low, high, n).astype(np.int32)
 
 
-def envelope_prior(rng: np.random.Generator, half: int, bands: int = BANDS, low: int = 6, high: int = 9) -> EnvelopePrior:
+def envelope_prior(
+    rng: np.random.Generator, half: int, bands: int = BANDS, low: int = 6, high: int = 9
+) -> EnvelopePrior:
     """Weights as large as int8 holds; shifts from ``low`` to ``high`` - 1."""
     even = (bands + 1) // 2
     inputs, outputs = (2 * bands, 2 * even) if half == 0 else (2 * bands + even, 2 * (bands - even))

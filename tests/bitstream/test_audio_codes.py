@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from independent_decoder import Stream
-from independent_sound import SoundChunk, steps_of_channels, predict_half
+from independent_sound import SoundChunk, predict_half, steps_of_channels
 from sound_model import (
     BANDS,
     CODEWORDS,
@@ -139,7 +139,7 @@ def reference(prior: EnvelopePrior, half: int, step: int, inputs: np.ndarray) ->
 @pytest.mark.parametrize("half", [0, 1])
 @pytest.mark.parametrize("kind", ["random", "ends", "aligned"])
 def test_float32_is_exact(half: int, kind: str) -> None:
-    """Shifts from 0 on, so that every bit shows; inputs anywhere, at the ends, and all of one sign with their weights."""
+    """Shifts from 0 on, so that every bit shows; inputs anywhere, at the ends, or all of their weights' sign."""
     rng = np.random.default_rng(5)
     prior = envelope_prior(rng, half, bands=18, low=0, high=3)
     n, largest = len(prior.first), 127

@@ -39,7 +39,9 @@ def test_the_shipped_model(
     chunks = list(codec.encode([sound(samples, channels)], step))
     # at this rate the number of samples at the core rate is rounded up
     rate = 24_001
-    header = AudioHeader(rate, channels, samples * rate // 24_000, step, codec.model_id, codec.model_hint, codec.chunk_frames)
+    header = AudioHeader(
+        rate, channels, samples * rate // 24_000, step, codec.model_id, codec.model_hint, codec.chunk_frames
+    )
     ours = list(codec.decode_codes(header, chunks))
     theirs = decode_sound_file(write_vqc(VqcFile(header, chunks, {"tags": b"a=b"})), weights[0])
     assert len(ours) == len(theirs) == (2 if samples > 95_000 else 1)

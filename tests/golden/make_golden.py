@@ -19,7 +19,7 @@ from PIL import Image
 
 import vqcodec
 from vqcodec.audio_codec import AudioCodec
-from vqcodec.bitstream import AudioHeader, ImageHeader, VqcFile, read_vqc, write_vqc
+from vqcodec.bitstream import AudioHeader, VqcFile, read_vqc, write_vqc
 from vqcodec.codec import ImageCodec
 from vqcodec.models import load_by_id
 

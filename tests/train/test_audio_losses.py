@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -39,7 +40,7 @@ def test_none_for_equal_sounds_and_more_for_more_noise(name: str) -> None:
     values = [distance(x + share * noise, x) for share in (0.0, 0.01, 0.03, 0.1, 0.3)]
     assert values[0].shape == (2,)
     assert float(values[0].abs().max()) < 2e-3
-    for less, more in zip(values, values[1:], strict=False):
+    for less, more in pairwise(values):
         assert (more > less + 1e-3).all()
 
 
