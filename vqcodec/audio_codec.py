@@ -38,8 +38,44 @@ SAMPLE_UNIT = 32768.0
 LEVELS_PER_OCTAVE = 4
 QUIETEST = 20  # level index of -60 dB of full scale: anything below is coded as if it were that loud
 FALL = 3  # level steps that the level may fall from chunk to chunk, so that pauses are not coded finely
+SILENT = 4.5  # log2 energy of a line, 56 dB below a loud frame's, under which an envelope is not heard
+ENVELOPE_PRICE = 0.04  # squared units of the envelope that a bit is worth
+NEAR = np.array([-1, 0, 1, 2], np.int32)[:, None, None]
+FAR = 1e6
 LOUD_SHARE = 90  # percentile of the frames' power that is a chunk's level
 SPARSE = 16.0  # but the level's power is at least the loudest frame's over this: short sounds in silence count too
+
+
+@dataclass(frozen=True)
+class SearchCosts:
+    """Bits of every residual of the envelope, LAMBDA times the bits of every symbol of the lines; by row."""
+
+    envelope: F32
+    lines: Tensor
+
+    @classmethod
+    def of(cls, model: AudioModel) -> SearchCosts:
+        lines = torch.from_numpy(LAMBDA * bit_costs(model.codes.line_tables))
+        return cls(bit_costs(model.codes.envelope_tables), lines)
+
+
+def _choose_envelope(wanted: F32, unit: F32, rows: I32, prediction: I32, bits: F32) -> I32:
+    """Values [B, h] for half of a frame's bands: near what is wanted, and cheap.
+
+    Below what can be heard all values are as good as each other, so that silence takes what the prior expects.
+    """
+    nearest = np.round(wanted).astype(np.int32)
+    candidates = np.concatenate([nearest + NEAR, prediction + NEAR])
+    candidates = np.clip(candidates, prediction - RESIDUAL_LIMIT, prediction + RESIDUAL_LIMIT)
+    candidates = np.clip(candidates, -ENVELOPE_LIMIT, ENVELOPE_LIMIT)
+    silent = SILENT / unit
+    error = np.maximum(candidates, silent) - np.maximum(wanted, silent)
+    price = error**2 + ENVELOPE_PRICE * bits[rows, candidates - prediction + RESIDUAL_LIMIT]
+    # a value far too low would make the lines' step needlessly fine
+    price[candidates < nearest - 1] += FAR
+    best = price.argmin(0)
+    out: I32 = np.take_along_axis(candidates, best[None], 0)[0].astype(np.int32)
+    return out
 
 
 @torch.inference_mode()
@@ -49,24 +85,24 @@ def search_chunk(
     frames: Tensor,
     step: int,
     level: int,
-    costs: Tensor,
+    costs: SearchCosts,
     inner: slice,
     writer: AudioCodeWriter | None = None,
 ) -> AudioCodes:
     """Codes of the inner frames of a window [B, T, HOP] at the model's level; the rest is context of the analysis.
 
     Args:
-        costs: LAMBDA times the bits of every symbol under every row [rows, K].
+        costs: what symbols cost.
         writer: told every code as it is found.
     """
     index = channel_steps(step, len(frames))
     steps = torch.from_numpy(index)
     wanted, gain, offset = (x[:, inner] for x in transform.analyse(frames, steps))
-    goal = wanted.round().to(torch.int32).numpy()
+    unit = transform.envelope_unit(steps).detach().numpy()[:, 0]
+    goal = wanted.numpy()
 
     def envelope(t: int, half: int, rows: I32, prediction: I32) -> I32:
-        near = np.clip(goal[:, t, half::2], prediction - RESIDUAL_LIMIT, prediction + RESIDUAL_LIMIT)
-        values: I32 = np.clip(near, -ENVELOPE_LIMIT, ENVELOPE_LIMIT)
+        values = _choose_envelope(goal[:, t, half::2], unit, rows, prediction, costs.envelope)
         if writer is not None:
             writer.envelope(rows, prediction, values)
         return values
@@ -78,7 +114,7 @@ def search_chunk(
 
     def symbols(p: int, rows: I32) -> I32:
         x = torch.from_numpy(np.ascontiguousarray(phase(lines, p)).reshape(1, -1, 1))
-        found = assign(x, model.codebook[None], costs[None], torch.from_numpy(rows.reshape(1, -1)))
+        found = assign(x, model.codebook[None], costs.lines[None], torch.from_numpy(rows.reshape(1, -1)))
         out: I32 = found.numpy().astype(np.int32).reshape(rows.shape)
         if writer is not None:
             writer.lines(rows, out)
@@ -121,9 +157,9 @@ class AudioCodec:
         self._transform.load_state_dict({k: v.float() for k, v in model.transform.items()})
 
     @cached_property
-    def _costs(self) -> Tensor:
+    def _costs(self) -> SearchCosts:
         """Rate terms of the search; decoding needs none."""
-        return torch.from_numpy(LAMBDA * bit_costs(self.model.codes.line_tables))
+        return SearchCosts.of(self.model)
 
     def encode(self, blocks: Iterable[F32], step: int) -> Iterator[Chunk]:
         """Code a sound as it comes.
