@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vqcodec import audio_codec
 from vqcodec.audio_codec import AudioCodec, stretches
 from vqcodec.bitstream import AudioHeader, Chunk
 from vqcodec.errors import ChecksumError, CorruptError, DecodeError
@@ -184,11 +185,12 @@ def test_nothing_left_is_silence(codec: AudioCodec, nine: tuple[np.ndarray, list
     assert np.abs(got).max() < 0.003
 
 
-@pytest.mark.parametrize("step", [0, 150, 255])
-def test_silence_costs_nearly_nothing(codec: AudioCodec, step: int) -> None:
+@pytest.mark.parametrize(("step", "most"), [(0, 8 * SILENCE), (150, SILENCE), (255, SILENCE)])
+def test_silence_costs_nearly_nothing(codec: AudioCodec, step: int, most: int) -> None:
+    """At the finest step the softest noise would be coded, so that its absence costs something."""
     samples = np.zeros((10 * RATE, 2), np.float32)
     chunks = list(codec.encode([samples], step))
-    assert size(chunks) / 10 < 2 * SILENCE
+    assert size(chunks) / 10 < 2 * most
     got = decoded(codec, header_of(codec, samples, step), list(chunks))
     assert np.abs(got).max() < 0.001
 
@@ -330,3 +332,15 @@ def test_threads_do_not_change_the_codes(codec: AudioCodec, tmp_path: Path) -> N
     assert seen[0] == seen[1]
     chunks = list(codec.encode([samples], 120))
     assert hashlib.sha256(b"".join(c.payload for c in chunks)).hexdigest() == seen[0].split()[0]
+
+
+def test_the_envelope_follows_the_prior_only_where_nothing_is_heard() -> None:
+    rows, prediction, unit = np.zeros((1, 2), np.int32), np.zeros((1, 2), np.int32), np.ones((1, 1), np.float32)
+    bits = np.abs(np.arange(-64, 65, dtype=np.float32))[None]  # the prediction itself costs nothing
+    wanted = np.array([[10.4, 3.4]], np.float32)  # heard; not heard
+    chosen = audio_codec._choose_envelope(wanted, unit, rows, prediction, bits)
+    assert chosen.tolist() == [[10, 2]]  # 2: a value far below what is wanted would ask for a needlessly fine step
+    between = np.array([[10.5, -3.0]], np.float32)
+    assert audio_codec._choose_envelope(between, unit, rows, prediction, bits).tolist() == [[10, 0]]
+    far = np.array([[200.0, -200.0]], np.float32)
+    assert (np.abs(audio_codec._choose_envelope(far, unit, rows, prediction, bits)) <= 64).all()
