@@ -70,8 +70,8 @@ class AudioCodec:
     downmix: bool = False
 
 
-# Ours: some 1.5 to 24 kbit/s on speech at 48 kHz.
-_OURS = (1, 6, 12, 18, 24, 30, 36, 42, 48, 54, 60, 66)
+# Ours: some 1 to 33 kbit/s on speech.
+_OURS = (1, 8, 15, 22, 30, 38, 46, 56, 66, 78)
 _OPUS = (6, 8, 9, 10, 12, 16, 20, 24, 32)
 _CBR = (6, 8, 10, 12, 16, 24)
 _VBR = ("--vbr", "--framesize", "20")

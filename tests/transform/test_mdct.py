@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from vqcodec.transform import mdct as module
 from vqcodec.transform.mdct import HOP, imdct, mdct, mdct_window
 
 
@@ -54,3 +55,14 @@ def test_a_tone_lies_in_its_lines(line: int) -> None:
     frames = mdct(torch.cos(torch.pi / HOP * (line + 0.5) * t)[None])[0, 3:-3]
     energy = frames.square().sum(0)
     assert energy[line - 2 : line + 3].sum() > 0.98 * energy.sum()
+
+
+def test_it_can_be_trained_through_after_inference() -> None:
+    """The basis is made once; made within inference mode it would be of no use to autograd."""
+    module._basis.cache_clear()
+    with torch.inference_mode():
+        mdct(noise(1, 2 * HOP))
+    x = noise(1, 2 * HOP).requires_grad_()
+    mdct(x).square().sum().backward()  # type: ignore[no-untyped-call]
+    assert x.grad is not None
+    assert torch.allclose(x.grad, 2 * x.detach(), atol=1e-4)

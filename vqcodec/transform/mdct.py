@@ -16,6 +16,7 @@ HOP = 480
 
 
 @cache
+@torch.inference_mode(False)  # kept for training as well, whoever asks first
 def _basis(device: torch.device) -> Tensor:
     """Windowed basis [2 * HOP, HOP]."""
     n = torch.arange(2 * HOP, dtype=torch.float64)[:, None]
