@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
@@ -24,9 +23,8 @@ from vqcodec.bitstream.audio_codes import (
     walk_lines,
 )
 from vqcodec.bitstream.prior import I32
-from vqcodec.errors import ModelError, SelfCheckError
 from vqcodec.models.config import AUDIO_PRESETS, AudioConfig
-from vqcodec.models.store import Arrays, canonical_hash, read_slice, read_tables, slice_arrays
+from vqcodec.models.store import Arrays, canonical_hash, read_model, read_slice, read_tables, slice_arrays
 
 __all__ = [
     "AudioModel",
@@ -162,18 +160,7 @@ def load_audio_model(path: Path) -> AudioModel:
         ModelError: not a model of ours.
         SelfCheckError: the prior gives other rows here than where the model was made.
     """
-    try:
-        with safe_open(path, "numpy") as f:
-            facts = json.loads((f.metadata() or {})["vqcodec"])
-            arrays: Arrays = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 - not a dict
-        config = AUDIO_PRESETS[facts["preset"]]
-        codes = audio_code_model(config, arrays)
-    except (OSError, SafetensorError, LookupError, ValueError, RuntimeError) as e:
-        raise ModelError(f"{path}: not a vqcodec audio model, or damaged ({e}); install the package again") from e
-    if str(_check_vector(codes)) != facts["check"]:
-        raise SelfCheckError(
-            f"{path}: this machine does not reproduce the prior exactly; files would not be portable, so none is made"
-        )
+    config, arrays, codes = read_model(path, "audio", AUDIO_PRESETS, audio_code_model, _check_vector)
     return AudioModel(
         config=config,
         transform={

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ from vqcodec.models.config import PRESETS, ImageConfig
 __all__ = ["ImageModel", "check_vector", "load_model", "model_id", "save_model"]
 
 Arrays = dict[str, npt.NDArray[Any]]
+Config = TypeVar("Config")
+Codes = TypeVar("Codes")
 
 
 @dataclass
@@ -213,6 +216,35 @@ def save_model(model: ImageModel, path: Path) -> None:
     save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, path, metadata={"vqcodec": json.dumps(facts)})
 
 
+def read_model(
+    path: Path,
+    kind: str,
+    presets: Mapping[str, Config],
+    build: Callable[[Config, Arrays], Codes],
+    check: Callable[[Codes], int],
+) -> tuple[Config, Arrays, Codes]:
+    """Shape, arrays and integer half of a model of some kind, its check vector verified; errors as :func:`load_model`.
+
+    Args:
+        kind: image or audio, for the message.
+        build: the integer half from the arrays.
+        check: its check vector.
+    """
+    try:
+        with safe_open(path, "numpy") as f:
+            facts = json.loads((f.metadata() or {})["vqcodec"])
+            arrays: Arrays = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 - not a dict
+        config = presets[facts["preset"]]
+        codes = build(config, arrays)
+    except (OSError, SafetensorError, LookupError, ValueError, RuntimeError) as e:
+        raise ModelError(f"{path}: not a vqcodec {kind} model, or damaged ({e}); install the package again") from e
+    if str(check(codes)) != facts["check"]:
+        raise SelfCheckError(
+            f"{path}: this machine does not reproduce the prior exactly; files would not be portable, so none is made"
+        )
+    return config, arrays, codes
+
+
 def load_model(path: Path) -> ImageModel:
     """Read a model and verify that this machine's arithmetic is exact for it.
 
@@ -220,18 +252,7 @@ def load_model(path: Path) -> ImageModel:
         ModelError: not a model of ours.
         SelfCheckError: the prior gives other rows here than where the model was made.
     """
-    try:
-        with safe_open(path, "numpy") as f:
-            facts = json.loads((f.metadata() or {})["vqcodec"])
-            arrays: Arrays = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 - not a dict
-        config = PRESETS[facts["preset"]]
-        codes = code_model(config, arrays)
-    except (OSError, SafetensorError, LookupError, ValueError, RuntimeError) as e:
-        raise ModelError(f"{path}: not a vqcodec image model, or damaged ({e}); install the package again") from e
-    if str(check_vector(codes)) != facts["check"]:
-        raise SelfCheckError(
-            f"{path}: this machine does not reproduce the prior exactly; files would not be portable, so none is made"
-        )
+    config, arrays, codes = read_model(path, "image", PRESETS, code_model, check_vector)
     return ImageModel(
         config=config,
         colour=torch.from_numpy(arrays["colour"]),
