@@ -39,7 +39,7 @@ LEVELS_PER_OCTAVE = 4
 QUIETEST = 20  # level index of -60 dB of full scale: anything below is coded as if it were that loud
 FALL = 3  # level steps that the level may fall from chunk to chunk, so that pauses are not coded finely
 SILENT = 4.3  # log2 energy of a line, 57 dB below a loud frame's, under which an envelope is not heard
-# Squared units of the envelope that a bit is worth: next to nothing, so that bits decide between equals only. With more,
+# Squared units of the envelope that a bit is worth: nearly none, so that bits decide between equals only. With more,
 # PESQ and ViSQOL were lower at equal rate (held-out training speech).
 ENVELOPE_PRICE = 1e-4
 NEAR = np.array([-1, 0, 1, 2], np.int32)[:, None, None]
