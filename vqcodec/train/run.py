@@ -115,6 +115,8 @@ def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) ->
             config, run, folders, minutes=options.minutes, steps=options.steps, resume=options.resume, init=init
         )
         return
+    if options.steps is not None:
+        raise UsageError("stage prior takes --minutes, not --steps")
     if not (run / "transform.ckpt").exists():
         raise InputError(f"{run / 'transform.ckpt'}: not there; run --stage transform first")
     prior = AudioPriorOptions()
