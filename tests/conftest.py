@@ -79,8 +79,8 @@ def fake_codec(monkeypatch: pytest.MonkeyPatch) -> FakeAudioCodec:
     codec = FakeAudioCodec()
     by_id = models.load_by_id
 
-    def find(model_id: bytes, hint: int, device: str = "auto") -> object:
-        return codec if model_id == codec.model_id else by_id(model_id, hint, device)
+    def find(model_id: bytes, hint: int, device: str = "auto", **options: bool) -> object:
+        return codec if model_id == codec.model_id else by_id(model_id, hint, device, **options)
 
     monkeypatch.setattr(models, "load_audio_codec", lambda device="auto": codec, raising=False)
     monkeypatch.setattr(models, "load_by_id", find)

@@ -169,7 +169,7 @@ def decode_sound(
 def _codec(header: AudioHeader, device: str) -> AudioCodec:
     from vqcodec.models import load_by_id
 
-    codec: Any = load_by_id(header.model_id, header.model_hint, device)
+    codec: Any = load_by_id(header.model_id, header.model_hint, device, sound=True)
     if not hasattr(codec, "core_rate"):
         raise CorruptError(f"model {header.model_id.hex()} is not for sound", "header.model_id")
     return cast("AudioCodec", codec)

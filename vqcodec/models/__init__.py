@@ -68,12 +68,13 @@ def load_audio_codec(device: str = "auto") -> AudioCodec:
     return _load_audio(len(AUDIO_MODELS) - 1, _device(device))
 
 
-def load_by_id(model_id: bytes, hint: int, device: str = "auto") -> ImageCodec | AudioCodec:
+def load_by_id(model_id: bytes, hint: int, device: str = "auto", *, sound: bool = False) -> ImageCodec | AudioCodec:
     """The codec that a file was made with.
 
     Args:
         model_id: 4 bytes from the file's header.
         hint: where to look first.
+        sound: whether to look among the audio models first.
 
     Raises:
         UnknownModelError: no model of this package has the id.
@@ -83,7 +84,7 @@ def load_by_id(model_id: bytes, hint: int, device: str = "auto") -> ImageCodec |
         *((i, _load) for i in range(len(IMAGE_MODELS))),
         *((i, _load_audio) for i in range(len(AUDIO_MODELS))),
     ]
-    for i, load in sorted(loaders, key=lambda one: one[0] != hint):
+    for i, load in sorted(loaders, key=lambda one: ((one[1] is _load_audio) != sound, one[0] != hint)):
         codec = load(i, where)
         if codec.model_id == model_id:
             return codec

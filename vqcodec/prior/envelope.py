@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from vqcodec.bitstream.audio_codes import FRACTIONS, EnvelopePrior, check_envelope_bounds
 from vqcodec.bitstream.prior import ACTIVATION_LIMIT
 from vqcodec.prior.export import whole_weights
-from vqcodec.prior.network import ACTIVATION_UNIT, KNOTS, hat
+from vqcodec.prior.network import ACTIVATION_UNIT
+from vqcodec.transform.knots import KNOTS, step_knots
 
 __all__ = ["CLASSES_PER_OCTAVE", "CLASS_FLOOR", "EnvelopeNetwork", "export_envelope"]
 
@@ -42,7 +43,7 @@ class EnvelopeNetwork(nn.Module):
 
     def forward(self, inputs: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log2 spread [N, h] from integer inputs [N, inputs] (as float) and step indices [N]."""
-        limit, knots = ACTIVATION_LIMIT * ACTIVATION_UNIT, hat(step)
+        limit, knots = ACTIVATION_LIMIT * ACTIVATION_UNIT, step_knots(step)
         a = (inputs @ self.first + knots @ self.first_bias).clamp(0, limit)
         a = (a @ self.second + self.second_bias).clamp(0, limit)
         mean, spread = (inputs @ self.linear + a @ self.last + knots @ self.bias).chunk(2, 1)
@@ -57,7 +58,7 @@ def export_envelope(network: EnvelopeNetwork) -> EnvelopePrior:
         ValueError: a sum could leave the exact range of float32.
     """
     p = {name: value.double().numpy() for name, value in network.state_dict().items()}
-    knots = hat(torch.arange(256)).double().numpy()
+    knots = step_knots(torch.arange(256)).double().numpy()
     half = p["linear"].shape[1] // 2
     unit = np.repeat([FRACTIONS, CLASSES_PER_OCTAVE], half)
     first, first_bias, first_shift = whole_weights(

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 
 from vqcodec.bitstream.prior import F32, I32, Hidden, PriorSlice, check_bounds
-from vqcodec.prior.network import ACTIVATION_UNIT, MAP_UNIT, PhaseNetwork, hat
+from vqcodec.prior.network import ACTIVATION_UNIT, MAP_UNIT, PhaseNetwork
+from vqcodec.transform.knots import step_knots
 
 __all__ = ["export_phase", "whole_weights"]
 
@@ -34,7 +35,7 @@ def export_phase(network: PhaseNetwork, s: PriorSlice, index: int) -> PriorSlice
         ValueError: a product sum could leave the exact range of float32.
     """
     p = {name: value.double().numpy() for name, value in network.state_dict().items()}
-    knots = hat(torch.arange(256)).double().numpy()
+    knots = step_knots(torch.arange(256)).double().numpy()
     inputs, width = p["first"].shape
     # activations are integers in ACTIVATION_UNIT, maps in MAP_UNIT, the energy in 1/16
     first, first_bias, first_shift = whole_weights(

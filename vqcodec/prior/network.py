@@ -9,18 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec.bitstream.prior import ACTIVATION_LIMIT, PriorSlice
+from vqcodec.transform.knots import KNOTS, step_knots
 
-__all__ = ["ACTIVATION_UNIT", "KNOTS", "PhaseNetwork", "code_bits", "hat"]
+__all__ = ["ACTIVATION_UNIT", "PhaseNetwork", "code_bits"]
 
-KNOTS = 8
 ACTIVATION_UNIT = 1 / 16  # of a hidden activation's integer form; it is clamped where the integers end
 MAP_UNIT = 1 / 8  # of the energy maps, in log2 energy
-
-
-def hat(step: Tensor) -> Tensor:
-    """Piecewise linear weights [N, KNOTS] of step indices [N]."""
-    position = step / 255 * (KNOTS - 1)
-    return (1 - (position[:, None] - torch.arange(KNOTS)).abs()).clamp(min=0)
 
 
 class PhaseNetwork(nn.Module):
@@ -49,7 +43,7 @@ class PhaseNetwork(nn.Module):
     def forward(self, patches: Tensor, step: Tensor) -> Tensor:
         """Log2 energy [N, g] from int8 maps of 3x3 neighbourhoods [N, 9 * C] (as float) and step indices [N]."""
         limit = ACTIVATION_LIMIT * ACTIVATION_UNIT
-        x, knots = patches * MAP_UNIT, hat(step)
+        x, knots = patches * MAP_UNIT, step_knots(step)
         a = (x @ self.first + knots @ self.first_bias).clamp(0, limit)
         a = (a @ self.second + self.second_bias).clamp(0, limit)
         return x @ self.linear + self.bias[step] + knots @ self.shift + a @ self.last

@@ -7,8 +7,6 @@ counted under the integer rows.
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,6 +44,7 @@ from vqcodec.train.audio_rate import laplace_bits
 from vqcodec.train.closed_form import knots as hat_of
 from vqcodec.train.closed_form import map_values, quantise_weights, ridge, smooth_counts, start_table
 from vqcodec.train.code_replay import PhaseCodes, table_bits
+from vqcodec.train.loop import faded, log_line
 from vqcodec.train.prior_stage import PriorOptions, fit_phase
 from vqcodec.transform.audio import AudioTransform
 from vqcodec.transform.mdct import HOP, mdct
@@ -117,7 +116,7 @@ def _fit_envelope(config: AudioConfig, start: I32, codes: _Codes, seconds: float
         began, share = time.monotonic(), 0.0
         while share < 1:
             for group in optimiser.param_groups:
-                group["lr"] = 3e-3 * (0.49 * (1 + math.cos(math.pi * share)) + 0.02)
+                group["lr"] = 3e-3 * faded(share)
             pick = torch.randint(len(step), (2048,), generator=generator)
             mean, spread = network(inputs[pick], step[pick])
             scale = torch.exp2(spread.clamp(-CLASS_FLOOR, 4))
@@ -319,9 +318,7 @@ def fit_audio_prior(
     model = AudioModel(config, tensors, fit.codebook, audio_code_model(config, stored), stored)
     test = _analyse(transform, AudioSource(folders, run / "sounds", options.seed, part="test"), options.held_out, 200)
     report = {"stage": "prior", "bands": bands, **_report(model, test)}
-    with (run / "log.jsonl").open("a") as log:
-        log.write(json.dumps(report) + "\n")
-    print(json.dumps(report), flush=True)
+    log_line(run, report)
     return model
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.transform.audio import KNOTS, step_knots
+from vqcodec.transform.knots import KNOTS, step_knots
 
 __all__ = ["AudioRate", "laplace_bits"]
 

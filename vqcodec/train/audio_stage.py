@@ -7,8 +7,6 @@ together. Lines and envelope are rounded straight through for the distance and n
 from __future__ import annotations
 
 import copy
-import json
-import math
 import pickle
 import time
 from collections.abc import Sequence
@@ -26,6 +24,7 @@ from vqcodec.models.config import AudioConfig
 from vqcodec.train.audio_data import AudioSource, Folder
 from vqcodec.train.audio_losses import bin_distance, complex_distance, loudness_distance, mel_distance, spectrum
 from vqcodec.train.audio_rate import AudioRate
+from vqcodec.train.loop import faded, follow, log_line, save_checkpoint
 from vqcodec.transform.audio import AudioTransform
 from vqcodec.transform.mdct import imdct, mdct
 
@@ -154,7 +153,7 @@ class _Training:
         """One step; returns loss, the four distances, and kbit/s of envelope and lines."""
         o = self.options
         fade = max(self.share - o.decay_from, 0) / (1 - o.decay_from)
-        lr = min(1.0, (self.done + 1) / 200) * (0.49 * (1 + math.cos(math.pi * min(fade, 1.0))) + 0.02)
+        lr = min(1.0, (self.done + 1) / 200) * faded(min(fade, 1.0))
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * lr
         samples, step = self.draw(source)
@@ -166,10 +165,7 @@ class _Training:
         nn.utils.clip_grad_norm_(self.transform.parameters(), 1.0)
         self.optimiser.step()
         self.done += 1
-        keep = min(o.averaging, 1 - 1 / (self.done / 4 + 1))
-        with torch.no_grad():
-            for a, b in zip(self.average.parameters(), self.transform.parameters(), strict=True):
-                a.lerp_(b, 1 - keep)
+        follow(self.average, self.transform, self.done, o.averaging)
         return [float(x.detach().mean()) for x in (loss, *distance, envelope, lines)]
 
     def save(self, path: Path) -> None:
@@ -179,9 +175,7 @@ class _Training:
             "average": self.average.state_dict(), "optimiser": self.optimiser.state_dict(),
             "done": self.done, "share": self.share,
         }  # fmt: skip
-        temporary = path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        save_checkpoint(path, state)
 
     def load(self, path: Path) -> None:
         """Inverse of :meth:`save`."""
@@ -266,9 +260,9 @@ def train_transform(
                 checked = shown
                 line["held_out"] = _held_out(training, test)
                 training.save(checkpoint)
-            _log(run, line)
+            log_line(run, line)
     training.save(checkpoint)
-    _log(run, {"stage": "transform", "step": training.done, "held_out": _held_out(training, test)})
+    log_line(run, {"stage": "transform", "step": training.done, "held_out": _held_out(training, test)})
 
 
 def load_transform(config: AudioConfig, run: Path) -> AudioTransform:
@@ -301,9 +295,3 @@ def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as e:
         raise InputError(f"{path}: not there or damaged; run --stage transform without --resume first") from e
     return state
-
-
-def _log(run: Path, line: dict[str, Any]) -> None:
-    with (run / "log.jsonl").open("a") as log:
-        log.write(json.dumps(line) + "\n")
-    print(json.dumps(line), flush=True)

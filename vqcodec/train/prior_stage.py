@@ -8,7 +8,6 @@ rows.
 from __future__ import annotations
 
 import json
-import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from vqcodec.train.code_replay import (
     table_bits,
 )
 from vqcodec.train.data import CropSource
+from vqcodec.train.loop import faded, save_checkpoint
 
 __all__ = ["PriorOptions", "fit_phase", "train_prior"]
 
@@ -108,7 +108,7 @@ def train_prior(
             network, model.codes.slices[i], bits, codes, seconds=seconds, steps=count, options=options, seed=seed
         )
         done[i, p] = network.state_dict()
-        _save(checkpoint, done)
+        save_checkpoint(checkpoint, done)
         _log(run, {"slice": names[i], "phase": p, "steps": count, "seconds": round(time.monotonic() - began)})
     networks = {job: _network(model.codes.slices[job[0]], job, options) for job in jobs}
     for job, network in networks.items():
@@ -166,7 +166,7 @@ def fit_phase(
     with torch.enable_grad():
         while share < 1:
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                group["lr"] = rate * (0.49 * (1 + math.cos(math.pi * share)) + 0.02)
+                group["lr"] = rate * faded(share)
             pick = torch.randint(len(codes), (options.batch,), generator=generator)
             energy = network(codes.patches(pick), codes.step[pick])
             loss = code_bits(bits, s, energy, codes.bins[pick], codes.symbols[pick]).mean()
@@ -232,12 +232,6 @@ def _report(
         for i in sorted({i for i, _ in networks})
     }
     return report
-
-
-def _save(path: Path, done: dict[Job, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    torch.save(done, temporary)
-    temporary.replace(path)
 
 
 def _log(run: Path, line: dict[str, Any]) -> None:

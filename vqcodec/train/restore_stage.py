@@ -8,8 +8,6 @@ quality and every kind of picture counts alike (in decibels, as it is measured);
 from __future__ import annotations
 
 import copy
-import json
-import math
 import os
 import time
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from vqcodec.quantize.masking import masking_levels
 from vqcodec.quantize.search import rate_tables, search
 from vqcodec.quantize.units import low_steps, to_units
 from vqcodec.train.data import CropSource
+from vqcodec.train.loop import faded, follow, log_line, save_checkpoint
 from vqcodec.train.similarity import dissimilarity
 from vqcodec.transform.bands import from_bands
 from vqcodec.transform.restore import Restore
@@ -205,7 +204,7 @@ def train_restore(
             group["lr"] = options.learning_rate * _schedule(done, share, options.decay_from)
         losses.append(_step(trained, optimiser, crops, to_rgb, options, device))
         done += 1
-        _follow(average, network, min(options.averaging, 1 - 1 / (done / 4 + 1)))
+        follow(average, network, done, options.averaging)
         if rank == 0 and time.monotonic() - shown > 60:
             shown = time.monotonic()
             line = {
@@ -217,9 +216,7 @@ def train_restore(
             line["gain_db"], line["similarity_db"] = _gain(average.to("cpu"), crops, to_rgb.cpu(), options.held_out)
             average.to(device)
             losses.clear()
-            with (run / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            print(json.dumps(line), flush=True)
+            log_line(run, line)
             _save(checkpoint, network, average, optimiser, done, share)
     if rank == 0:
         _save(checkpoint, network, average, optimiser, done, share)
@@ -231,7 +228,7 @@ def _schedule(done: int, share: float, decay_from: float) -> float:
     warm = min(1.0, (done + 1) / 100)
     if share < decay_from:
         return warm
-    return warm * (0.49 * (1 + math.cos(math.pi * min((share - decay_from) / (1 - decay_from), 1.0))) + 0.02)
+    return warm * faded(min((share - decay_from) / (1 - decay_from), 1.0))
 
 
 def _step(
@@ -262,19 +259,11 @@ def _step(
     return float(loss.detach())
 
 
-@torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, keep: float) -> None:
-    for a, b in zip(average.parameters(), network.parameters(), strict=True):
-        a.lerp_(b, 1 - keep)
-
-
 def _save(
     path: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, done: int, share: float
 ) -> None:
     state = {"network": network.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
-    temporary = path.with_suffix(".tmp")
-    torch.save({**state, "done": done, "share": share}, temporary)
-    temporary.replace(path)
+    save_checkpoint(path, {**state, "done": done, "share": share})
 
 
 def _join_processes() -> tuple[int, int]:

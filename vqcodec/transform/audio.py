@@ -13,21 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.models.config import AudioConfig
+from vqcodec.transform.knots import KNOTS, step_knots
 from vqcodec.transform.mdct import HOP
 
-__all__ = ["LOUD", "AudioTransform", "step_knots"]
+__all__ = ["LOUD", "AudioTransform"]
 
-KNOTS = 8
 FLOOR = 16.0  # of an envelope's mean square, in 16-bit units: nothing quieter is told apart
 KERNEL = 7
 START_NOISE = 0.5  # amplitude of the noise before training, in that of the envelope
 LOUD = 3000.0  # root mean square of loud frames at the model's level, in 16-bit units
-
-
-def step_knots(step: Tensor) -> Tensor:
-    """Piecewise linear weights [B, KNOTS] of step indices [B]."""
-    position = step.to(torch.float32)[:, None] / 255 * (KNOTS - 1)
-    return (1 - (position - torch.arange(KNOTS, device=step.device)).abs()).clamp(min=0)
 
 
 class Block(nn.Module):

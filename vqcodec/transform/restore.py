@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.models.config import step_size
+from vqcodec.transform.knots import KNOTS, step_knots
 
 __all__ = ["Restore", "restore"]
 
-KNOTS = 8
 BOX = 9  # side of the local mean
 WINDOW = 256  # rows filtered at a time
 CLIP = 6.0  # soft limit of the input, in steps
@@ -51,8 +51,7 @@ class Restore(nn.Module):
     def forward(self, planes: Tensor, step: Tensor) -> Tensor:
         """Planes [B, 3, H, W] (H, W even) decoded at step indices [B] to better ones."""
         delta = torch.tensor([step_size(int(s)) for s in step.tolist()], device=planes.device)[:, None, None, None]
-        position = step.to(planes.device, torch.float32)[:, None] / 255 * (KNOTS - 1)
-        knots = (1 - (position - torch.arange(KNOTS, device=planes.device)).abs()).clamp(min=0)
+        knots = step_knots(step.to(planes.device))
         x = (planes - F.avg_pool2d(planes, BOX, 1, BOX // 2, count_include_pad=False)) / delta
         x = x / (1 + x.abs() / CLIP)
         x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
