@@ -63,7 +63,7 @@ def image(
     from vqcodec.benchmarks.extras import need
 
     need("matplotlib", "scipy", "pytorch_msssim")
-    from vqcodec.benchmarks.image import ImageBench, run
+    from vqcodec.benchmarks.image.run import ImageBench, run
 
     config = ImageBench(
         data=data,
@@ -119,7 +119,7 @@ def audio(
     from vqcodec.benchmarks.extras import need
 
     need("matplotlib", "scipy", "pesq", "pystoi", *(("visqol", "ai_edge_litert", "numba") if visqol else ()))
-    from vqcodec.benchmarks.audio import AudioBench, run
+    from vqcodec.benchmarks.audio.run import AudioBench, run
 
     config = AudioBench(
         data=data,
@@ -149,6 +149,6 @@ def kernel(out: Path, quick: bool, device: str) -> None:
     from vqcodec.benchmarks.extras import need
 
     need("matplotlib")
-    from vqcodec.benchmarks.kernel import run
+    from vqcodec.benchmarks.kernel.run import run
 
     click.echo(run(out, quick, device, _show_progress))

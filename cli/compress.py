@@ -14,7 +14,9 @@ from vqcodec.cli.batch import run_batch
 from vqcodec.cli.plan import Pair, check_pair, plan
 from vqcodec.cli.streams import STREAM, open_source, write_stdout
 from vqcodec.errors import UsageError
-from vqcodec.media import INPUT_SUFFIXES, SOUND_INPUT_SUFFIXES, write_atomic
+from vqcodec.image.files import INPUT_SUFFIXES
+from vqcodec.kinds import SOUND_INPUT_SUFFIXES
+from vqcodec.outputs import write_atomic
 
 __all__ = ["compress"]
 

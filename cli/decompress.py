@@ -16,7 +16,8 @@ from vqcodec.cli.batch import run_batch
 from vqcodec.cli.plan import Pair, check_pair, plan
 from vqcodec.cli.streams import STREAM, open_stdout, read_source, write_stdout
 from vqcodec.errors import UsageError, VqcError, VqcWarning
-from vqcodec.media import SOUND_SUFFIXES, SUFFIXES, format_for, save_picture, write_picture
+from vqcodec.image.save import SUFFIXES, format_for, save_picture, write_picture
+from vqcodec.kinds import SOUND_SUFFIXES
 
 __all__ = ["decompress"]
 
@@ -94,7 +95,7 @@ def _picture(
 
 
 def _sound(source: str | bytes, pair: Pair, settings: dict[str, Any], force: bool) -> tuple[dict[str, Any], list[str]]:
-    from vqcodec.media.sound_save import check_sound_suffix, save_sound, write_sound
+    from vqcodec.audio.save import check_sound_suffix, save_sound, write_sound
 
     if pair.target != STREAM:
         check_sound_suffix(Path(pair.target))

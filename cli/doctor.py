@@ -56,7 +56,7 @@ def _torch() -> dict[str, Any]:
 
 def _model(kind: str) -> tuple[str, bool]:
     """Loading a model runs its self-check, so that is the test."""
-    from vqcodec import models
+    from vqcodec import registry as models
 
     try:
         codec = models.load_image_codec("auto") if kind == "image" else models.load_audio_codec("auto")

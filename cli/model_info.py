@@ -13,8 +13,8 @@ __all__ = ["model_info"]
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def model_info(as_json: bool) -> None:
     """Print parameters and multiply-accumulates of the models that new files are made with."""
-    from vqcodec.models import AUDIO_MODELS, IMAGE_MODELS, load_audio_codec, load_image_codec
-    from vqcodec.models.cost import audio_cost_of, cost_of
+    from vqcodec.image.cost import audio_cost_of, cost_of
+    from vqcodec.registry import AUDIO_MODELS, IMAGE_MODELS, load_audio_codec, load_image_codec
 
     image, audio = load_image_codec("cpu"), load_audio_codec("cpu")
     models = [

@@ -48,7 +48,7 @@ def image(
     seed: int,
 ) -> None:
     """Train an image model; RUN/model.safetensors is the model after the last stage."""
-    from vqcodec.train.run import RunOptions, run_stage
+    from vqcodec.image.train.run import RunOptions, run_stage
 
     if minutes is not None and steps is not None:
         raise click.UsageError("give --minutes or --steps, not both")
@@ -87,7 +87,7 @@ def audio(
     preset: str,
 ) -> None:
     """Train an audio model; RUN/model.safetensors is the model after stage prior."""
-    from vqcodec.train.run import AudioRunOptions, run_audio_stage
+    from vqcodec.image.train.run import AudioRunOptions, run_audio_stage
 
     if minutes is not None and steps is not None:
         raise click.UsageError("give --minutes or --steps, not both")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pytest
-from fake_audio import FakeAudioCodec
+from audio.fake_codec import FakeAudioCodec
 from PIL import Image
 
 if TYPE_CHECKING:
-    from vqcodec.codec import ImageCodec
-    from vqcodec.models.store import ImageModel
+    from vqcodec.image.codec import ImageCodec
+    from vqcodec.image.model import ImageModel
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -48,9 +48,9 @@ def tiny_model() -> ImageModel:
     """A small model fitted to corners of the example photographs: rough, but whole."""
     import torch
 
-    from vqcodec.models.config import TINY
-    from vqcodec.models.store import ImageModel, integer_arrays
-    from vqcodec.train.closed_form import fit_closed_form
+    from vqcodec.image.config import TINY
+    from vqcodec.image.model import ImageModel, integer_arrays
+    from vqcodec.image.train.closed_form import fit_closed_form
 
     crops = []
     for path in sorted(EXAMPLES.glob("*.png")):
@@ -66,7 +66,7 @@ def tiny_model() -> ImageModel:
 def tiny_codec(tiny_model: ImageModel) -> ImageCodec:
     import torch
 
-    from vqcodec.codec import ImageCodec
+    from vqcodec.image.codec import ImageCodec
 
     return ImageCodec(tiny_model, 0, torch.device("cpu"))
 
@@ -74,7 +74,7 @@ def tiny_codec(tiny_model: ImageModel) -> ImageCodec:
 @pytest.fixture
 def fake_codec(monkeypatch: pytest.MonkeyPatch) -> FakeAudioCodec:
     """A codec for sound that costs nothing, in the place of the real one."""
-    from vqcodec import models
+    from vqcodec import registry as models
 
     codec = FakeAudioCodec()
     by_id = models.load_by_id

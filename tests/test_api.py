@@ -266,9 +266,9 @@ class TestPillow:
 
     def test_lazy_and_thumbnail(self, tmp_path, rgb, monkeypatch):
         Image.fromarray(rgb).save(tmp_path / "a.vqc")
-        import vqcodec.models
+        import vqcodec.registry
 
-        monkeypatch.setattr(vqcodec.models, "load_by_id", None)
+        monkeypatch.setattr(vqcodec.registry, "load_by_id", None)
         Image.open(tmp_path / "a.vqc").close()
         monkeypatch.undo()
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 import vqcodec
 from vqcodec.cli import COMMANDS, main
-from vqcodec.media import SOUND_SUFFIXES, SUFFIXES
+from vqcodec.image.save import SUFFIXES
+from vqcodec.kinds import SOUND_SUFFIXES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -10,25 +10,31 @@ Names are resolved on first use, so that importing the package costs nothing and
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+_folder = Path(__file__).parent
+if not (_folder / "bitstream").is_dir() and (_folder.parent / "bitstream" / "SPEC.md").is_file():
+    # in a checkout, bitstream, cli and benchmarks stand beside this folder; when installed, they are in it
+    __path__.append(str(_folder.parent))
 
 if TYPE_CHECKING:
     from vqcodec.api import compress, decompress, info, verify
-    from vqcodec.audio_api import stream_sound
-    from vqcodec.media.sound import Sound
-    from vqcodec.pillow_plugin import register_pillow
+    from vqcodec.audio.files import Sound
+    from vqcodec.audio.vqc import stream_sound
+    from vqcodec.image.plugin import register_pillow
 
     __version__: str
 
 __all__ = ["Sound", "__version__", "compress", "decompress", "info", "register_pillow", "stream_sound", "verify"]
 
 _HOMES = {
-    "Sound": "vqcodec.media.sound",
+    "Sound": "vqcodec.audio.files",
     "compress": "vqcodec.api",
     "decompress": "vqcodec.api",
     "info": "vqcodec.api",
-    "register_pillow": "vqcodec.pillow_plugin",
-    "stream_sound": "vqcodec.audio_api",
+    "register_pillow": "vqcodec.image.plugin",
+    "stream_sound": "vqcodec.audio.vqc",
     "verify": "vqcodec.api",
 }
 

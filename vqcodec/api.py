@@ -10,14 +10,14 @@ from warnings import warn
 from vqcodec.bitstream import AudioHeader, Chunk, ImageHeader, Limits, VqcFile, read_header, read_vqc, write_vqc
 from vqcodec.errors import CorruptError, InputError, UsageError, VqcWarning
 from vqcodec.facts import facts
-from vqcodec.inputs import head_of, name_of, naming, read_content
+from vqcodec.sources import head_of, name_of, naming, read_content
 from vqcodec.target import Aim, choose_step, make_aim, psnr
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from vqcodec.codec import ImageCodec
-    from vqcodec.media import Picture
+    from vqcodec.image.codec import ImageCodec
+    from vqcodec.image.files import Picture
 
 __all__ = ["compress", "compress_picture", "decode_file", "decompress", "info", "verify"]
 
@@ -67,14 +67,15 @@ def compress(
     Raises:
         InputError, LimitError, UsageError, DeviceError, ModelError: see :mod:`vqcodec.errors`.
     """
-    from vqcodec.media import is_sound, load_picture
+    from vqcodec.image.files import load_picture
+    from vqcodec.kinds import is_sound
 
     aim = make_aim(quality, target_bpp, target_size, target_psnr, target_kbps)
     _check_effort(effort)
     name, head = name_of(source), head_of(source)
     with naming(name):
         if sample_rate is not None or hasattr(source, "sample_rate") or is_sound(head, name):
-            from vqcodec.audio_api import compress_sound, open_source
+            from vqcodec.audio.vqc import compress_sound, open_source
 
             with open_source(source, sample_rate, head, max_seconds) as sound:
                 _warn(name, sound.notes)
@@ -102,7 +103,7 @@ def compress_picture(picture: Picture, aim: Aim, *, effort: int, strip: bool, de
     Raises:
         UsageError: the target is out of reach (the message names the nearest that is not), or is one for sound.
     """
-    from vqcodec.models import load_image_codec
+    from vqcodec.registry import load_image_codec
 
     aim.check_picture()
     _check_effort(effort)
@@ -174,7 +175,7 @@ def decompress(
     with naming(name):
         file = read_vqc(content, limits=limits, allow_truncated=allow_truncated, conceal=conceal)
         if isinstance(file.header, AudioHeader):
-            from vqcodec.audio_api import collect, decode_sound
+            from vqcodec.audio.vqc import collect, decode_sound
 
             return collect(decode_sound(file, file.header, device=device, start=start, end=end, name=name))
         if start is not None or end is not None:
@@ -184,7 +185,7 @@ def decompress(
 
 def decode_file(file: VqcFile, device: str) -> Image.Image:
     """Decode a parsed file to a Pillow image."""
-    from vqcodec.media import to_pil
+    from vqcodec.image.files import to_pil
 
     header = file.header
     if not isinstance(header, ImageHeader):
@@ -194,7 +195,7 @@ def decode_file(file: VqcFile, device: str) -> Image.Image:
 
 
 def _image_codec(header: ImageHeader, device: str) -> ImageCodec:
-    from vqcodec.models import load_by_id
+    from vqcodec.registry import load_by_id
 
     codec: Any = load_by_id(header.model_id, header.model_hint, device)
     if hasattr(codec, "core_rate"):
@@ -219,7 +220,7 @@ def verify(
         file = read_vqc(content, limits=Limits(pixels=max_pixels, seconds=max_seconds))
         header = file.header
         if isinstance(header, AudioHeader):
-            from vqcodec.audio_api import verify_sound
+            from vqcodec.audio.vqc import verify_sound
 
             verify_sound(file, header, device)
         else:

@@ -66,7 +66,7 @@ def kbps(size: int, seconds: float) -> float:
 
 def _model_name(header: ImageHeader | AudioHeader) -> str | None:
     """The model that the file's hint points at; the identity is compared when it is loaded."""
-    from vqcodec import models
+    from vqcodec import registry as models
 
     names = models.IMAGE_MODELS if isinstance(header, ImageHeader) else models.AUDIO_MODELS
     return Path(names[header.model_hint]).stem if header.model_hint < len(names) else None

@@ -12,8 +12,8 @@ from PIL import Image
 
 import vqcodec
 from vqcodec.bitstream import AudioHeader, ImageHeader, VqcFile, read_vqc, write_vqc
-from vqcodec.codec import ImageCodec
 from vqcodec.errors import DecodeError
+from vqcodec.image.codec import ImageCodec
 
 
 def gray_file() -> bytes:

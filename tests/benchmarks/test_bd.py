@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vqcodec.benchmarks.bd import bd_rate, monotone, value_at_rate
-from vqcodec.benchmarks.curves import read_folder
+from vqcodec.benchmarks.image.curves import read_folder
 
 # Kodak means of CompressAI's results; the figures expected below are from another implementation, to one decimal.
 PUBLISHED = {curve.name: curve for curve in read_folder(Path(__file__).parent / "published")}

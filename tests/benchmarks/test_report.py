@@ -8,9 +8,9 @@ import re
 import pytest
 
 from vqcodec.benchmarks import report
-from vqcodec.benchmarks.curves import Curve
-from vqcodec.benchmarks.image_show import describe
-from vqcodec.benchmarks.table import compare
+from vqcodec.benchmarks.image.curves import Curve
+from vqcodec.benchmarks.image.show import describe
+from vqcodec.benchmarks.image.table import compare
 
 CURVE = Curve("jpeg-420", "JPEG </script><b>", [0.2, 0.5, 1.0], [28.0, 32.0, 36.0], ms_ssim=[0.9, 0.95, 0.98])
 

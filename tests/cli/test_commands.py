@@ -94,7 +94,7 @@ class TestCompress:
     def test_existing_outputs_are_refused_before_any_work(self, tmp_path, photo, monkeypatch):
         out = tmp_path / "out.vqc"
         out.write_bytes(b"mine")
-        monkeypatch.setattr(vqcodec.models, "load_image_codec", None)
+        monkeypatch.setattr(vqcodec.registry, "load_image_codec", None)
         fails(vqc("compress", photo, out), 1, "out.vqc", "--force")
         assert out.read_bytes() == b"mine"
         monkeypatch.undo()
@@ -171,7 +171,7 @@ class TestCompress:
         fails(vqc("compress", tmp_path, tmp_path / "o.vqc"), 2, "-o OUTDIR")
 
     def test_a_mistake_of_ours_is_not_hidden(self, tmp_path, photo, monkeypatch):
-        monkeypatch.setattr(vqcodec.models, "load_image_codec", lambda device: 1 / 0)
+        monkeypatch.setattr(vqcodec.registry, "load_image_codec", lambda device: 1 / 0)
         result = vqc("compress", photo, tmp_path / "o.vqc")
         assert result.exit_code == 1
         assert "internal error" in result.stderr
@@ -347,7 +347,7 @@ class TestGroup:
         def interrupt(device):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(vqcodec.models, "load_image_codec", interrupt)
+        monkeypatch.setattr(vqcodec.registry, "load_image_codec", interrupt)
         fails(vqc("compress", photo, tmp_path / "o.vqc"), 130, "interrupted")
         assert names(tmp_path) == ["photo.png"]
 
@@ -356,7 +356,7 @@ class TestGroup:
         def exhaust(device):
             raise error
 
-        monkeypatch.setattr(vqcodec.models, "load_image_codec", exhaust)
+        monkeypatch.setattr(vqcodec.registry, "load_image_codec", exhaust)
         fails(vqc("compress", photo, tmp_path / "o.vqc"), 1, "photo.png: not enough memory")
 
 
@@ -373,7 +373,7 @@ class TestDoctor:
         def broken(device):
             raise SelfCheckError("this machine's arithmetic is not exact")
 
-        monkeypatch.setattr(vqcodec.models, "load_image_codec", broken)
+        monkeypatch.setattr(vqcodec.registry, "load_image_codec", broken)
         result = vqc("doctor", "--json")
         assert result.exit_code == 1
         facts = json.loads(result.stdout)

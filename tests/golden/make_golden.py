@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image
 
 import vqcodec
-from vqcodec.audio_codec import AudioCodec
+from vqcodec.audio.codec import AudioCodec
 from vqcodec.bitstream import AudioHeader, VqcFile, read_vqc, write_vqc
-from vqcodec.codec import ImageCodec
-from vqcodec.models import load_by_id
+from vqcodec.image.codec import ImageCodec
+from vqcodec.registry import load_by_id
 
 HERE = Path(__file__).parent
 DECODE, REJECT = HERE / "decode", HERE / "reject"

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vqcodec.bitstream.prior import F32, I32, Hidden, PriorSlice, check_bounds
+from vqcodec.prior.integer import F32, I32, Hidden, PriorSlice, check_bounds
+from vqcodec.prior.knots import step_knots
 from vqcodec.prior.network import ACTIVATION_UNIT, MAP_UNIT, PhaseNetwork
-from vqcodec.transform.knots import step_knots
 
 __all__ = ["export_phase", "whole_weights"]
 

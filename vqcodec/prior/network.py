@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vqcodec.bitstream.prior import ACTIVATION_LIMIT, PriorSlice
-from vqcodec.transform.knots import KNOTS, step_knots
+from vqcodec.prior.integer import ACTIVATION_LIMIT, PriorSlice
+from vqcodec.prior.knots import KNOTS, step_knots
 
 __all__ = ["ACTIVATION_UNIT", "PhaseNetwork", "code_bits"]
 

@@ -1,0 +1,346 @@
+"""The codec of sound with the weights of the package: lengths, parts, damage, levels; nothing knows their values."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vqcodec.audio import codec as audio_codec
+from vqcodec.audio.codec import AudioCodec, stretches
+from vqcodec.bitstream import AudioHeader, Chunk
+from vqcodec.errors import ChecksumError, CorruptError, DecodeError
+from vqcodec.registry import load_audio_codec
+
+RATE, CHUNK = 24_000, 96_000
+STEP = 150
+SILENCE = 64  # bytes per second and channel that silence may cost at most
+
+
+@pytest.fixture(scope="module")
+def codec() -> AudioCodec:
+    return load_audio_codec("cpu")
+
+
+def voice(samples: int, channels: int = 1) -> np.ndarray:
+    """Harmonics that glide, syllables, some noise: [n, C] float32, channels differ."""
+    t = np.arange(samples)[:, None] / RATE
+    phase = 2 * np.pi * (110 * t + 8 * np.sin(2 * t)) * (1 + 0.5 * np.arange(channels))
+    tone = sum(np.sin(k * phase) / k for k in range(1, 12))
+    noise = np.random.default_rng(1).standard_normal((samples, channels))
+    return (0.12 * (1.2 + np.sin(2 * np.pi * 3 * t)) * (tone + 0.1 * noise)).astype(np.float32)
+
+
+def header_of(codec: AudioCodec, samples: np.ndarray, step: int = STEP) -> AudioHeader:
+    return AudioHeader(RATE, samples.shape[1], len(samples), step, codec.model_id, 0, codec.chunk_frames)
+
+
+def decoded(codec: AudioCodec, header: AudioHeader, chunks: list[Chunk | None], **part: int) -> np.ndarray:
+    return np.concatenate(list(codec.decode(header, chunks, **part)))
+
+
+def size(chunks: list[Chunk]) -> int:
+    return sum(len(c.payload) for c in chunks)
+
+
+def snr(got: np.ndarray, wanted: np.ndarray) -> float:
+    return float(10 * np.log10(np.square(wanted).mean() / np.square(got - wanted).mean()))
+
+
+def rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.square(x).mean()))
+
+
+@pytest.fixture(scope="module")
+def nine(codec: AudioCodec) -> tuple[np.ndarray, list[Chunk]]:
+    """9 s in stereo."""
+    samples = voice(9 * RATE, 2)
+    return samples, list(codec.encode([samples], STEP))
+
+
+@pytest.mark.parametrize(
+    ("samples", "channels"),
+    [(1, 1), (1, 2), (479, 3), (480, 1), (481, 2), (95_520, 1), (95_521, 1), (95_999, 1), (96_000, 1), (96_001, 2)],
+)
+def test_every_length(codec: AudioCodec, samples: int, channels: int) -> None:
+    wanted = voice(samples, channels)
+    chunks = list(codec.encode([wanted], 40))
+    header = header_of(codec, wanted, 40)
+    frames = -(-samples // 480) + 1
+    assert codec.frames_of(header) == frames
+    assert len(chunks) == -(-frames // 200)
+    codes = list(codec.decode_codes(header, chunks))
+    assert [c.lines.shape for c in codes if c] == [(channels, min(frames - i, 200), 480) for i in range(0, frames, 200)]
+    got = decoded(codec, header, chunks)
+    assert got.shape == wanted.shape
+    assert got.dtype == np.float32
+    if samples >= 480:
+        assert snr(got, wanted) > 3
+
+
+def test_nine_seconds(codec: AudioCodec, nine: tuple[np.ndarray, list[Chunk]]) -> None:
+    samples, chunks = nine
+    assert len(chunks) == 3
+    blocks = list(codec.decode(header_of(codec, samples), chunks))
+    assert [len(b) for b in blocks] == [CHUNK, CHUNK, 9 * RATE - 2 * CHUNK]
+    got = np.concatenate(blocks)
+    assert snr(got, samples) > 0
+    for channel in range(2):  # no channel leaks into another
+        own, other = (abs(np.corrcoef(got[:, channel], samples[:, c])[0, 1]) for c in (channel, 1 - channel))
+        assert own > other + 0.3
+
+
+def test_seams_of_chunks_cannot_be_heard(codec: AudioCodec, nine: tuple[np.ndarray, list[Chunk]]) -> None:
+    """The error around the seam is no larger than elsewhere."""
+    samples, chunks = nine
+    error = decoded(codec, header_of(codec, samples), chunks) - samples
+    elsewhere = [rms(error[at : at + 960]) for at in range(4800, CHUNK - 4800, 960)]
+    for seam in (CHUNK, 2 * CHUNK):
+        assert rms(error[seam - 480 : seam + 480]) < 1.5 * max(elsewhere)
+
+
+def pieces(samples: np.ndarray, sizes: list[int]) -> Iterator[np.ndarray]:
+    at = i = 0
+    while at < len(samples):
+        yield samples[at : at + sizes[i % len(sizes)]]
+        at += sizes[i % len(sizes)]
+        i += 1
+
+
+@pytest.mark.parametrize("sizes", [[1000], [479, 1, 0, 5000], [100_000]])
+def test_lengths_of_blocks_do_not_matter(
+    codec: AudioCodec, nine: tuple[np.ndarray, list[Chunk]], sizes: list[int]
+) -> None:
+    samples, chunks = nine
+    assert list(codec.encode(pieces(samples, sizes), STEP)) == chunks
+
+
+@pytest.mark.parametrize("total", [1, 5, 9, 10, 11, 19, 20, 21, 30, 33])
+@pytest.mark.parametrize("block", [1, 4, 50])
+def test_stretches_tile_the_sound(total: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of 2 + 10 + 3 samples, 10 apart, at a frame of 2 samples: as many as there are chunks of 5 frames."""
+    monkeypatch.setattr("vqcodec.audio.codec.HOP", 2)
+    sound = 1 + np.arange(total, dtype=np.float32)[:, None]
+    padded = np.pad(sound, ((2, 40), (0, 0)))
+    seen = list(stretches(pieces(sound, [block]), 10, 2, 3))
+    frames = -(-total // 2) + 1
+    assert len(seen) == -(-frames // 5)
+    for i, (window, left) in enumerate(seen):
+        assert np.array_equal(window, padded[10 * i : 10 * i + 15])
+        assert min(-(-left // 2) + 1, 5) == min(frames - 5 * i, 5)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 1), (1, 2), (2, 3), (1, 3), (2, None)])
+def test_a_part_is_the_slice_of_the_whole(
+    codec: AudioCodec, nine: tuple[np.ndarray, list[Chunk]], first: int, last: int | None
+) -> None:
+    samples, chunks = nine
+    header = header_of(codec, samples)
+    part = decoded(codec, header, list(chunks), first=first, last=last)
+    stop = len(samples) if last is None else last * CHUNK
+    assert np.array_equal(part, decoded(codec, header, list(chunks))[first * CHUNK : stop])
+
+
+def test_a_part_needs_only_the_chunks_beside_it(codec: AudioCodec, nine: tuple[np.ndarray, list[Chunk]]) -> None:
+    samples, chunks = nine
+    header = header_of(codec, samples)
+    bad = replace(chunks[2], code_hash=chunks[2].code_hash ^ 1)
+    assert len(decoded(codec, header, [*chunks[:2], bad], first=0, last=1)) == CHUNK
+    with pytest.raises(ChecksumError) as caught:
+        decoded(codec, header, [*chunks[:2], bad], first=0, last=2)
+    assert caught.value.place == "chunk 2"
+
+
+def test_a_damaged_chunk_is_concealed(codec: AudioCodec) -> None:
+    samples = voice(18 * RATE)
+    chunks: list[Chunk | None] = list(codec.encode([samples], STEP))
+    header = header_of(codec, samples)
+    whole = decoded(codec, header, chunks)
+    chunk = chunks[2]
+    assert chunk is not None
+    cut = replace(chunk, payload=chunk.payload[:50], complete=False)
+    for bad in (None, cut):
+        damaged = [*chunks[:2], bad, *chunks[3:]]
+        assert [c is None for c in codec.decode_codes(header, damaged)] == [False, False, True, False, False]
+        got = decoded(codec, header, damaged)
+        # what the network looks at, and the overlap
+        near = 480 * (codec._transform.synthesis.reach + 1)
+        assert np.array_equal(got[: 2 * CHUNK - near], whole[: 2 * CHUNK - near])
+        assert np.array_equal(got[3 * CHUNK + near :], whole[3 * CHUNK + near :])
+        assert rms(got[2 * CHUNK + near : 3 * CHUNK - near]) < 0.01 * rms(whole)
+        assert np.abs(got).max() < 1.5 * np.abs(whole).max()  # nothing bursts beside the hole
+
+
+def test_nothing_left_is_silence(codec: AudioCodec, nine: tuple[np.ndarray, list[Chunk]]) -> None:
+    samples, chunks = nine
+    got = decoded(codec, header_of(codec, samples), [None] * len(chunks))
+    assert got.shape == samples.shape
+    assert np.abs(got).max() < 0.003
+
+
+@pytest.mark.parametrize(("step", "most"), [(0, 8 * SILENCE), (150, SILENCE), (255, SILENCE)])
+def test_silence_costs_nearly_nothing(codec: AudioCodec, step: int, most: int) -> None:
+    """At the finest step the softest noise would be coded, so that its absence costs something."""
+    samples = np.zeros((10 * RATE, 2), np.float32)
+    chunks = list(codec.encode([samples], step))
+    assert size(chunks) / 10 < 2 * most
+    got = decoded(codec, header_of(codec, samples, step), list(chunks))
+    assert np.abs(got).max() < 0.001
+
+
+def test_a_pause_after_sound_is_cheap(codec: AudioCodec) -> None:
+    """The level falls slowly, so a pause is not coded finely."""
+    samples = voice(4 * RATE)
+    paused = np.concatenate([samples, 3e-4 * np.random.default_rng(2).standard_normal((8 * RATE, 1))]).astype(
+        np.float32
+    )
+    chunks = list(codec.encode([paused], STEP))
+    assert size(chunks[1:]) < 0.3 * size(chunks[:1])
+
+
+def test_loud_and_quiet_copies_have_the_same_codes(codec: AudioCodec) -> None:
+    """A factor that is a power of two moves the level by whole steps and nothing else."""
+    samples = voice(2 * RATE)
+    chunks = [list(codec.encode([samples * factor], STEP)) for factor in (np.float32(2), np.float32(2**-4))]
+    header = header_of(codec, samples)
+    loud, quiet = (next(codec.decode_codes(header, c)) for c in chunks)
+    assert loud is not None
+    assert quiet is not None
+    assert loud.level - quiet.level == 5 * 4
+    assert np.array_equal(loud.lines, quiet.lines)
+    assert np.array_equal(loud.envelope, quiet.envelope)
+    a, b = (decoded(codec, header, list(c)) for c in chunks)
+    assert np.allclose(a, 32 * b, atol=1e-5)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.3])
+@pytest.mark.parametrize("before", [0.0, 1.5])
+def test_short_sounds_have_the_level_of_their_own(codec: AudioCodec, seconds: float, before: float) -> None:
+    """They are much shorter than a tenth of the chunk, of which the loud frames are taken."""
+    samples = np.concatenate([np.zeros((round(before * RATE), 1), np.float32), voice(round(seconds * RATE))])
+    samples = np.concatenate([samples, np.zeros((round(before * RATE), 1), np.float32)])
+    chunk = next(codec.encode([samples], STEP))
+    codes = next(codec.decode_codes(header_of(codec, samples), [chunk]))
+    assert codes is not None
+    assert 2 ** (codes.level / 4) > 0.1 * 32_768 * rms(voice(round(seconds * RATE)))
+
+
+def test_equal_channels_cost_one(codec: AudioCodec) -> None:
+    mono = voice(4 * RATE)
+    stereo = np.repeat(mono, 2, 1)
+    once, twice = (size(list(codec.encode([x], STEP))) for x in (mono, stereo))
+    assert twice < 1.25 * once + 100
+    got = decoded(codec, header_of(codec, stereo), list(codec.encode([stereo], STEP)))
+    assert rms(got[:, 0] - got[:, 1]) < 0.05 * rms(got)
+
+
+def test_coarser_steps_are_smaller_and_worse(codec: AudioCodec) -> None:
+    samples = voice(3 * RATE)
+    sizes, quality = [], []
+    for step in (0, 90, 180, 255):
+        chunks = list(codec.encode([samples], step))
+        sizes.append(size(chunks))
+        quality.append(snr(decoded(codec, header_of(codec, samples, step), list(chunks)), samples))
+    assert sizes == sorted(sizes, reverse=True)
+    assert quality == sorted(quality, reverse=True)
+    assert quality[0] > 15
+
+
+@pytest.mark.parametrize("scale", [8.0, 1e-6])
+def test_beyond_full_scale_and_below_the_quietest(codec: AudioCodec, scale: float) -> None:
+    samples = voice(RATE) * np.float32(scale)
+    got = decoded(codec, header_of(codec, samples, 60), list(codec.encode([samples], 60)))
+    assert np.isfinite(got).all()
+    assert np.abs(got - samples).max() < 0.5 * max(np.abs(samples).max(), 0.002)
+
+
+def test_clicks_and_full_scale_noise_are_written(codec: AudioCodec) -> None:
+    """The envelope leaps further than a coded residual can: it follows in two frames, and the codes still decode."""
+    samples = np.zeros((2 * RATE, 1), np.float32)
+    samples[RATE] = 1
+    samples[RATE + 9600 : RATE + 14_400] = np.random.default_rng(0).choice([-1.0, 1.0], (4800, 1))
+    for step in (0, 255):
+        chunks = list(codec.encode([samples], step))
+        assert np.isfinite(decoded(codec, header_of(codec, samples, step), list(chunks))).all()
+
+
+def test_wrong_files_are_refused(codec: AudioCodec, nine: tuple[np.ndarray, list[Chunk]]) -> None:
+    samples, chunks = nine
+    header = header_of(codec, samples)
+    for change, some, place in (
+        ({"chunk_frames": 150}, chunks, "header.chunk_frames"),
+        ({"samples": 96_000 * 3}, chunks, "header.chunks"),
+        ({}, chunks[:2], "header.chunks"),
+    ):
+        for read in (codec.decode, codec.decode_codes):
+            with pytest.raises(CorruptError) as caught:
+                list(read(replace(header, **change), list(some)))
+            assert caught.value.place == place
+    with pytest.raises(ChecksumError, match="not those that were written") as wrong:
+        list(codec.decode_codes(header, [replace(chunks[0], code_hash=chunks[0].code_hash ^ 1), *chunks[1:]]))
+    assert wrong.value.place == "chunk 0"
+    for change in ({"step": STEP + 1}, {"channels": 1}, {"channels": 3}, {"samples": len(samples) - 480}):
+        with pytest.raises(DecodeError, match=r"not those that were written|no encoder writes") as other:
+            list(codec.decode_codes(replace(header, **change), list(chunks)))
+        assert other.value.place in ("chunk 0", "chunk 2")
+
+
+def test_garbage_streams_end_in_an_error(codec: AudioCodec) -> None:
+    samples = voice(4800, 2)
+    header, chunk = header_of(codec, samples), next(codec.encode([samples], STEP))
+    rng = np.random.default_rng(3)
+    for length in (0, 1, 10, 100, 1000, 20_000):
+        for _ in range(3):
+            with pytest.raises(DecodeError) as caught:
+                list(codec.decode(header, [replace(chunk, payload=rng.bytes(length))]))
+            assert caught.value.place == "chunk 0"
+
+
+PROGRAM = """
+import hashlib, sys
+import numpy as np, torch
+from vqcodec.bitstream import AudioHeader
+from vqcodec.registry import load_audio_codec
+threads, path = int(sys.argv[1]), sys.argv[2]
+torch.set_num_threads(threads)
+samples = np.load(path)
+codec = load_audio_codec("cpu")
+chunks = list(codec.encode([samples], 120))
+header = AudioHeader(24000, samples.shape[1], len(samples), 120, codec.model_id, 0, 200)
+codes = list(codec.decode_codes(header, chunks))
+print(hashlib.sha256(b"".join(c.payload for c in chunks)).hexdigest())
+print(hashlib.sha256(b"".join(c.envelope.tobytes() + c.lines.tobytes() for c in codes)).hexdigest())
+"""
+
+
+def test_threads_do_not_change_the_codes(codec: AudioCodec, tmp_path: Path) -> None:
+    samples = voice(2 * RATE, 2)
+    np.save(tmp_path / "samples.npy", samples)
+    seen = []
+    for threads in ("1", "2"):
+        environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+        environment["OMP_WAIT_POLICY"] = "passive"  # spinning threads are slow where other processes use the cores
+        command = [sys.executable, "-c", PROGRAM, threads, str(tmp_path / "samples.npy")]
+        seen.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    assert seen[0] == seen[1]
+    chunks = list(codec.encode([samples], 120))
+    assert hashlib.sha256(b"".join(c.payload for c in chunks)).hexdigest() == seen[0].split()[0]
+
+
+def test_the_envelope_follows_the_prior_only_where_nothing_is_heard() -> None:
+    rows, prediction, unit = np.zeros((1, 2), np.int32), np.zeros((1, 2), np.int32), np.ones((1, 1), np.float32)
+    bits = np.abs(np.arange(-64, 65, dtype=np.float32))[None]  # the prediction itself costs nothing
+    wanted = np.array([[10.4, 3.4]], np.float32)  # heard; not heard
+    chosen = audio_codec._choose_envelope(wanted, unit, rows, prediction, bits)
+    assert chosen.tolist() == [[10, 2]]  # 2: a value far below what is wanted would ask for a needlessly fine step
+    between = np.array([[10.5, -3.0]], np.float32)
+    assert audio_codec._choose_envelope(between, unit, rows, prediction, bits).tolist() == [[10, 0]]
+    far = np.array([[200.0, -200.0]], np.float32)
+    assert (np.abs(audio_codec._choose_envelope(far, unit, rows, prediction, bits)) <= 64).all()

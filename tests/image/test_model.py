@@ -1,0 +1,147 @@
+"""Weights files: what is saved is loaded; damage and changed weights are noticed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import scene
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from vqcodec.errors import DeviceError, ModelError, SelfCheckError, UnknownModelError
+from vqcodec.image.codec import ImageCodec
+from vqcodec.image.model import ImageModel, load_model, model_arrays, model_id, save_model
+from vqcodec.registry import FOLDER, IMAGE_MODELS, load_by_id, load_image_codec
+
+Arrays = dict[str, np.ndarray]
+
+
+@pytest.fixture
+def path(tiny_model: ImageModel, tmp_path: Path) -> Path:
+    save_model(tiny_model, tmp_path / "tiny.safetensors")
+    return tmp_path / "tiny.safetensors"
+
+
+def contents(path: Path) -> tuple[Arrays, dict[str, str]]:
+    with safe_open(path, "numpy") as f:
+        return {k: f.get_tensor(k) for k in f.keys()}, json.loads(f.metadata()["vqcodec"])  # noqa: SIM118
+
+
+def rewrite(path: Path, arrays: Arrays, facts: dict[str, str]) -> None:
+    save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, path, metadata={"vqcodec": json.dumps(facts)})
+
+
+def test_round_trip(tiny_model: ImageModel, path: Path) -> None:
+    loaded = load_model(path)
+    assert model_id(loaded) == model_id(tiny_model)
+    before, after = model_arrays(tiny_model), model_arrays(loaded)
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[k], after[k]) and before[k].dtype == after[k].dtype for k in before)
+    pixels = scene(70, 90)
+    codecs = [ImageCodec(m, 0, torch.device("cpu")) for m in (tiny_model, loaded)]
+    assert codecs[0].encode(pixels, 99) == codecs[1].encode(pixels, 99)
+
+
+def test_saving_again_gives_the_same_bytes(path: Path) -> None:
+    again = path.with_name("again.safetensors")
+    save_model(load_model(path), again)
+    assert again.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("size", [0, 5, 1000, -1])
+def test_cut_files(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ModelError, match=r"tiny\.safetensors: not a vqcodec image model, or damaged"):
+        load_model(path)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"none\.safetensors"):
+        load_model(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("name", ["prior.y3.2.weight", "prior.low.table", "prior.c1.energy"])
+def test_missing_tensor(path: Path, name: str) -> None:
+    arrays, facts = contents(path)
+    del arrays[name]
+    rewrite(path, arrays, facts)
+    with pytest.raises(ModelError, match=name):
+        load_model(path)
+
+
+def test_other_safetensors_files_and_presets(path: Path) -> None:
+    arrays, facts = contents(path)
+    rewrite(path, arrays, facts | {"preset": "huge"})
+    with pytest.raises(ModelError, match="huge"):
+        load_model(path)
+    save_file({"x": np.zeros(3)}, path)
+    with pytest.raises(ModelError, match="not a vqcodec image model"):
+        load_model(path)
+
+
+def test_weights_beyond_the_exact_range(path: Path) -> None:
+    arrays, facts = contents(path)
+    arrays["prior.y2.1.bias"][:, 0] = 2**24
+    rewrite(path, arrays, facts)
+    with pytest.raises(ModelError, match="which float32 does not hold exactly"):
+        load_model(path)
+
+
+def test_a_changed_prior_fails_its_check(path: Path) -> None:
+    """Weights that decide rows: one changed output of every layer is seen by the check vector."""
+    arrays, facts = contents(path)
+    for name in (
+        "prior.y5.1.weight",
+        "prior.c4.0.weight",
+        "prior.y1.3.sign_weight",
+        "prior.y2.2.bias",
+        "prior.c1.2.shift",
+    ):
+        damaged = dict(arrays)
+        damaged[name] = arrays[name].copy()
+        damaged[name][..., 0] = arrays[name][..., 0] // 2 + 5
+        rewrite(path, damaged, facts)
+        with pytest.raises(SelfCheckError, match="does not reproduce the prior"):
+            load_model(path)
+
+
+def test_every_flipped_bit_changes_the_identity(path: Path) -> None:
+    """One random bit of every tensor: the model is refused, or has another id and so cannot pass for the first."""
+    arrays, facts = contents(path)
+    original = model_id(load_model(path))
+    rng = np.random.default_rng(0)
+    refused = 0
+    names = sorted(rng.choice(sorted(arrays), 40, replace=False))
+    for name in names:
+        damaged = dict(arrays)
+        raw = bytearray(arrays[name].tobytes())
+        if not raw:
+            continue
+        raw[rng.integers(len(raw))] ^= 1 << int(rng.integers(8))
+        damaged[name] = np.frombuffer(bytes(raw), arrays[name].dtype).reshape(arrays[name].shape)
+        rewrite(path, damaged, facts)
+        try:
+            assert model_id(load_model(path)) != original, name
+        except (ModelError, SelfCheckError):
+            refused += 1
+    assert 0 < refused < len(names)
+
+
+def test_find_by_id() -> None:
+    codec = load_image_codec("cpu")
+    assert load_by_id(codec.model_id, codec.model_hint, "cpu") is codec
+    assert load_by_id(codec.model_id, 9999, "cpu") is codec  # the hint is only where to look first
+    with pytest.raises(UnknownModelError, match="00010203"):
+        load_by_id(bytes(range(4)), 0, "cpu")
+    with pytest.raises(DeviceError, match="no such thing"):
+        load_image_codec("no such thing")
+
+
+@pytest.mark.parametrize("name", IMAGE_MODELS)
+def test_shipped_models_are_their_own_canonical_form(name: str, tmp_path: Path) -> None:
+    save_model(load_model(FOLDER / name), tmp_path / name)
+    assert (tmp_path / name).read_bytes() == (FOLDER / name).read_bytes()

@@ -1,0 +1,70 @@
+"""Every stage of training from the command line, on a tiny model and the example pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from vqcodec.cli.train import train
+from vqcodec.image.model import load_model
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    call(folder, "--stage", "start", "--preset", "tiny", "--crops", "16")
+    return folder
+
+
+def call(folder: Path, *options: str) -> None:
+    result = CliRunner().invoke(train, ["image", "--data", str(EXAMPLES), "--out", str(folder), *options])
+    assert result.exit_code == 0, result.output + repr(result.exception)
+
+
+def test_the_start_is_repeatable(run: Path, tmp_path: Path) -> None:
+    call(tmp_path, "--stage", "start", "--preset", "tiny", "--crops", "16")
+    assert (tmp_path / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+
+
+def test_the_filter_trains_saves_and_resumes(run: Path) -> None:
+    before = load_model(run / "model.safetensors")
+    assert not before.restore
+    call(run, "--stage", "restore", "--crops", "16", "--steps", "3")
+    after = load_model(run / "model.safetensors")
+    assert after.restore["last.weight"].any()
+    assert all(torch.equal(a, b) for a, b in zip(before.codebooks, after.codebooks, strict=True))
+    assert torch.load(run / "restore.ckpt", weights_only=True)["done"] == 3
+    call(run, "--stage", "restore", "--crops", "16", "--steps", "5", "--resume")
+    assert torch.load(run / "restore.ckpt", weights_only=True)["done"] == 5
+
+
+def test_errors_name_the_remedy(run: Path, tmp_path: Path) -> None:
+    def fail(*options: str) -> str:
+        result = CliRunner().invoke(train, ["image", "--data", str(EXAMPLES), *options])
+        assert result.exit_code != 0
+        return result.output + str(result.exception)
+
+    assert "--minutes or --steps" in fail("--out", str(run), "--stage", "restore")
+    assert "--stage start first" in fail("--out", str(tmp_path), "--stage", "restore", "--steps", "1")
+    assert "not both" in fail("--out", str(run), "--stage", "restore", "--steps", "1", "--minutes", "1")
+    assert "no such model" in fail("--out", str(tmp_path), "--init", str(tmp_path / "none.safetensors"))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    result = CliRunner().invoke(train, ["image", "--data", str(empty), "--out", str(tmp_path)])
+    assert "photographs" in str(result.exception)
+
+
+def test_model_info_counts_the_shipped_models() -> None:
+    from vqcodec.cli.model_info import model_info
+
+    image, audio = json.loads(CliRunner().invoke(model_info, ["--json"]).output)
+    assert image["parts"]["synthesis"]["mac_per_pixel"] > image["parts"]["analysis"]["mac_per_pixel"]
+    assert image["parts"]["prior"]["mac_per_pixel"] > 100
+    assert audio["parts"]["synthesis"]["numbers"] > audio["parts"]["analysis"]["numbers"] > 1_000_000
+    assert 1000 < audio["parts"]["prior"]["mac_per_sample"] < audio["parts"]["analysis"]["mac_per_sample"]

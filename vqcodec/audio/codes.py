@@ -1,0 +1,317 @@
+"""Codes of a stretch of sound in coding order: the walk that encoder, decoder and trainer share (SPEC.md, Sound).
+
+A chunk of B channels and T frames holds one level, an envelope [B, T, bands] and lines [B, T, F]. The envelope goes
+frame by frame, even bands before odd ones, each predicted by a small integer network from what is known. The lines go
+in the four phases of :mod:`vqcodec.prior.integer` on the grid of frames and lines; what the envelope lets expect is
+their first context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vqcodec.bitstream.checks import code_hash
+from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
+from vqcodec.image.codes import join_phases
+from vqcodec.prior.integer import ACTIVATION_LIMIT, F32, I32, PriorSlice, context_stack, phase, predict_rows
+
+__all__ = [
+    "ENVELOPE_LIMIT",
+    "FRACTIONS",
+    "LEVELS",
+    "RESIDUAL_LIMIT",
+    "AudioCodeModel",
+    "AudioCodeWriter",
+    "AudioCodes",
+    "EnvelopePrior",
+    "channel_steps",
+    "check_envelope_bounds",
+    "check_expected_bounds",
+    "decode_audio_codes",
+    "encode_audio_codes",
+    "expected_map",
+    "hash_audio_codes",
+    "walk_envelope",
+    "walk_lines",
+]
+
+I64 = npt.NDArray[np.int64]
+
+LEVELS = 128  # of the level of a chunk, coded with equal weights
+ENVELOPE_LIMIT = 127
+SIDE_COARSER = 40  # step indices that the side of two channels is coded above the mid
+RESIDUAL_LIMIT = 64  # a coded envelope value is at most so far from its prediction
+FRACTIONS = 8  # of a predicted envelope value; they choose the table row together with the predicted spread
+
+
+@dataclass(frozen=True)
+class EnvelopePrior:
+    """Integer network that predicts half of the bands of a frame: [inputs, n], [n, n], [n + inputs, 2 * h].
+
+    The inputs are the last two frames and, for the odd bands, this frame's even bands; the outputs are the h means in
+    1/8 of a unit, then the h spread classes.
+    """
+
+    first: F32
+    first_bias: F32  # [256, n], by step index
+    first_shift: I32
+    second: F32
+    second_bias: F32  # [n]
+    second_shift: I32
+    last: F32  # rows: hidden units, then inputs
+    last_bias: F32  # [256, 2 * h]
+    last_shift: I32
+
+
+@dataclass(frozen=True)
+class AudioCodeModel:
+    """All that the codes of sound need.
+
+    Attributes:
+        start: [256, bands] envelope that stands before the first frame, by step index.
+        envelope: priors of the even and of the odd bands.
+        classes: spread classes of the envelope's table; rows are class * FRACTIONS + fraction.
+        envelope_tables: of value - prediction + RESIDUAL_LIMIT.
+        factor, offset: [256], [256, F]: expected energy of the lines from the envelope, see :func:`expected_map`.
+        spread: [bands, F] interpolation of the envelope over the lines, in 1/64.
+        lines: prior of the lines.
+        line_tables: rows of the lines.
+    """
+
+    start: I32
+    envelope: tuple[EnvelopePrior, EnvelopePrior]
+    classes: int
+    envelope_tables: Tables
+    factor: F32
+    offset: F32
+    spread: F32
+    lines: PriorSlice
+    line_tables: Tables
+
+    @property
+    def bands(self) -> int:
+        return int(self.start.shape[1])
+
+
+@dataclass(frozen=True)
+class AudioCodes:
+    """Codes of a chunk: its level, envelope [B, T, bands] in units, symbols of the lines [B, T, F]."""
+
+    level: int
+    envelope: I32
+    lines: I32
+
+
+ChooseEnvelope = Callable[[int, int, I32, I32], I32]
+"""(frame, half, rows [B, h], prediction [B, h]) -> values [B, h], at most RESIDUAL_LIMIT from the prediction."""
+
+ChooseLines = Callable[[int, I32], I32]
+"""(phase, rows [B, h, w]) -> symbols [B, h, w]."""
+
+
+def channel_steps(step: int, channels: int) -> I64:
+    """Step index of every coded channel [channels]: the side of two is coded more coarsely than the mid.
+
+    A step follows the loudness of its channel; the side is mostly the softer one but heard on top of the mid.
+    """
+    steps = np.full(channels, step)
+    if channels == 2:
+        steps[1] = min(step + SIDE_COARSER, 255)
+    return steps
+
+
+def _band_predictor(prior: EnvelopePrior, step: I64) -> Callable[[F32], tuple[I32, I32]]:
+    """The network at step indices [B]: inputs [B, n] to means in 1/8 of a unit and spread classes, both [B, h]."""
+    one = np.float32(1)
+    first, second, last = (np.ldexp(one, -s) for s in (prior.first_shift, prior.second_shift, prior.last_shift))
+    first_bias, last_bias = prior.first_bias[step], prior.last_bias[step]
+    half = prior.last.shape[1] // 2
+
+    def predict(inputs: F32) -> tuple[I32, I32]:
+        a = np.floor((inputs @ prior.first + first_bias) * first)
+        a = np.minimum(np.maximum(a, 0), ACTIVATION_LIMIT)
+        a = np.floor((a @ prior.second + prior.second_bias) * second)
+        a = np.minimum(np.maximum(a, 0), ACTIVATION_LIMIT)
+        out = np.floor((np.concatenate([a, inputs], 1) @ prior.last + last_bias) * last).astype(np.int32)
+        return out[:, :half], out[:, half:]
+
+    return predict
+
+
+def _within_limit(values: I32) -> I32:
+    # np.clip costs several times as much on so few values
+    return np.minimum(np.maximum(values, -ENVELOPE_LIMIT), ENVELOPE_LIMIT)
+
+
+def walk_envelope(model: AudioCodeModel, step: I64, frames: int, choose: ChooseEnvelope) -> I32:
+    """Go through the envelope in coding order; returns it, [B, T, bands].
+
+    Args:
+        step: [B] step indices; the channels of one sound share theirs.
+        frames: T.
+        choose: gives the values.
+    """
+    known = np.empty((len(step), frames + 2, model.bands), np.int32)
+    known[:, :2] = model.start[step][:, None]
+    predict = [_band_predictor(prior, step) for prior in model.envelope]
+    for t in range(frames):
+        before = known[:, t : t + 2].reshape(len(step), -1).astype(np.float32)
+        now = known[:, t + 2]
+        for half in (0, 1):
+            inputs = before if half == 0 else np.concatenate([before, now[:, ::2].astype(np.float32)], 1)
+            mean, spread = predict[half](inputs)
+            rows = np.minimum(np.maximum(spread, 0), model.classes - 1) * FRACTIONS + (mean & (FRACTIONS - 1))
+            # within the envelope's range, so that every value has a symbol whatever the network says
+            prediction = _within_limit(mean >> 3)
+            now[:, half::2] = _within_limit(choose(t, half, rows, prediction))
+    return known[:, 2:]
+
+
+def expected_map(model: AudioCodeModel, step: I64, envelope: I32) -> F32:
+    """What the envelope lets expect of the lines: 1/8 of log2 energy in steps, integers in -127..127, [B, T, F]."""
+    smooth = envelope.astype(np.float32) @ model.spread
+    total = smooth * model.factor[step][:, None, None] + model.offset[step][:, None]
+    expected: F32 = np.clip(np.floor(total * np.float32(2**-10)), -127, 127).astype(np.float32)
+    return expected
+
+
+def walk_lines(model: AudioCodeModel, step: I64, envelope: I32, choose: ChooseLines) -> I32:
+    """Go through the lines under a known envelope in coding order; returns their symbols, [B, T, F].
+
+    An odd number of frames is coded with one frame more, which the result leaves out.
+    """
+    frames = envelope.shape[1]
+    padded = np.pad(envelope, ((0, 0), (0, frames % 2), (0, 0)), mode="edge")
+    expected = expected_map(model, step, padded)[..., None]
+    s = model.lines
+    shape = (len(step), expected.shape[1] // 2, expected.shape[2] // 2)
+    own: list[F32] = []
+    parts = []
+    for p in range(4):
+        stack = context_stack(own, [expected], *shape[1:])
+        rows, _ = predict_rows(s, p, step, stack, None, shape)
+        symbols = choose(p, rows[..., 0])
+        own.append(s.energy[0][symbols])
+        parts.append(symbols[..., None])
+    return join_phases(parts)[:, :frames, :, 0]
+
+
+class AudioCodeWriter:
+    """Takes the codes of one chunk as the walks find them, and makes the stream."""
+
+    def __init__(self, model: AudioCodeModel, level: int) -> None:
+        self._model = model
+        self._coder = RangeEncoder()
+        self._coder.encode(np.array([level]), np.zeros(1, np.int32), _LEVEL_TABLES)
+        self._end = 0
+
+    def envelope(self, rows: I32, prediction: I32, values: I32) -> None:
+        """Half of a frame's bands.
+
+        Raises:
+            ValueError: a value is too far from its prediction.
+        """
+        symbols = values - prediction + RESIDUAL_LIMIT
+        self._coder.encode(symbols.ravel(), rows.ravel(), self._model.envelope_tables)
+
+    def lines(self, rows: I32, symbols: I32) -> None:
+        """One phase of the lines."""
+        self._end = self._end or 4 * self._coder.words()
+        self._coder.encode(symbols.ravel(), rows.ravel(), self._model.line_tables)
+
+    def finish(self) -> tuple[bytes, tuple[int, ...]]:
+        """The stream, and the bytes needed to decode level and envelope, and everything."""
+        payload = self._coder.finish()
+        return payload, (min(self._end, len(payload)), len(payload))
+
+
+def encode_audio_codes(model: AudioCodeModel, step: int, codes: AudioCodes) -> tuple[bytes, tuple[int, ...]]:
+    """Write the codes of a chunk; result as of :meth:`AudioCodeWriter.finish`.
+
+    Raises:
+        ValueError: a code is outside its table.
+    """
+    channels, frames = codes.envelope.shape[:2]
+    steps = channel_steps(step, channels)
+    writer = AudioCodeWriter(model, codes.level)
+    blank = (model.lines.codewords - 1) // 2
+    lines = np.pad(codes.lines, ((0, 0), (0, frames % 2), (0, 0)), constant_values=blank)
+
+    def envelope(t: int, half: int, rows: I32, prediction: I32) -> I32:
+        values = codes.envelope[:, t, half::2]
+        writer.envelope(rows, prediction, values)
+        return values
+
+    def symbols(p: int, rows: I32) -> I32:
+        writer.lines(rows, phase(lines, p))
+        return phase(lines, p)
+
+    walk_envelope(model, steps, frames, envelope)
+    walk_lines(model, steps, codes.envelope, symbols)
+    return writer.finish()
+
+
+def decode_audio_codes(model: AudioCodeModel, step: int, payload: bytes, channels: int, frames: int) -> AudioCodes:
+    """Read what :class:`AudioCodeWriter` wrote.
+
+    Raises:
+        CorruptError: no encoder writes these bytes.
+    """
+    coder = RangeDecoder(payload)
+    level = int(coder.decode(np.zeros(1, np.int32), _LEVEL_TABLES)[0])
+    steps = channel_steps(step, channels)
+
+    def values(t: int, half: int, rows: I32, prediction: I32) -> I32:
+        residual = coder.decode(rows.ravel(), model.envelope_tables).reshape(rows.shape)
+        return prediction + residual - RESIDUAL_LIMIT
+
+    def symbols(p: int, rows: I32) -> I32:
+        return coder.decode(rows.ravel(), model.line_tables).reshape(rows.shape)
+
+    envelope = walk_envelope(model, steps, frames, values)
+    return AudioCodes(level, envelope, walk_lines(model, steps, envelope, symbols))
+
+
+_LEVEL_TABLES = Tables(np.ones((1, LEVELS), np.uint32))
+
+
+def hash_audio_codes(codes: AudioCodes) -> int:
+    """16-bit check of all codes of a chunk."""
+    return code_hash([np.array([codes.level]), codes.envelope + ENVELOPE_LIMIT, codes.lines])
+
+
+def check_envelope_bounds(prior: EnvelopePrior) -> None:
+    """Prove that no partial sum of the network leaves the exact range of float32.
+
+    Raises:
+        ValueError: a layer breaks its bound.
+    """
+    units = len(prior.second)
+    largest = np.full(len(prior.last), ENVELOPE_LIMIT, np.float64)
+    largest[:units] = ACTIVATION_LIMIT
+    sums = [
+        np.abs(prior.first).sum(0) * ENVELOPE_LIMIT + np.abs(prior.first_bias).max(0),
+        np.abs(prior.second).sum(0) * ACTIVATION_LIMIT + np.abs(prior.second_bias),
+        largest @ np.abs(prior.last) + np.abs(prior.last_bias).max(0),
+    ]
+    shifts = np.concatenate([prior.first_shift, prior.second_shift, prior.last_shift])
+    if max(s.max() for s in sums) >= 2**24 or shifts.min() < 0 or shifts.max() > 24:
+        raise ValueError("the envelope's prior may leave the exact range of float32")
+
+
+def check_expected_bounds(start: I32, spread: F32, factor: F32, offset: F32) -> None:
+    """Prove the same of :func:`expected_map`, and that the start is an envelope.
+
+    Raises:
+        ValueError: a bound is broken.
+    """
+    smooth = np.abs(spread).sum(0, dtype=np.float64) * ENVELOPE_LIMIT
+    total = smooth * np.abs(factor.astype(np.float64))[:, None] + np.abs(offset)
+    if max(smooth.max(), total.max()) >= 2**24:
+        raise ValueError("what is expected of the lines may leave the exact range of float32")
+    if np.abs(start).max() > ENVELOPE_LIMIT:
+        raise ValueError(f"the envelope's start is outside -{ENVELOPE_LIMIT}..{ENVELOPE_LIMIT}")

@@ -1,0 +1,172 @@
+"""Audio models on disk: one safetensors file, its identity, its self-check."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.numpy import save_file
+from torch import Tensor
+
+from vqcodec.audio.codes import (
+    RESIDUAL_LIMIT,
+    AudioCodeModel,
+    EnvelopePrior,
+    check_envelope_bounds,
+    check_expected_bounds,
+    walk_envelope,
+    walk_lines,
+)
+from vqcodec.image.config import AUDIO_PRESETS, AudioConfig
+from vqcodec.image.model import Arrays, canonical_hash, read_model, read_slice, read_tables, slice_arrays
+from vqcodec.prior.integer import I32
+
+__all__ = [
+    "AudioModel",
+    "audio_code_model",
+    "audio_model_id",
+    "integer_arrays",
+    "load_audio_model",
+    "save_audio_model",
+]
+
+
+@dataclass
+class AudioModel:
+    """Everything that a trained audio codec is.
+
+    Attributes:
+        config: its shape.
+        transform: tensors of audio.transform.AudioTransform, matrices in half precision as the file holds them.
+        codebook: codewords of the lines [K, 1], in steps.
+        codes: prior and tables, integers only.
+        stored: the integer arrays as the file holds them.
+    """
+
+    config: AudioConfig
+    transform: dict[str, Tensor]
+    codebook: Tensor
+    codes: AudioCodeModel
+    stored: Arrays = field(default_factory=dict)
+
+
+def integer_arrays(
+    codes: AudioCodeModel, envelope_table: npt.NDArray[np.uint16], line_table: npt.NDArray[np.uint16]
+) -> Arrays:
+    """The integer half of a model as arrays by name, from its prior and its tables in stored form."""
+    out: Arrays = {
+        "prior.start": codes.start.astype(np.int8),
+        "prior.factor": codes.factor.astype(np.int32),
+        "prior.offset": codes.offset.astype(np.int32),
+        "prior.spread": codes.spread.astype(np.int8),
+        "prior.envelope.table": envelope_table,
+        "prior.lines.table": line_table,
+    }
+    for half, prior in enumerate(codes.envelope):
+        for key, value in vars(prior).items():
+            kind = np.int32 if key.endswith("bias") else np.int8
+            out[f"prior.envelope.{half}.{key}"] = value.astype(kind)
+    return out | slice_arrays("prior.lines", codes.lines)
+
+
+def audio_code_model(config: AudioConfig, a: Arrays) -> AudioCodeModel:
+    """Prior and tables from the integer arrays of a file.
+
+    Raises:
+        ValueError: a bound of exactness is broken.
+    """
+
+    def envelope(half: int) -> EnvelopePrior:
+        fields: Arrays = {
+            k: a[f"prior.envelope.{half}.{k}"].astype(np.int32 if k.endswith("shift") else np.float32)
+            for k in EnvelopePrior.__annotations__
+        }
+        prior = EnvelopePrior(**fields)
+        check_envelope_bounds(prior)
+        return prior
+
+    lines = read_slice(
+        "prior.lines", a, level=1, chroma=False, d=1, groups=1, phases=4,
+        row_offset=config.row_offset, row_width=config.row_width, rows=config.rows,
+    )  # fmt: skip
+    model = AudioCodeModel(
+        start=a["prior.start"].astype(np.int32),
+        envelope=(envelope(0), envelope(1)),
+        classes=config.spread_classes,
+        envelope_tables=read_tables(a["prior.envelope.table"]),
+        factor=a["prior.factor"].astype(np.float32),
+        offset=a["prior.offset"].astype(np.float32),
+        spread=a["prior.spread"].astype(np.float32),
+        lines=lines,
+        line_tables=read_tables(a["prior.lines.table"]),
+    )
+    check_expected_bounds(model.start, model.spread, model.factor, model.offset)
+    return model
+
+
+def _check_vector(codes: AudioCodeModel) -> int:
+    """Hash of the rows that the prior gives for made-up codes at three steps; exact arithmetic gives one value."""
+    rng = np.random.Generator(np.random.Philox(7))  # raw bits only: they are the same in every numpy
+    seen: list[I32] = []
+
+    def draw(shape: tuple[int, ...], largest: int) -> I32:
+        bits = rng.bit_generator.random_raw(int(np.prod(shape))).astype(np.uint64)
+        sizes = np.uint64(1) << (bits & np.uint64(7))
+        value = ((bits >> np.uint64(8)) % sizes).astype(np.int32) * np.where(bits & np.uint64(128), 1, -1)
+        return np.clip(value, -largest, largest).astype(np.int32).reshape(shape)
+
+    def envelope(t: int, half: int, rows: I32, prediction: I32) -> I32:
+        seen.extend((rows, prediction))
+        return prediction + draw(rows.shape, RESIDUAL_LIMIT)
+
+    def lines(p: int, rows: I32) -> I32:
+        seen.append(rows)
+        middle = (codes.lines.codewords - 1) // 2
+        return middle + draw(rows.shape, middle)
+
+    steps = np.array([0, 100, 255])
+    walk_lines(codes, steps, walk_envelope(codes, steps, 5, envelope), lines)
+    digest = hashlib.sha256(b"".join(a.astype("<i4").tobytes() for a in seen)).digest()
+    return int.from_bytes(digest[:4], "little")
+
+
+def _arrays(model: AudioModel) -> Arrays:
+    out = dict(model.stored)
+    out["codebook.lines"] = model.codebook.numpy()
+    return out | {f"transform.{name}": tensor.detach().numpy() for name, tensor in model.transform.items()}
+
+
+def audio_model_id(model: AudioModel) -> bytes:
+    """First 4 bytes of the SHA-256 of the canonical weights (design: integers first, then the rest, in name order)."""
+    return canonical_hash(_arrays(model))[:4]
+
+
+def save_audio_model(model: AudioModel, path: Path) -> None:
+    """Write a model; the check vector is computed here."""
+    facts = {"format": "vqcodec audio model 1", "preset": model.config.name, "check": str(_check_vector(model.codes))}
+    arrays = {k: np.ascontiguousarray(v) for k, v in _arrays(model).items()}
+    save_file(arrays, path, metadata={"vqcodec": json.dumps(facts)})
+
+
+def load_audio_model(path: Path) -> AudioModel:
+    """Read a model and verify that this machine's arithmetic is exact for it.
+
+    Raises:
+        ModelError: not a model of ours.
+        SelfCheckError: the prior gives other rows here than where the model was made.
+    """
+    config, arrays, codes = read_model(path, "audio", AUDIO_PRESETS, audio_code_model, _check_vector)
+    return AudioModel(
+        config=config,
+        transform={
+            k.removeprefix("transform."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("transform.")
+        },
+        codebook=torch.from_numpy(arrays["codebook.lines"]),
+        codes=codes,
+        stored={k: v for k, v in arrays.items() if k.startswith("prior.")},
+    )

@@ -1,0 +1,150 @@
+"""Sound out: 16-bit WAV or FLAC by the suffix of the name, block by block, with the tags that the format can hold."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from vqcodec.audio.files import METADATA_BYTES, SoundStream
+from vqcodec.audio.tags import comment_block
+from vqcodec.errors import OutputError, UsageError
+from vqcodec.kinds import SOUND_SUFFIXES
+from vqcodec.outputs import write_atomic
+
+__all__ = ["check_sound_suffix", "save_sound", "write_sound"]
+
+# Names of a RIFF INFO list (Multimedia Programming Interface 1.0, 2-14; ITRK as everybody writes it).
+_INFO = {
+    "TITLE": b"INAM",
+    "ARTIST": b"IART",
+    "ALBUM": b"IPRD",
+    "TRACKNUMBER": b"ITRK",
+    "DATE": b"ICRD",
+    "GENRE": b"IGNR",
+    "COMMENT": b"ICMT",
+    "COPYRIGHT": b"ICOP",
+    "SOFTWARE": b"ISFT",
+}
+_RIFF_LIMIT = 2**32 - 2**16
+
+
+def check_sound_suffix(path: Path) -> None:
+    """Refuse a name whose suffix asks for something else than WAV or FLAC.
+
+    Raises:
+        UsageError: it does.
+    """
+    if path.suffix.lower() not in SOUND_SUFFIXES:
+        raise UsageError(f"{path}: cannot hold sound; use one of {' '.join(SOUND_SUFFIXES)}")
+
+
+def save_sound(sound: SoundStream, path: Path, *, force: bool, parents: bool = False) -> list[str]:
+    """Save a sound by the suffix of its name, whole or not at all.
+
+    Args:
+        sound: its blocks are used up; samples beyond full scale are clipped.
+        path: where.
+        force: whether an existing file may be replaced.
+        parents: whether missing folders are made.
+
+    Returns:
+        What was lost, one sentence each.
+
+    Raises:
+        UsageError: unknown suffix.
+        OutputError: the file exists and ``force`` is not set, or it cannot be written.
+    """
+    check_sound_suffix(path)
+    notes: list[str] = []
+    write = _write_flac if path.suffix.lower() == ".flac" else _write_wav
+    write_atomic(path, partial(write, sound, notes, str(path)), force=force, parents=parents)
+    return notes
+
+
+def write_sound(sound: SoundStream, file: BinaryIO) -> list[str]:
+    """Write a sound as WAV to an open file, which need not be seekable; returns what was lost."""
+    notes: list[str] = []
+    _write_wav(sound, notes, "standard output", file)
+    return notes
+
+
+def _pcm16(blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.int16]]:
+    for block in blocks:
+        yield np.clip(np.rint(block * np.float32(32_768)), -32_768, 32_767).astype("<i2")
+
+
+def _write_wav(sound: SoundStream, notes: list[str], name: str, file: BinaryIO) -> None:
+    """Written by hand, because the length is known beforehand and so nothing must be seekable.
+
+    RIFF by Microsoft's Multimedia Programming Interface 1.0; RF64 beyond 4 GiB by EBU Tech 3306.
+    """
+    lost = [key for key in sound.tags if key not in _INFO]
+    if lost:
+        notes.append(f"WAV keeps no {', '.join(lost)}: dropped; .flac keeps more")
+    if sound.picture is not None:
+        notes.append("WAV keeps no cover picture: dropped; .flac keeps it")
+    info = b"".join(_chunk(_INFO[key], value.encode() + b"\0") for key, value in sound.tags.items() if key in _INFO)
+    width = 2 * sound.channels
+    layout = struct.pack("<HHIIHH", 1, sound.channels, sound.sample_rate, sound.sample_rate * width, width, 16)
+    body = _chunk(b"fmt ", layout) + (_chunk(b"LIST", b"INFO" + info) if info else b"")
+    size = sound.samples * width
+    if size < _RIFF_LIMIT - len(body):
+        file.write(struct.pack("<4sI4s", b"RIFF", 4 + len(body) + 8 + size, b"WAVE") + body)
+        file.write(struct.pack("<4sI", b"data", size))
+    else:
+        sizes = struct.pack("<QQQI", 4 + 36 + len(body) + 8 + size, size, sound.samples, 0)
+        file.write(struct.pack("<4sI4s", b"RF64", 0xFFFFFFFF, b"WAVE") + _chunk(b"ds64", sizes) + body)
+        file.write(struct.pack("<4sI", b"data", 0xFFFFFFFF))
+    for block in _pcm16(sound.blocks):
+        file.write(block.tobytes())
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack("<4sI", kind, len(body)) + body + b"\0" * (len(body) % 2)
+
+
+def _write_flac(sound: SoundStream, notes: list[str], name: str, file: BinaryIO) -> None:
+    if sound.picture is not None and len(sound.picture) > METADATA_BYTES:
+        notes.append("FLAC keeps no picture of more than 16 MiB: dropped")
+    # The library goes back to correct its header, and knows neither all tags nor pictures: so by way of a file.
+    with tempfile.TemporaryDirectory(prefix="vqcodec-") as folder:
+        path = Path(folder) / "sound.flac"
+        try:
+            with soundfile.SoundFile(path, "w", sound.sample_rate, sound.channels, "PCM_16") as out:
+                for block in _pcm16(sound.blocks):
+                    out.write(block)
+        except soundfile.LibsndfileError as error:
+            detail = error.error_string.strip().rstrip(".")
+            raise OutputError(
+                f"{name}: cannot be stored as FLAC ({detail}); use .wav, or make room in {tempfile.gettempdir()}"
+            ) from error
+        with path.open("rb") as whole:
+            _copy_with_metadata(whole, file, sound)
+
+
+def _copy_with_metadata(whole: BinaryIO, file: BinaryIO, sound: SoundStream) -> None:
+    """Copy a FLAC file with tags and picture; of its own blocks stream info and seek table stay (RFC 9639, 8)."""
+    whole.read(4)
+    head, blocks = b"\0", []
+    while not head[0] & 0x80:
+        head = whole.read(4)
+        body = whole.read(int.from_bytes(head[1:], "big"))
+        if head[0] & 0x7F in (0, 3):
+            blocks.append((head[0] & 0x7F, body))
+    blocks.append((4, comment_block(sound.tags)))
+    if sound.picture is not None and len(sound.picture) <= METADATA_BYTES:
+        blocks.append((6, sound.picture))
+    file.write(b"fLaC")
+    for i, (kind, body) in enumerate(blocks):
+        last = 0x80 * (i == len(blocks) - 1)
+        file.write(bytes([kind | last]) + len(body).to_bytes(3, "big") + body)
+    shutil.copyfileobj(whole, file, 2**20)

@@ -1,0 +1,105 @@
+"""Training sound: folders of files as 16-bit mono at 24 kHz on disk, random stretches of it at the model's level."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+import torch
+from torch import Tensor
+
+from vqcodec.audio.mdct import HOP
+from vqcodec.audio.transform import LOUD
+from vqcodec.errors import InputError
+
+__all__ = ["AudioSource", "Folder", "parse_folder"]
+
+RATE = 24000
+SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
+SURROUNDING = 200 * HOP  # a stretch has the level of the four seconds around it, as a chunk has in use
+LEVEL_JITTER = 2.5  # standard deviation of a random change of level in decibels
+PAUSE = 0.04  # share of stretches that are silent from some point on, so that silence is learned to cost nothing
+QUIET = 30.0  # root mean square of loud frames below which a stretch is passed over
+TRIES = 1_000  # stretches in a row that may be so
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of sounds and its share of what is drawn."""
+
+    path: Path
+    share: float
+
+
+def parse_folder(text: str) -> Folder:
+    """``DIR`` or ``DIR:SHARE``."""
+    path, _, share = text.rpartition(":")
+    try:
+        return Folder(Path(path), float(share)) if path else Folder(Path(text), 1.0)
+    except ValueError:
+        return Folder(Path(text), 1.0)
+
+
+def _samples(folder: Path, cache: Path) -> npt.NDArray[np.int16]:
+    """All sounds of a folder one after the other, converted once and mapped from the cache from then on."""
+    kept = cache / f"{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]}.npy"
+    if not kept.exists():
+        parts = []
+        for file in sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES):
+            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+            mono = soxr.resample(samples.mean(1), rate, RATE)
+            parts.append(np.clip(np.round(mono * 32767), -32768, 32767).astype(np.int16))
+        if sum(map(len, parts)) < 4 * SURROUNDING:
+            raise InputError(f"{folder}: less than 16 s of sound in files ending in {', '.join(sorted(SUFFIXES))}")
+        cache.mkdir(parents=True, exist_ok=True)
+        np.save(kept, np.concatenate(parts))
+    out: npt.NDArray[np.int16] = np.load(kept, mmap_mode="r")
+    return out
+
+
+class AudioSource:
+    """Random stretches of folders of sound.
+
+    Args:
+        folders: with their shares; of each, the last ``held_out`` is kept for figures, at least what one stretch needs.
+        cache: where converted sounds are kept.
+        part: which part to draw from, ``train`` or ``test``.
+    """
+
+    def __init__(
+        self, folders: Sequence[Folder], cache: Path, seed: int, *, part: str = "train", held_out: float = 0.04
+    ) -> None:
+        whole = [_samples(f.path, cache) for f in folders]
+        edges = [min(int(len(x) * (1 - held_out)), len(x) - SURROUNDING) for x in whole]
+        self._sounds = [x[:e] if part == "train" else x[e:] for x, e in zip(whole, edges, strict=True)]
+        shares = np.array([f.share for f in folders])
+        self._shares = shares / shares.sum()
+        self.rng = np.random.default_rng(seed)
+
+    def batch(self, count: int, frames: int, *, jitter: float = LEVEL_JITTER) -> Tensor:
+        """Stretches [count, frames * HOP] (at most 200 frames) in 16-bit units, loud frames at LOUD give or take."""
+        return torch.from_numpy(np.stack([self._one(frames * HOP, jitter) for _ in range(count)]))
+
+    def _one(self, length: int, jitter: float) -> npt.NDArray[np.float32]:
+        for _ in range(TRIES):
+            sound = self._sounds[self.rng.choice(len(self._sounds), p=self._shares)]
+            at = self.rng.integers(0, len(sound) - SURROUNDING + 1)
+            around = sound[at : at + SURROUNDING].astype(np.float32)
+            loud = np.sqrt(np.percentile(np.square(around.reshape(-1, HOP)).mean(1), 90))
+            if loud > QUIET:
+                break
+        else:
+            raise InputError("the training sound is nearly all silence; give louder recordings")
+        at = self.rng.integers(0, SURROUNDING - length + 1)
+        sign = 1 if self.rng.random() < 0.5 else -1
+        gain = sign * LOUD / loud * 10 ** (self.rng.normal() * jitter / 20)
+        out: npt.NDArray[np.float32] = (around[at : at + length] * gain).astype(np.float32)
+        if self.rng.random() < PAUSE:
+            out[self.rng.integers(0, length) :] = 0
+        return out

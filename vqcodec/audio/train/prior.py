@@ -1,0 +1,384 @@
+"""Stage "prior" of an audio model: the integer prior and its tables, fitted on the codes of a trained transform.
+
+The transform is not in the loop: stretches are coded once, the envelope's network is trained on its codes, then phase
+by phase of the lines a ridge regression starts and a network goes on, each on its true context. At last the tables are
+counted under the integer rows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vqcodec.audio.codes import (
+    FRACTIONS,
+    RESIDUAL_LIMIT,
+    AudioCodeModel,
+    EnvelopePrior,
+    expected_map,
+    walk_envelope,
+    walk_lines,
+)
+from vqcodec.audio.mdct import HOP, mdct
+from vqcodec.audio.model import AudioModel, audio_code_model, integer_arrays
+from vqcodec.audio.train.data import AudioSource, Folder
+from vqcodec.audio.train.envelope import CLASS_FLOOR, CLASSES_PER_OCTAVE, EnvelopeNetwork, export_envelope
+from vqcodec.audio.train.rate import laplace_bits
+from vqcodec.audio.transform import AudioTransform
+from vqcodec.bitstream.coder import Tables
+from vqcodec.bitstream.tables import pack_probabilities, unpack_weights
+from vqcodec.image.codebooks import scalar_codebook
+from vqcodec.image.config import AudioConfig
+from vqcodec.image.search import bit_costs
+from vqcodec.image.train.closed_form import knots as hat_of
+from vqcodec.image.train.closed_form import map_values, quantise_weights, ridge, smooth_counts, start_table
+from vqcodec.image.train.code_replay import PhaseCodes, table_bits
+from vqcodec.image.train.prior import PriorOptions, fit_phase
+from vqcodec.image.units import LAMBDA
+from vqcodec.kernels import assign
+from vqcodec.prior.export import export_phase
+from vqcodec.prior.integer import F32, I32, PriorSlice, context_stack, phase, predict_rows
+from vqcodec.prior.network import PhaseNetwork
+from vqcodec.train.loop import faded, log_line
+
+__all__ = ["AudioPriorOptions", "fit_audio_prior"]
+
+PIECE = 8  # stretches that share one context array
+
+
+@dataclass(frozen=True)
+class AudioPriorOptions:
+    """Options of the stage; the defaults made the shipped weights.
+
+    Attributes:
+        stretches, held_out: of four seconds, to fit on and for the figures.
+        minutes: of gradient steps, for the envelope (a quarter) and the lines.
+    """
+
+    stretches: int = 480
+    held_out: int = 48
+    minutes: float = 6.0
+    seed: int = 31
+
+
+@dataclass(frozen=True)
+class _Codes:
+    """Envelope codes [N, T, bands] and lines in steps [N, T, F] of stretches coded at steps [N]."""
+
+    step: npt.NDArray[np.int64]
+    envelope: I32
+    lines: F32
+
+
+@torch.inference_mode()
+def _analyse(transform: AudioTransform, source: AudioSource, count: int, frames: int) -> _Codes:
+    step = source.rng.integers(0, 256, count)
+    envelopes, lines = [], []
+    for at in range(0, count, PIECE):
+        steps = torch.from_numpy(step[at : at + PIECE])
+        x = mdct(source.batch(len(steps), frames - 1, jitter=0.0))
+        wanted, gain, offset = transform.analyse(x, steps)
+        envelope = wanted.round()
+        _, log_step = transform.curves(envelope * transform.envelope_unit(steps), steps)
+        envelopes.append(envelope.to(torch.int32).numpy())
+        lines.append(transform.lines(x, gain, offset, log_step).numpy())
+    return _Codes(step, np.concatenate(envelopes), np.concatenate(lines))
+
+
+def _envelope_inputs(start: I32, codes: _Codes, half: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs [M, inputs], wanted values [M, h] and steps [M] of all frames."""
+    known = np.concatenate([np.repeat(start[codes.step][:, None], 2, 1), codes.envelope], 1)
+    parts = [known[:, :-2], known[:, 1:-1]] + ([known[:, 2:, ::2]] if half else [])
+    inputs = np.concatenate(parts, 2).astype(np.float32)
+    wanted = codes.envelope[:, :, half::2].astype(np.float32)
+    step = np.repeat(codes.step, codes.envelope.shape[1])
+    flat = [torch.from_numpy(x.reshape(len(step), -1)) for x in (inputs, wanted)]
+    return flat[0], flat[1], torch.from_numpy(step)
+
+
+def _fit_envelope(config: AudioConfig, start: I32, codes: _Codes, seconds: float, seed: int) -> list[EnvelopePrior]:
+    out = []
+    for half in (0, 1):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed + half)
+            network = EnvelopeNetwork(start.shape[1], half, config.envelope_width)
+        inputs, wanted, step = _envelope_inputs(start, codes, half)
+        generator = torch.Generator().manual_seed(seed + half)
+        optimiser = torch.optim.Adam(network.parameters(), lr=3e-3, betas=(0.9, 0.99))
+        began, share = time.monotonic(), 0.0
+        while share < 1:
+            for group in optimiser.param_groups:
+                group["lr"] = 3e-3 * faded(share)
+            pick = torch.randint(len(step), (2048,), generator=generator)
+            mean, spread = network(inputs[pick], step[pick])
+            scale = torch.exp2(spread.clamp(-CLASS_FLOOR, 4))
+            loss = laplace_bits(wanted[pick] - mean, scale).sum(1).mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            share = (time.monotonic() - began) / (seconds / 2)
+        out.append(export_envelope(network))
+    return out
+
+
+def _count_envelope(model: AudioCodeModel, codes: _Codes) -> npt.NDArray[np.uint16]:
+    counts = np.zeros((model.classes * FRACTIONS, 2 * RESIDUAL_LIMIT + 1))
+
+    def choose(t: int, half: int, rows: I32, prediction: I32) -> I32:
+        values = codes.envelope[:, t, half::2]
+        symbols = np.clip(values - prediction, -RESIDUAL_LIMIT, RESIDUAL_LIMIT) + RESIDUAL_LIMIT
+        np.add.at(counts, (rows, symbols), 1)
+        return values
+
+    walk_envelope(model, codes.step, codes.envelope.shape[1], choose)
+    value = np.arange(-RESIDUAL_LIMIT, RESIDUAL_LIMIT + 1)
+    row = np.arange(len(counts))
+    mean = (row % FRACTIONS + 0.5) / FRACTIONS
+    scale = 2.0 ** ((row // FRACTIONS + 0.5) / CLASSES_PER_OCTAVE - CLASS_FLOOR)
+    start = np.exp(-np.minimum(np.abs(value - mean[:, None]) / np.maximum(scale, 0.3)[:, None], 16))
+    return pack_probabilities(counts + 20 * start / start.sum(1, keepdims=True))
+
+
+def _no_phases(config: AudioConfig) -> PriorSlice:
+    """The prior of the lines before any phase is fitted."""
+    codebook = scalar_codebook(config.codewords, config.core, config.reach)
+    energy, signed = map_values(codebook[None])
+    edges = np.zeros((1, 0), np.float32)
+    return PriorSlice(
+        1, False, 1, 1, (), (), (), (), edges, energy, signed, config.row_offset, config.row_width, config.rows, ()
+    )
+
+
+class _LinesFit:
+    """Fits the phases of the lines one after another and codes them by the search under the tables of the moment."""
+
+    def __init__(self, config: AudioConfig, base: AudioCodeModel, codes: _Codes, seed: int) -> None:
+        self.config, self.base, self.step = config, base, codes.step
+        self.rng = np.random.default_rng(seed)
+        even = codes.lines.shape[1] // 2 * 2
+        self.lines = codes.lines[:, :even]
+        self.pieces = [slice(k, min(k + PIECE, len(self.step))) for k in range(0, len(self.step), PIECE)]
+        self.expected = [
+            expected_map(base, self.step[k], codes.envelope[k, :even])[..., None].astype(np.int8) for k in self.pieces
+        ]
+        self.codebook = scalar_codebook(config.codewords, config.core, config.reach)
+        self.own: list[list[npt.NDArray[np.int8]]] = []
+        self.slice = base.lines
+        self.start = start_table(config.row_width, self.codebook, config.row_offset, config.rows)
+        self.counts = np.zeros((1, config.rows, 1, config.codewords))
+
+    def stack(self, piece: int) -> F32:
+        """Context of the next phase for one piece."""
+        h, w = self.lines.shape[1] // 2, self.lines.shape[2] // 2
+        own = [m[piece].astype(np.float32) for m in self.own]
+        return context_stack(own, [self.expected[piece].astype(np.float32)], h, w)
+
+    def fit(self, p: int, seconds: float) -> None:
+        """Prior, tables and codes of one phase."""
+        x = np.ascontiguousarray(phase(self.lines, p))[..., None]
+        targets = [np.log2(np.square(x[k]) + 0.03).astype(np.float32) for k in self.pieces]
+        stacks = [(lambda i=i: self.stack(i)) for i in range(len(self.pieces))]
+        w = 16 * ridge(stacks, targets, [self.step[k] for k in self.pieces], self.rng)
+        bias = hat_of(np.arange(256)) @ w[-8:]
+        weight, bias_int, shift = quantise_weights(w[:-8].reshape(9, -1, 1), bias)
+        s = self.slice
+        self.slice = replace(
+            s, weight=(*s.weight, weight), bias=(*s.bias, bias_int), shift=(*s.shift, shift),
+            sign_weight=(*s.sign_weight, None), hidden=(*s.hidden, None),
+        )  # fmt: skip
+        symbols = self._code(p, x)
+        self._train(p, symbols, seconds)
+        symbols = self._code(p, x)
+        self.counts += self._count(p, symbols)
+        energy = self.slice.energy[0].astype(np.int8)
+        self.own.append([energy[symbols[k]] for k in self.pieces])
+
+    def _rows(self, p: int, piece: int) -> I32:
+        k = self.pieces[piece]
+        shape = (k.stop - k.start, self.lines.shape[1] // 2, self.lines.shape[2] // 2)
+        rows, _ = predict_rows(self.slice, p, self.step[k], self.stack(piece), None, shape)
+        return rows[..., 0]
+
+    def _code(self, p: int, x: F32) -> I32:
+        """Search under counted tables, twice, each time with the counts of the time before."""
+        rows = np.concatenate([self._rows(p, i) for i in range(len(self.pieces))])
+        counts = self.counts
+        for _ in range(2):
+            bits = -np.log2(smooth_counts(counts, self.start))[0, :, 0]
+            costs = torch.from_numpy((LAMBDA * bits).astype(np.float32))
+            found = [
+                assign(
+                    torch.from_numpy(x[k].reshape(1, -1, 1)), self.codebook[None], costs[None],
+                    torch.from_numpy(rows[k].reshape(1, -1)),
+                ).numpy().reshape(rows[k].shape)
+                for k in self.pieces
+            ]  # fmt: skip
+            symbols = np.concatenate(found).astype(np.int32)
+            counts = self.counts + self._count(p, symbols, rows)
+        return symbols
+
+    def _count(self, p: int, symbols: I32, rows: I32 | None = None) -> npt.NDArray[np.float64]:
+        if rows is None:
+            rows = np.concatenate([self._rows(p, i) for i in range(len(self.pieces))])
+        key = rows.astype(np.int64).ravel() * self.config.codewords + symbols.ravel()
+        return np.bincount(key, minlength=self.counts.size).reshape(self.counts.shape).astype(np.float64)
+
+    def _train(self, p: int, symbols: I32, seconds: float) -> None:
+        tables = Tables(
+            unpack_weights(
+                pack_probabilities(smooth_counts(self.counts + self._count(p, symbols), self.start)[0, :, 0])
+            )
+        )
+        bits = table_bits(self.slice, tables)
+        with torch.random.fork_rng():
+            torch.manual_seed(p)
+            network = PhaseNetwork(self.slice, p, self.config.prior_width)
+        options = replace(PriorOptions(), linear_rate=5e-4)
+        fit_phase(
+            network, self.slice, bits, self._phase_codes(symbols), seconds=seconds, steps=None, options=options, seed=p
+        )
+        self.slice = export_phase(network, self.slice, p)
+
+    def _phase_codes(self, symbols: I32) -> PhaseCodes:
+        n, h, w = symbols.shape
+        maps = torch.cat(
+            [torch.from_numpy(self.stack(i).astype(np.int8)).flatten(0, 2) for i in range(len(self.pieces))]
+        )
+        corner = (torch.arange(n)[:, None, None] * (h + 2) + torch.arange(h)[:, None]) * (w + 2) + torch.arange(w)
+        return PhaseCodes(
+            maps=maps,
+            corner=corner.flatten(),
+            offsets=torch.tensor([(t // 3) * (w + 2) + t % 3 for t in range(9)]),
+            step=torch.from_numpy(self.step).repeat_interleave(h * w),
+            bins=torch.zeros(n * h * w, 1, dtype=torch.long),
+            symbols=torch.from_numpy(symbols.reshape(-1, 1)).long(),
+        )
+
+    def table(self) -> npt.NDArray[np.uint16]:
+        """All counts as stored weights [rows, K]."""
+        return pack_probabilities(smooth_counts(self.counts, self.start)[0, :, 0])
+
+
+@torch.no_grad()
+def _expectation(transform: AudioTransform) -> tuple[F32, F32, F32]:
+    """Factor, offset and spread of bitstream.audio_codes.expected_map from the learned curves."""
+    config, steps = transform.config, torch.arange(256)
+    bands = len(config.edges) - 1
+    unit = transform.envelope_unit(steps)[:, 0]
+    zero, one = (torch.full((256, 1, bands), v) for v in (0.0, 1.0))
+    (amplitude0, log_step0), (amplitude1, log_step1) = (transform.curves(e, steps) for e in (zero, one))
+    rise = 2 * ((amplitude1 - log_step1) - (amplitude0 - log_step0))[:, 0, :1]  # log2 energy in steps per unit of e
+    factor = (rise * unit * 8 * 1024 / 64).round()[:, 0]
+    offset = (2 * (amplitude0 - log_step0)[:, 0] * 8 * 1024 + 512).round()
+    return factor.numpy(), offset.numpy(), (64 * transform.spread).round().numpy()
+
+
+def fit_audio_prior(
+    config: AudioConfig, transform: AudioTransform, folders: Sequence[Folder], run: Path, options: AudioPriorOptions
+) -> AudioModel:
+    """Fit prior and tables for a transform.
+
+    Args:
+        transform: trained; its matrices are taken in half precision, as the file holds them.
+        folders: training sound; the figures in ``run/log.jsonl`` are of the held-out part.
+        run: folder of the run: log and converted sounds.
+    """
+    tensors = half_precision(transform)
+    transform.load_state_dict({k: v.float() for k, v in tensors.items()})
+    codes = _analyse(transform, AudioSource(folders, run / "sounds", options.seed), options.stretches, 200)
+    bands = codes.envelope.shape[2]
+    start = _start(codes)
+    envelope = _fit_envelope(config, start, codes, 60 * options.minutes / 4, options.seed)
+    factor, offset, spread = _expectation(transform)
+    blank = Tables(np.ones((1, 2), np.uint32))
+    base = AudioCodeModel(
+        start,
+        (envelope[0], envelope[1]),
+        config.spread_classes,
+        blank,
+        factor,
+        offset,
+        spread,
+        _no_phases(config),
+        blank,
+    )
+    fit = _LinesFit(config, base, codes, options.seed)
+    for p in range(4):
+        fit.fit(p, 60 * options.minutes * 0.75 / 4)
+    codes_model = replace(base, lines=fit.slice)
+    stored = integer_arrays(codes_model, _count_envelope(base, codes), fit.table())
+    model = AudioModel(config, tensors, fit.codebook, audio_code_model(config, stored), stored)
+    test = _analyse(transform, AudioSource(folders, run / "sounds", options.seed, part="test"), options.held_out, 200)
+    report = {"stage": "prior", "bands": bands, **_report(model, test)}
+    log_line(run, report)
+    return model
+
+
+def half_precision(transform: AudioTransform) -> dict[str, Tensor]:
+    """Tensors of a transform as a file holds them: matrices of the networks in 16 bits."""
+    return {
+        k: (v.detach().half() if v.dim() == 2 and v.numel() > 10_000 else v.detach()).contiguous()
+        for k, v in transform.state_dict().items()
+    }
+
+
+def _start(codes: _Codes) -> I32:
+    """Mean envelope at every step index, by regression on the knots."""
+    x = hat_of(codes.step)
+    y = codes.envelope.mean(1)
+    weights = np.linalg.solve(x.T @ x + 0.1 * np.eye(x.shape[1]), x.T @ y)
+    return np.round(hat_of(np.arange(256)) @ weights).astype(np.int32)
+
+
+def _report(model: AudioModel, test: _Codes) -> dict[str, Any]:
+    """Bits per frame on held-out stretches by third of the step range: envelope, lines; and with other codes."""
+    codes = model.codes
+    envelope_bits, line_bits = bit_costs(codes.envelope_tables), bit_costs(codes.line_tables)
+    costs = torch.from_numpy(LAMBDA * line_bits)
+    spent = np.zeros((2, len(test.step)))
+    even = test.lines.shape[1] // 2 * 2
+
+    def envelope(t: int, half: int, rows: I32, prediction: I32) -> I32:
+        values = test.envelope[:, t, half::2]
+        symbols = np.clip(values - prediction, -RESIDUAL_LIMIT, RESIDUAL_LIMIT) + RESIDUAL_LIMIT
+        spent[0] += envelope_bits[rows, symbols].sum(1)
+        return values
+
+    found = []
+
+    def lines(p: int, rows: I32) -> I32:
+        x = np.ascontiguousarray(phase(test.lines[:, :even], p))
+        symbols: I32 = (
+            assign(
+                torch.from_numpy(x.reshape(1, -1, 1)), model.codebook[None], costs[None],
+                torch.from_numpy(rows.reshape(1, -1)),
+            ).numpy().reshape(rows.shape).astype(np.int32)
+        )  # fmt: skip
+        spent[1] += line_bits[rows, symbols].sum((1, 2))
+        found.append(symbols)
+        return symbols
+
+    walk_envelope(codes, test.step, test.envelope.shape[1], envelope)
+    walk_lines(codes, test.step, test.envelope[:, :even], lines)
+    frames = test.envelope.shape[1]
+    third = test.step * 3 // 256
+    fixed = np.log2(codes.lines.codewords) * HOP + np.log2(2 * RESIDUAL_LIMIT + 1) * codes.bands
+    static = 0.0
+    symbols = np.concatenate([f.reshape(len(test.step), -1) for f in found], 1)
+    for q in range(3):
+        counts = np.bincount(symbols[third == q].ravel(), minlength=codes.lines.codewords)
+        p = counts[counts > 0] / max(counts.sum(), 1)
+        static += float(-(counts[counts > 0] * np.log2(p)).sum())
+    return {
+        "kbit_per_s": [[round(float(b[third == q].mean()) / frames * 0.05, 3) for b in spent] for q in range(3)],
+        "fixed_kbit_per_s": round(float(fixed) * 0.05, 1),
+        "lines_static_over_prior": round(static / float(spent[1].sum()), 3),
+    }

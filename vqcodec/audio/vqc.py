@@ -1,0 +1,254 @@
+"""Sound to the bytes of a .vqc file and back, block by block: all that lies between files and the codec."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from vqcodec.audio.files import Float32, Sound, SoundSource, SoundStream, array_source, open_sound, sound_source
+from vqcodec.audio.resample import REACH, resample, resampled_length
+from vqcodec.audio.tags import unpack_tags
+from vqcodec.bitstream import AudioHeader, Chunk, Limits, VqcFile, read_vqc, write_vqc
+from vqcodec.errors import CorruptError, InputError, UsageError, VqcWarning
+from vqcodec.facts import kbps
+from vqcodec.sources import naming, read_content
+from vqcodec.target import COARSEST, Aim, lowest_step
+
+if TYPE_CHECKING:
+    from vqcodec.audio.codec import AudioCodec
+
+__all__ = ["collect", "compress_sound", "decode_sound", "open_source", "stream_sound", "verify_sound"]
+
+_CHUNK_BYTES = 7  # of the container, at least, for each chunk
+
+
+@contextmanager
+def open_source(source: Any, sample_rate: int | None, head: bytes, max_seconds: int) -> Iterator[SoundSource]:
+    """Whatever :func:`vqcodec.compress` takes as sound; ``head`` is what was already read of an open file."""
+    if isinstance(source, Sound):
+        yield sound_source(source, max_seconds=max_seconds)
+    elif isinstance(source, (str, os.PathLike, bytes)) or hasattr(source, "read"):
+        if sample_rate is not None:
+            raise UsageError("sample_rate is for arrays and tensors; a file says its own, so leave it out")
+        with open_sound(source, max_seconds=max_seconds, head=head) as sound:
+            yield sound
+    else:
+        yield array_source(source, sample_rate or 0, max_seconds=max_seconds)
+
+
+def compress_sound(source: SoundSource, aim: Aim, *, strip: bool, device: str) -> bytes:
+    """Compress a sound; the step is searched where a target asks for it, reading the source anew for each.
+
+    Raises:
+        UsageError: the target is out of reach (the message names the nearest that is not), or is one for pictures.
+        InputError, LimitError: the source cannot be read.
+    """
+    from vqcodec.registry import load_audio_codec
+
+    aim.check_sound()
+    encoder = _Encoder(source, load_audio_codec(device), {} if strip else source.metadata)
+    if aim.step is not None:
+        return encoder.encode(aim.step)
+    smallest = encoder.encode(COARSEST)
+    limit = aim.size if aim.size is not None else (aim.kbps or 0.0) * 125 * encoder.seconds
+    if len(smallest) > limit:
+        raise UsageError(
+            f"the target is out of reach: the smallest file of this sound has {len(smallest):,} bytes "
+            f"({kbps(len(smallest), encoder.seconds):.2f} kbit/s, quality 1); ask for that or more"
+        )
+    kept = smallest
+
+    def fits(step: int) -> bool:
+        nonlocal kept
+        data = encoder.encode(step, limit)
+        kept = data or kept
+        return bool(data)
+
+    lowest_step(fits)
+    return kept
+
+
+class _Encoder:
+    """Encodes one source at any step; knows its length once it was read for the first time."""
+
+    def __init__(self, source: SoundSource, codec: AudioCodec, metadata: dict[str, bytes]) -> None:
+        self.source = source
+        self.codec = codec
+        self.metadata = metadata
+        self.samples = 0
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.source.sample_rate
+
+    def encode(self, step: int, limit: float | None = None) -> bytes:
+        """The file at a step; nothing where it has more bytes than the limit, found out as early as can be."""
+        core = resample(self._counted(), self.source.sample_rate, self.codec.core_rate)
+        chunks: list[Chunk | None] = []
+        size = 0
+        for chunk in self.codec.encode(core, step):
+            size += len(chunk.payload) + _CHUNK_BYTES
+            if limit is not None and size > limit:
+                return b""
+            chunks.append(chunk)
+        header = AudioHeader(
+            sample_rate=self.source.sample_rate,
+            channels=self.source.channels,
+            samples=self.samples,
+            step=step,
+            model_id=self.codec.model_id,
+            model_hint=self.codec.model_hint,
+            chunk_frames=self.codec.chunk_frames,
+        )
+        data = write_vqc(VqcFile(header, chunks, self.metadata))
+        return data if limit is None or len(data) <= limit else b""
+
+    def _counted(self) -> Iterator[Float32]:
+        count = 0
+        for block in self.source.blocks():
+            count += len(block)
+            yield block
+        self.samples = count
+
+
+def stream_sound(
+    data: bytes | str | os.PathLike[str],
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    device: str = "auto",
+    allow_truncated: bool = False,
+    conceal: bool = False,
+    max_seconds: int = 86_400,
+) -> SoundStream:
+    """Decompress a .vqc sound block by block, for sounds that are too long for memory.
+
+    Options, warnings and errors are those of :func:`vqcodec.decompress`; damage inside a chunk shows when its block is
+    read.
+    """
+    content, name = read_content(data)
+    with naming(name):
+        limits = Limits(seconds=max_seconds)
+        file = read_vqc(content, limits=limits, allow_truncated=allow_truncated, conceal=conceal)
+        if not isinstance(file.header, AudioHeader):
+            raise InputError("holds a picture, not sound; use vqcodec.decompress")
+        return decode_sound(file, file.header, device=device, start=start, end=end, name=name)
+
+
+def decode_sound(
+    file: VqcFile, header: AudioHeader, *, device: str, start: float | None, end: float | None, name: str
+) -> SoundStream:
+    """A parsed file as a stream of the samples from ``start`` to ``end`` (seconds; None: as far as the sound goes).
+
+    Raises:
+        UsageError: the range holds no samples.
+        CorruptError: the header contradicts itself.
+    """
+    first, last = _range(header, start, end)
+    codec = _codec(header, device)
+    part = _part(header, first, last, codec, len(file.chunks))
+    _warn_concealed(file.chunks, part, header.chunk_frames * codec.hop / codec.core_rate, name)
+    core = codec.decode(header, file.chunks, first=part.first, last=part.last)
+    whole = resample(core, codec.core_rate, header.sample_rate, last - part.start)
+    return SoundStream(
+        sample_rate=header.sample_rate,
+        channels=header.channels,
+        samples=last - first,
+        blocks=_named(_from(whole, first - part.start), name),
+        tags=unpack_tags(file.metadata.get("tags", b"")),
+        picture=file.metadata.get("picture"),
+    )
+
+
+def _codec(header: AudioHeader, device: str) -> AudioCodec:
+    from vqcodec.registry import load_by_id
+
+    codec: Any = load_by_id(header.model_id, header.model_hint, device, sound=True)
+    if not hasattr(codec, "core_rate"):
+        raise CorruptError(f"model {header.model_id.hex()} is not for sound", "header.model_id")
+    return cast("AudioCodec", codec)
+
+
+def _range(header: AudioHeader, start: float | None, end: float | None) -> tuple[int, int]:
+    """Samples from and to, the second not included."""
+    rate, samples = header.sample_rate, header.samples
+    duration = samples / rate
+    for what, value in (("start", start), ("end", end)):
+        if value is not None and not value >= 0:
+            raise UsageError(f"{what} {value:g} s is out of range; give 0 or more")
+    first = 0 if start is None else round(min(start, duration) * rate)
+    last = samples if end is None else round(min(end, duration) * rate)
+    if first >= last:
+        asked = f"{start or 0:g} s to {f'{end:g} s' if end is not None else 'the end'}"
+        raise UsageError(f"there is no sound from {asked}; it lasts {duration:.3f} s")
+    return first, last
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Chunks ``first`` to ``last`` - 1, and the sample of the sound that the first of them begins with."""
+
+    first: int
+    last: int
+    start: int
+
+
+def _part(header: AudioHeader, first: int, last: int, codec: AudioCodec, chunks: int) -> _Part:
+    """The chunks that decide samples first to last - 1, with what the resampling filter reaches to either side."""
+    rate, core = header.sample_rate, codec.core_rate
+    length = header.chunk_frames * codec.hop
+    reach = 0 if rate == core else -(-REACH * core // min(rate, core))
+    chunk = max(0, first * core // rate - reach) // length
+    while chunk * length * rate % core:  # both rates must have a sample where the filter starts
+        chunk -= 1
+    stop = (resampled_length(last, rate, core) + reach - 1) // length + 1
+    return _Part(chunk, min(stop, chunks), chunk * length * rate // core)
+
+
+def _warn_concealed(chunks: Sequence[Chunk | None], part: _Part, seconds: float, name: str) -> None:
+    bad = [i for i in range(part.first, part.last) if (c := chunks[i]) is None or not c.complete]
+    if not bad:
+        return
+    shown = ", ".join(f"{i} (from {i * seconds:.1f} s)" for i in bad[:3]) + (" ..." if len(bad) > 3 else "")
+    text = f"{len(bad)} of {len(chunks)} chunks damaged or missing, concealed: {shown}"
+    warnings.warn(f"{name}: {text}" if name else text, VqcWarning, stacklevel=4)
+
+
+def _from(blocks: Iterable[Float32], skip: int) -> Iterator[Float32]:
+    for block in blocks:
+        if skip < len(block):
+            yield block[skip:]
+        skip = max(0, skip - len(block))
+
+
+def _named(blocks: Iterator[Float32], name: str) -> Iterator[Float32]:
+    with naming(name):
+        yield from blocks
+
+
+def collect(stream: SoundStream) -> Sound:
+    """All of a stream in memory."""
+    samples = np.empty((stream.samples, stream.channels), np.float32)
+    done = 0
+    for block in stream.blocks:
+        samples[done : done + len(block)] = block
+        done += len(block)
+    assert done == stream.samples
+    return Sound(samples, stream.sample_rate, stream.tags, stream.picture)
+
+
+def verify_sound(file: VqcFile, header: AudioHeader, device: str) -> None:
+    """Decode all codes of a parsed file.
+
+    Raises:
+        ChecksumError, CorruptError: they are not what was encoded.
+    """
+    codec = _codec(header, device)
+    for _ in codec.decode_codes(header, file.chunks):
+        pass

@@ -1,0 +1,319 @@
+"""Codes of a picture in coding order: the walk that encoder, decoder and trainer share.
+
+A picture's codes are one integer array for the low band and one for each slice (band set). The walk goes through them
+phase by phase, asks the prior which table row each code is under, and lets ``choose`` say what the codes are: by
+reading them from a stream, by looking them up, or by searching for the best ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from vqcodec.bitstream.checks import code_hash
+from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
+from vqcodec.prior.integer import (
+    F32,
+    I32,
+    PriorSlice,
+    context_stack,
+    low_prediction,
+    phase,
+    predict_rows,
+)
+
+__all__ = [
+    "CodeModel",
+    "CodeWriter",
+    "Context",
+    "decode_codes",
+    "encode_codes",
+    "grid",
+    "hash_codes",
+    "join_phases",
+    "walk",
+    "zero_code",
+]
+
+I64 = npt.NDArray[np.int64]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+Choose = Callable[[int, int, I32, F32 | None], I32]
+"""(slice or -1 for the low band, phase, rows [B, h, w, g], sign or None) -> symbols [B, h, w, g]."""
+
+
+@dataclass(frozen=True)
+class CodeModel:
+    """All that the codes need: the prior of every slice and the tables.
+
+    Attributes:
+        levels: wavelet levels; level 6 lies on a grid of 64 x 64 pixels.
+        low_size: K of the low band, odd; its values are codes minus (K - 1) / 2 plus the prediction.
+        low_edges: thresholds on the spread of the neighbours that choose a row.
+        low_tables: rows (colour, 1 + len(low_edges) + 1): first the row of phase 0.
+        tables: per slice, rows (group, row * sign_bins + bin).
+        shared: per slice, whether all groups use the rows of group 0.
+    """
+
+    levels: int
+    low_size: int
+    low_edges: I32
+    low_tables: Tables
+    slices: tuple[PriorSlice, ...]
+    tables: tuple[Tables, ...]
+    shared: tuple[bool, ...]
+
+    def table_rows(self, index: int, rows: I32) -> I32:
+        """Row in the slice's table of each code: the groups' rows stand one block after the other."""
+        s = self.slices[index]
+        if self.shared[index]:
+            return rows
+        return rows + np.arange(s.groups, dtype=np.int32) * (s.rows * s.sign_bins)
+
+
+def grid(s: PriorSlice, levels: int, height: int, width: int) -> tuple[int, int]:
+    """Grid of a slice's vectors; height and width count cells of the coarsest level."""
+    scale = 2 ** (levels - s.level)
+    return height * scale, width * scale // s.d
+
+
+class Context:
+    """What is known so far of one batch of pictures (or tiles) of the same size.
+
+    Args:
+        height, width: cells of the coarsest level (64 x 64 pixels with six levels).
+    """
+
+    def __init__(self, model_slices: Sequence[PriorSlice], levels: int, batch: int, height: int, width: int) -> None:
+        self.slices = model_slices
+        self.levels = levels
+        self.shape = (batch, height, width)
+        self.energy: list[list[F32]] = []  # per slice, per phase
+        self.signs: list[list[F32]] = []
+        self._whole: dict[int, F32] = {}
+
+    def phases(self, index: int) -> int:
+        """Four; one at the coarsest level, whose grid may be odd."""
+        return 1 if self.slices[index].level == self.levels else 4
+
+    def phase_shape(self, index: int) -> tuple[int, int, int]:
+        """(B, h, w) of one phase of a slice."""
+        batch, height, width = self.shape
+        h, w = grid(self.slices[index], self.levels, height, width)
+        return (batch, h, w) if self.phases(index) == 1 else (batch, h // 2, w // 2)
+
+    def others(self, index: int) -> list[int]:
+        """Slices that a slice looks at: luma of its level (for chroma), its parents, the luma of the grandparent."""
+        me = self.slices[index]
+        found = []
+        for j, s in enumerate(self.slices[:index]):
+            colocated = s.level == me.level
+            parent = s.level == me.level + 1 and (me.chroma or not s.chroma)
+            grandparent = s.level == me.level + 2 and not s.chroma
+            if colocated or parent or grandparent:
+                found.append(j)
+        return found
+
+    def whole(self, index: int) -> F32:
+        """Energy map of a finished slice on its own grid."""
+        if index not in self._whole:
+            parts = self.energy[index]
+            self._whole[index] = parts[0] if len(parts) == 1 else join_phases(parts)
+        return self._whole[index]
+
+    def stack(self, index: int) -> F32 | None:
+        """Context of the next phase of a slice."""
+        own = self.energy[index] if index < len(self.energy) else []
+        others = [self.whole(j) for j in self.others(index)]
+        if not own and not others:
+            return None
+        return context_stack(own, others, *self.phase_shape(index)[1:])
+
+    def sign_stack(self, index: int) -> F32 | None:
+        """Signed context of the next phase of a slice."""
+        own = self.signs[index] if index < len(self.signs) else []
+        if not own or self.slices[index].sign_bins == 1:
+            return None
+        return context_stack(own, [], *self.phase_shape(index)[1:])
+
+    def add(self, index: int, codes: I32) -> None:
+        """Take in the codes [B, h, w, g] of the next phase."""
+        s = self.slices[index]
+        while len(self.energy) <= index:
+            self.energy.append([])
+            self.signs.append([])
+        groups = np.arange(s.groups)
+        self.energy[index].append(s.energy[groups, codes].reshape(*codes.shape[:3], -1))
+        if s.sign_bins > 1:
+            self.signs[index].append(s.signed[groups, codes].reshape(*codes.shape[:3], -1))
+
+
+def join_phases(parts: Sequence[npt.NDArray[Scalar]]) -> npt.NDArray[Scalar]:
+    """Inverse of four times :func:`phase`."""
+    b, h, w, c = parts[0].shape
+    out = np.empty((b, 2 * h, 2 * w, c), parts[0].dtype)
+    for i, part in enumerate(parts):
+        phase(out, i)[...] = part
+    return out
+
+
+def walk(
+    model: CodeModel,
+    step: I64,
+    height: int,
+    width: int,
+    choose: Choose,
+    *,
+    gray: bool = False,
+    stages: int | None = None,
+    finished: Callable[[int, I32], None] | None = None,
+) -> list[I32]:
+    """Go through all codes in coding order.
+
+    Args:
+        step: [B] step indices.
+        height, width: cells of the coarsest level.
+        choose: gives the symbols of a phase.
+        gray: there is no chroma; its codes are those of zero and are not asked for.
+        stages: stop after so many stages (of ``model.levels`` - 1); the codes of the rest are those of zero.
+        finished: told every slice and its codes [B, h, w, g] when they are complete.
+
+    Returns:
+        The low band's values [B, h', w', 3] (h' and w' rounded up to even), then the codes of every slice [B, h, w, g].
+    """
+    last_level = 1 if stages is None else model.levels - stages
+    planes = 1 if gray else 3
+    codes = [_walk_low(model, len(step), height, width, choose, planes if last_level < model.levels else 0)]
+    context = Context(model.slices, model.levels, len(step), height, width)
+    for i, s in enumerate(model.slices):
+        if s.level < last_level or stages == 0 or (gray and s.chroma):
+            codes.append(np.full((len(step), *grid(s, model.levels, height, width), s.groups), zero_code(s), np.int32))
+            if finished is not None:
+                finished(i, codes[-1])
+            continue
+        parts = []
+        for p in range(context.phases(i)):
+            rows, sign = predict_rows(s, p, step, context.stack(i), context.sign_stack(i), context.phase_shape(i))
+            code = choose(i, p, model.table_rows(i, rows), sign)
+            if sign is not None:
+                code = np.where(sign < 0, s.codewords - 1 - code, code)
+            context.add(i, code)
+            parts.append(code)
+        codes.append(parts[0] if len(parts) == 1 else join_phases(parts))
+        if finished is not None:
+            finished(i, codes[-1])
+    return codes
+
+
+def _walk_low(model: CodeModel, batch: int, height: int, width: int, choose: Choose, planes: int) -> I32:
+    values = np.zeros((batch, height + height % 2, width + width % 2, 3), np.int32)
+    half = (model.low_size - 1) // 2
+    colour = np.arange(planes, dtype=np.int32) * (len(model.low_edges) + 2)
+    for p in range(4 if planes else 0):
+        prediction, spread = low_prediction(values[..., :planes], p)
+        rows = np.searchsorted(model.low_edges, spread, "right").astype(np.int32) + 1 if p else np.zeros_like(spread)
+        phase(values, p)[..., :planes] = prediction + choose(-1, p, rows + colour, None) - half
+    return values
+
+
+def zero_code(s: PriorSlice) -> int:
+    """Code of the zero vector: the middle of a sorted codebook of scalars, the first of a codebook of pairs."""
+    return (s.codewords - 1) // 2 if s.d == 1 else 0
+
+
+class CodeWriter:
+    """Takes the symbols of one picture or tile as the walk finds them, and makes the stream."""
+
+    def __init__(self, model: CodeModel) -> None:
+        self._model = model
+        self._coder = RangeEncoder()
+        self._ends: dict[int, int] = {}
+
+    def write(self, index: int, rows: I32, symbols: I32) -> None:
+        """One phase of a slice (-1: of the low band).
+
+        Raises:
+            ValueError: a symbol is outside its table.
+        """
+        model = self._model
+        self._coder.encode(symbols.ravel(), rows.ravel(), model.low_tables if index < 0 else model.tables[index])
+        if index >= 0:
+            self._ends[min(model.slices[index].level, model.levels - 1)] = 4 * self._coder.words()
+
+    def finish(self) -> tuple[bytes, tuple[int, ...]]:
+        """The stream, and for each stage how many of its bytes are needed to decode it.
+
+        Stages are the low band with the two coarsest levels, then level by level.
+        """
+        payload = self._coder.finish()
+        # bytes needed may reach past the end, where the decoder reads zeros
+        return payload, (*(min(e, len(payload)) for e in list(self._ends.values())[:-1]), len(payload))
+
+
+def encode_codes(
+    model: CodeModel, step: int, codes: Sequence[I32], height: int, width: int, *, gray: bool = False
+) -> tuple[bytes, tuple[int, ...]]:
+    """Write the codes of one picture or tile.
+
+    Args:
+        codes: as :func:`walk` returns them, B = 1.
+
+    Returns:
+        As :meth:`CodeWriter.finish`.
+
+    Raises:
+        ValueError: a code is outside its table.
+    """
+    writer = CodeWriter(model)
+    half = (model.low_size - 1) // 2
+
+    def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
+        if index < 0:
+            values = codes[0][..., : rows.shape[-1]]
+            symbols: I32 = phase(values, p) - low_prediction(values, p)[0] + half
+        else:
+            s = model.slices[index]
+            part = codes[1 + index]
+            code = part if s.level == model.levels else phase(part, p)
+            symbols = code if sign is None else np.where(sign < 0, s.codewords - 1 - code, code)
+        writer.write(index, rows, symbols)
+        return symbols
+
+    walk(model, np.array([step]), height, width, choose, gray=gray)
+    return writer.finish()
+
+
+def decode_codes(
+    model: CodeModel,
+    step: int,
+    payload: bytes,
+    height: int,
+    width: int,
+    *,
+    gray: bool = False,
+    stages: int | None = None,
+) -> list[I32]:
+    """Read what :func:`encode_codes` wrote.
+
+    Args:
+        stages: how many stages of a cut stream to read; None for all.
+
+    Raises:
+        CorruptError: no encoder writes these bytes.
+    """
+    coder = RangeDecoder(payload)
+
+    def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
+        tables = model.low_tables if index < 0 else model.tables[index]
+        return coder.decode(rows.ravel(), tables).reshape(rows.shape)
+
+    return walk(model, np.array([step]), height, width, choose, gray=gray, stages=stages)
+
+
+def hash_codes(codes: Sequence[I32], low_size: int) -> int:
+    """16-bit check of all codes of a chunk; the low band's signed values are moved to be unsigned."""
+    return code_hash([codes[0] + 3 * low_size, *codes[1:]])

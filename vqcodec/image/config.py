@@ -1,0 +1,150 @@
+"""Presets: what shapes a model, as frozen dataclasses. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "AUDIO",
+    "AUDIO_PRESETS",
+    "AUDIO_TINY",
+    "IMAGE",
+    "PRESETS",
+    "TINY",
+    "AudioConfig",
+    "ImageConfig",
+    "SliceConfig",
+    "step_size",
+]
+
+STEPS = 256
+
+
+def step_size(step: int) -> float:
+    """Quantiser step in units of 8-bit sample values for a step index 0..255 (0 is the finest): 4 * 2**(step / 36)."""
+    return 4.0 * float(2.0 ** (step / 36.0))
+
+
+@dataclass(frozen=True)
+class SliceConfig:
+    """One band set: the luma (or chroma) details of one level, cut into vectors and coded in four phases.
+
+    Attributes:
+        level: wavelet level, 1 is the finest.
+        chroma: the two chroma planes (6 groups) instead of luma (3 groups).
+        d: vector dimension; 1, or 2 for horizontal pairs.
+        codewords: K.
+        core: reach of the unit cells of the start codebook, in steps; beyond it cells widen.
+        row_width: width of a row of the probability table, in 1/16 of log2 energy.
+        sign_bins: how many classes of the predicted sign strength the tables tell apart (d=1 only; 1 turns it off).
+        shared: one table for all groups instead of one each.
+    """
+
+    level: int
+    chroma: bool
+    d: int
+    codewords: int
+    core: float
+    row_width: int
+    sign_bins: int
+    shared: bool
+
+    @property
+    def groups(self) -> int:
+        return 6 if self.chroma else 3
+
+    @property
+    def name(self) -> str:
+        return f"{'c' if self.chroma else 'y'}{self.level}"
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """Shape of an image model. Slices stand in coding order, coarse to fine, luma before chroma."""
+
+    name: str
+    levels: int
+    slices: tuple[SliceConfig, ...]
+    rows: int = 64
+    row_offset: int = -73  # in 1/16 of log2 energy: the floor of an all-zero neighbourhood
+    low_step: float = 24.0  # the low band never needs a finer step than this: its error is spread over 64 x 64 pixels
+    low_codewords: int = 2561
+    low_rows: int = 24
+    hidden: int = 0  # width of the prior's nonlinear branch
+    restore_width: int = 40
+    restore_layers: int = 3
+
+
+def _slices(levels: int, scale: float = 1.0) -> tuple[SliceConfig, ...]:
+    out = []
+    for level in range(levels, 0, -1):
+        codewords, core = {6: (1023, 380.0), 5: (1023, 380.0), 4: (767, 280.0), 3: (511, 180.0), 2: (319, 120.0)}.get(
+            level, (255, 90.0)
+        )
+        width = 6 if level >= 4 else 4
+        for chroma in (False, True):
+            pairs = chroma and level <= 2
+            out.append(
+                SliceConfig(
+                    level=level,
+                    chroma=chroma,
+                    d=2 if pairs else 1,
+                    codewords=320 if pairs else int(codewords * scale) | 1,
+                    core=5.2 if pairs else core * scale,
+                    row_width=width,
+                    sign_bins=1 if chroma else 5,
+                    shared=level >= (3 if chroma else 4),
+                )
+            )
+    return tuple(out)
+
+
+IMAGE = ImageConfig("image", 6, _slices(6))
+TINY = ImageConfig("tiny", 6, _slices(6, 0.5), rows=32, low_rows=12, restore_width=8, restore_layers=1)
+
+PRESETS = {c.name: c for c in (IMAGE, TINY)}
+
+
+# Bark-like bands of the envelope, as lines of 25 Hz: no line is far from the middle of its band
+BANDS = (0, 8, 16, 24, 32, 40, 50, 60, 72, 86, 104, 126, 152, 184, 220, 260, 308, 380, 480)
+
+
+@dataclass(frozen=True)
+class AudioConfig:
+    """Shape of an audio model.
+
+    Attributes:
+        edges: first line of every envelope band, and the end of the last.
+        width, analysis_blocks, synthesis_blocks: of the networks at the frame rate.
+        base: log2 of the quantiser step at step index 0, in 16-bit units at the reference level.
+        shape: start of the exponent with which the step follows the envelope.
+        reference: log2 amplitude at which that exponent turns.
+        codewords, core, reach: of the lines' codebook, in steps (see image.codebooks.scalar_codebook).
+        rows, row_offset, row_width: of the lines' tables, by predicted energy in 1/16 of log2.
+        spread_classes: of the envelope's table.
+        prior_width, envelope_width: units per hidden layer of the priors of lines and envelope.
+    """
+
+    name: str
+    edges: tuple[int, ...] = BANDS
+    width: int = 256
+    analysis_blocks: int = 4
+    synthesis_blocks: int = 6
+    base: float = 5.0
+    shape: float = 0.25
+    reference: float = 8.0
+    codewords: int = 511
+    core: int = 200
+    reach: float = 40000.0
+    rows: int = 64
+    row_offset: int = -81
+    row_width: int = 6
+    spread_classes: int = 12
+    prior_width: int = 32
+    envelope_width: int = 48
+
+
+AUDIO = AudioConfig("audio")
+AUDIO_TINY = AudioConfig("audio-tiny", width=16, analysis_blocks=1, synthesis_blocks=1, prior_width=8, envelope_width=8)
+
+AUDIO_PRESETS = {c.name: c for c in (AUDIO, AUDIO_TINY)}

@@ -1,0 +1,344 @@
+"""The closed-form start: every part of prior and quantiser by regression and counting, in one pass in coding order.
+
+Each phase of each slice sees only what is coded before it, so one pass fits everything on its true context: ridge
+regression predicts the log energy (and the signed value) of the vectors about to be coded, entropy-constrained search
+with the table of the moment codes them, and counting their codes by row makes the table.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vqcodec.bitstream.coder import Tables
+from vqcodec.bitstream.tables import pack_probabilities, unpack_weights
+from vqcodec.image.bands import from_vectors, image_gains
+from vqcodec.image.codebooks import cell_volumes, start_codebook
+from vqcodec.image.codes import CodeModel, Context, join_phases
+from vqcodec.image.config import ImageConfig
+from vqcodec.image.dequantise import TRUST_KNOTS, Dequantiser
+from vqcodec.image.units import LAMBDA, to_units
+from vqcodec.kernels import assign
+from vqcodec.prior.integer import F32, I32, PriorSlice, low_prediction, phase, predict_rows
+
+__all__ = ["ClosedForm", "fit_closed_form", "principal_colours"]
+
+F64 = npt.NDArray[np.float64]
+
+CHUNK = 32  # crops that share one context object
+KNOTS = 8  # of the bias as a function of the step index
+SAMPLES = 400_000  # vectors per regression, at most
+RIDGE = 0.002
+ENERGY_FLOOR = 0.03
+
+
+@dataclass
+class ClosedForm:
+    """Result: the colour rotation [3, 3], codebooks per slice [g, K, d], stored tables and the integer prior."""
+
+    colour: Tensor
+    codebooks: list[Tensor]
+    trust: list[Tensor]
+    stored: list[npt.NDArray[np.uint16]]  # per slice [g or 1, rows * bins, K]
+    low_stored: npt.NDArray[np.uint16]  # [3 * (low_rows + 1), K]
+    model: CodeModel
+
+
+def principal_colours(crops: Tensor) -> Tensor:
+    """Colour rotation [3, 3] (rows: luma and two chroma directions) from uint8 crops [N, H, W, 3]; origin at 128."""
+    pixels = crops.reshape(-1, 3)[::53].double() - 128.0
+    _, vectors = torch.linalg.eigh(pixels.T @ pixels / len(pixels))
+    rotation = vectors.flip(1)
+    colour: Tensor = (rotation * torch.sign(rotation.sum(0))).T.float()
+    return colour
+
+
+def map_values(codebook: Tensor) -> tuple[F32, F32]:
+    """int8 maps of every code [g, K, d]: 1/8 of log2 energy, and signed log magnitude in 1/16."""
+    c = codebook.double().numpy()
+    energy = np.clip(np.round(8 * np.log2(c**2 + ENERGY_FLOOR)), -127, 127)
+    signed = np.clip(np.round(16 * np.sign(c) * np.log2(1 + np.abs(c))), -127, 127)
+    return energy.astype(np.float32), signed.astype(np.float32)
+
+
+def knots(step: npt.NDArray[np.integer]) -> F64:
+    """Piecewise linear weights [N, KNOTS] of step indices [N]."""
+    position = step / 255 * (KNOTS - 1)
+    weights: F64 = np.clip(1 - np.abs(position[:, None] - np.arange(KNOTS)), 0, None)
+    return weights
+
+
+def quantise_weights(weight: F64, bias: F64, limit: int = 127) -> tuple[F32, F32, I32]:
+    """Real weights [..., g] and biases [256, g] to int8 with a power of two per output; half a unit for rounding."""
+    size = np.abs(weight).max((0, 1), initial=0.0)
+    shift = np.clip(np.floor(np.log2(limit / np.maximum(size, 1e-6))), 0, 12).astype(np.int32)
+    scale = np.ldexp(1.0, shift)
+    return (
+        np.round(weight * scale).astype(np.float32),
+        np.round(bias * scale + scale / 2).astype(np.float32),
+        shift,
+    )
+
+
+def patches(stack: F32) -> F32:
+    """[B, h + 2, w + 2, C] to rows [B * h * w, 9 * C]."""
+    b, h, w, c = stack.shape
+    view = np.lib.stride_tricks.sliding_window_view(stack, (3, 3), (1, 2))  # B h w C 3 3
+    return view.transpose(0, 1, 2, 4, 5, 3).reshape(b * (h - 2) * (w - 2), 9 * c)
+
+
+def ridge(
+    stacks: Sequence[Callable[[], F32 | None]],
+    targets: Sequence[F32],
+    steps: Sequence[npt.NDArray[np.int64]] | None,
+    rng: np.random.Generator,
+) -> F64:
+    """Weights [9 * C + KNOTS, g] (no knots where steps is None) by ridge regression over a sample of all vectors."""
+    total = sum(t.shape[0] * t.shape[1] * t.shape[2] for t in targets)
+    share = min(1.0, SAMPLES / total)
+    gram: F64 | None = None
+    for k, make in enumerate(stacks):
+        stack, target = make(), targets[k]
+        y = target.reshape(-1, target.shape[-1])
+        pick = np.flatnonzero(rng.random(len(y)) < share)
+        parts = [] if stack is None else [patches(stack)[pick]]
+        if steps is not None:
+            per_crop = target.shape[1] * target.shape[2]
+            parts.append(knots(steps[k])[pick // per_crop].astype(np.float32))
+        x = np.concatenate(parts, 1)
+        both = np.concatenate([x, y[pick]], 1)
+        product = (x.T @ both).astype(np.float64)
+        gram = product if gram is None else gram + product
+    assert gram is not None
+    n = gram.shape[0]
+    weight_scale = 64.0  # maps are integers of about eight units per octave: their ridge is that much larger
+    penalty = np.full(n, RIDGE * total * share * weight_scale)
+    if steps is not None:
+        penalty[-KNOTS:] /= weight_scale
+    return np.linalg.solve(gram[:, :n] + np.diag(penalty), gram[:, n:]).astype(np.float64)
+
+
+def start_table(row_width: int, codebook: Tensor, row_offset: int, rows: int) -> F64:
+    """Laplace-like probabilities [rows, K] of codes whose log energy is that of the row."""
+    size = codebook.double().norm(dim=1).numpy()
+    volume = cell_volumes(codebook)
+    energy = 2.0 ** ((row_offset + row_width * (np.arange(rows) + 0.5)) / 16)
+    scale = 0.6 * np.sqrt(energy * codebook.shape[1])[:, None] + 0.02
+    p: F64 = volume * np.exp(-np.minimum(size / scale, 16.0))
+    p /= p.sum(1, keepdims=True)
+    return p
+
+
+def smooth_counts(counts: F64, start: F64) -> F64:
+    """Counts [T, rows, bins, K] to probabilities: rare rows lean on their neighbours, on all bins, on the start."""
+    near = counts.copy()
+    near[:, 1:] += 0.1 * counts[:, :-1]
+    near[:, :-1] += 0.1 * counts[:, 1:]
+    pooled = near.sum(2)
+    if near.shape[2] > 1:
+        pooled = 0.5 * (pooled + pooled[..., ::-1])
+        near[:, :, 0] = 0.5 * (near[:, :, 0] + near[:, :, 0, ::-1])
+    pooled = pooled + 20 * start
+    pooled /= pooled.sum(-1, keepdims=True)
+    p: F64 = near + 12 * pooled[:, :, None]
+    p /= p.sum(-1, keepdims=True)
+    return p
+
+
+class SliceFit:
+    """Fits one slice after another; holds the contexts and codes of all crops."""
+
+    def __init__(self, config: ImageConfig, crops: Tensor, step: npt.NDArray[np.int64], seed: int) -> None:
+        self.config, self.step, self.rng = config, step, np.random.default_rng(seed)
+        self.colour = principal_colours(crops)
+        planes = (crops.float() - 128.0) @ self.colour.T
+        self.low, self.vectors = to_units(config, planes, torch.from_numpy(step))
+        self.pieces = [slice(k, min(k + CHUNK, len(step))) for k in range(0, len(step), CHUNK)]
+        self.slices: list[PriorSlice] = []
+        h, w = crops.shape[1] >> config.levels, crops.shape[2] >> config.levels
+        self.contexts = [Context(self.slices, config.levels, p.stop - p.start, h, w) for p in self.pieces]
+        self.codebooks: list[Tensor] = []
+        self.trust: list[Tensor] = []
+        self.known = [Dequantiser(config, self.codebooks, self.trust) for _ in self.pieces]
+        self.stored: list[npt.NDArray[np.uint16]] = []
+        self.bits = 0.0
+
+    def fit_low(self) -> tuple[I32, npt.NDArray[np.uint16]]:
+        """Edges of the spread and tables of the low band."""
+        edges = np.unique(np.round(2 ** (np.arange(self.config.low_rows - 1) * 0.45)).astype(np.int32))
+        half = (self.config.low_codewords - 1) // 2
+        values = self.low
+        h, w = values.shape[1], values.shape[2]
+        values = np.pad(values, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+        rows = len(edges) + 2
+        counts = np.zeros((3, rows, self.config.low_codewords))
+        for p in range(4):
+            prediction, spread = low_prediction(values, p)
+            row = np.searchsorted(edges, spread, "right") + 1 if p else np.zeros_like(spread)
+            symbol = np.clip(phase(values, p) - prediction + half, 0, 2 * half)
+            for colour in range(3):
+                np.add.at(counts[colour], (row[..., colour], symbol[..., colour]), 1)
+        size = np.abs(np.arange(-half, half + 1))
+        for r in range(rows):
+            wide = 60.0 if r == 0 else 0.3 * 2 ** ((r - 1) * 0.45) + 0.3
+            start = np.exp(-np.minimum(size / wide, 14.0))
+            for colour in range(3):
+                scale = wide / (3 if colour and r == 0 else 1)
+                start = np.exp(-np.minimum(size / scale, 14.0))
+                kernel = np.exp(-0.5 * (np.arange(-50, 51) / max(scale / 4, 0.1)) ** 2)
+                smooth = np.convolve(counts[colour, r], kernel / kernel.sum(), "same")
+                smooth = 0.5 * (smooth + smooth[::-1])
+                counts[colour, r] = smooth + 5 * start / start.sum()
+        return edges, pack_probabilities(counts.reshape(3 * rows, -1))
+
+    def fit(self, index: int) -> None:
+        """One slice: prior, tables and codes."""
+        s = self.config.slices[index]
+        codebook = start_codebook(s)
+        self.codebooks.append(codebook.expand(s.groups, -1, -1).contiguous())
+        energy, signed = map_values(self.codebooks[-1])
+        phases = 1 if s.level == self.config.levels else 4
+        row_offset = self.config.row_offset
+        empty: tuple[F32, ...] = ()
+        self.slices.append(
+            PriorSlice(
+                s.level, s.chroma, s.d, s.groups, empty, empty, (), (),
+                np.zeros((s.groups, s.sign_bins - 1), np.float32),
+                energy, signed, row_offset, s.row_width, self.config.rows, (),
+            )
+        )  # fmt: skip
+        x = self.vectors[index]
+        if s.chroma and self.known[0].details:
+            self.trust.append(self._fit_trust(index))
+        for k, known in zip(self.pieces, self.known, strict=True):
+            prediction = known.prediction(index)
+            if prediction is not None:
+                x[k] -= prediction.numpy()
+        tables = 1 if s.shared else s.groups
+        counts = np.zeros((tables, self.config.rows, s.sign_bins, s.codewords))
+        start = start_table(s.row_width, codebook, row_offset, self.config.rows)
+        codes = []
+        for p in range(phases):
+            part = np.ascontiguousarray(phase(x, p) if phases == 4 else x)
+            self._fit_phase(index, p, part)
+            codes.append(self._code_phase(index, p, part, counts, start))
+        whole = codes[0] if phases == 1 else join_phases(codes)
+        for k, known in zip(self.pieces, self.known, strict=True):
+            known.add(index, whole[k])
+        self.stored.append(self._store(counts, start))
+
+    def _fit_trust(self, index: int) -> Tensor:
+        """Shrinkage of the chroma prediction by least squares: [3, 2, knots]; large values count less, as in rate."""
+        gram = torch.zeros(3, 2, TRUST_KNOTS, TRUST_KNOTS, dtype=torch.float64)
+        right = torch.zeros(3, 2, TRUST_KNOTS, 1, dtype=torch.float64)
+        for k, known in zip(self.pieces, self.known, strict=True):
+            x = torch.from_numpy(self.vectors[index][k]) / image_gains(self.config)[1][index]
+            slopes = known.slopes()
+            zero = torch.zeros(*slopes.shape[:4], 1)
+            target = from_vectors(zero, x)[..., 1:]
+            weight = 1 / (1 + 0.1 * target**2 + 0.1 * slopes.sum(-1) ** 2)
+            flat = (slopes * weight[..., None].sqrt()).flatten(0, 2).permute(1, 2, 0, 3)
+            goal = (target * weight.sqrt()).flatten(0, 2).permute(1, 2, 0)[..., None]
+            gram += (flat.mT @ flat).double()
+            right += (flat.mT @ goal).double()
+        trust: Tensor = torch.linalg.solve(gram + 30 * torch.eye(TRUST_KNOTS), right)[..., 0].float()
+        return trust
+
+    def _fit_phase(self, index: int, p: int, x: F32) -> None:
+        s = self.slices[index]
+        pieces = [x[k] for k in self.pieces]
+        steps = [self.step[k] for k in self.pieces]
+        targets = [np.log2(np.square(v).mean(-1) + ENERGY_FLOOR).astype(np.float32) for v in pieces]
+        w = 16 * ridge([partial(c.stack, index) for c in self.contexts], targets, steps, self.rng)
+        bias = knots(np.arange(256)) @ w[-KNOTS:]
+        weight, bias_int, shift = quantise_weights(w[:-KNOTS].reshape(9, -1, s.groups), bias)
+        sign_weight = None
+        edges = s.sign_edges
+        if s.sign_bins > 1 and self.contexts[0].sign_stack(index) is not None:
+            targets = [(np.sign(v) * np.log2(1 + np.abs(v)))[..., 0].astype(np.float32) for v in pieces]
+            m = ridge([partial(c.sign_stack, index) for c in self.contexts], targets, None, self.rng).reshape(
+                9, -1, s.groups
+            )
+            scale = 127 / max(np.abs(m).max(), 1e-6)
+            # one scale for all phases of a slice, set by the first that has one, so that they share the edges
+            if not edges.any():
+                self._sign_scale = scale / 2
+                edges = (
+                    np.tile(np.array([0.08, 0.2, 0.4, 0.8]) * self._sign_scale, (s.groups, 1))
+                    .round()
+                    .astype(np.float32)
+                )
+            sign_weight = np.clip(np.round(m * self._sign_scale), -127, 127).astype(np.float32)
+        self.slices[index] = replace(
+            s, weight=(*s.weight, weight), bias=(*s.bias, bias_int), shift=(*s.shift, shift),
+            sign_weight=(*s.sign_weight, sign_weight), sign_edges=edges, hidden=(*s.hidden, None),
+        )  # fmt: skip
+
+    def _code_phase(self, index: int, p: int, x: F32, counts: F64, start: F64) -> I32:
+        """Search and count, three times over the same phase, each with the counts of the time before."""
+        s, spec = self.slices[index], self.config.slices[index]
+        rows: list[I32] = []
+        signs: list[F32] = []
+        for c, k in zip(self.contexts, self.pieces, strict=True):
+            r, sign = predict_rows(s, p, self.step[k], c.stack(index), c.sign_stack(index), c.phase_shape(index))
+            rows.append(r)
+            if sign is not None:
+                signs.append(sign)
+        row = np.concatenate(rows)
+        sign = np.concatenate(signs) if signs else None
+        flat = np.moveaxis(x if sign is None else x * sign[..., None], 3, 0).reshape(s.groups, -1, s.d)
+        row_flat = np.moveaxis(row, 3, 0).reshape(s.groups, -1)
+        mine = np.zeros_like(counts)
+        for _ in range(3):
+            cost = -np.log2(smooth_counts(counts + mine, start)).reshape(len(counts), -1, spec.codewords)
+            table = torch.from_numpy((LAMBDA * cost).astype(np.float32)).expand(s.groups, -1, -1)
+            symbols = assign(torch.from_numpy(flat), self.codebooks[index], table, torch.from_numpy(row_flat)).numpy()
+            mine = np.zeros_like(counts)
+            group = np.zeros_like(symbols) if spec.shared else np.arange(s.groups)[:, None] + np.zeros_like(symbols)
+            key = (group * (spec.sign_bins * self.config.rows) + row_flat) * spec.codewords + symbols
+            mine += np.bincount(key.ravel(), minlength=counts.size).reshape(counts.shape)
+        counts += mine
+        self.bits += float(np.take_along_axis(cost.reshape(-1), key.ravel(), 0).sum())
+        code = np.moveaxis(symbols.reshape(s.groups, *row.shape[:3]), 0, 3).astype(np.int32)
+        if sign is not None:
+            code = np.where(sign < 0, spec.codewords - 1 - code, code)
+        for c, k in zip(self.contexts, self.pieces, strict=True):
+            c.add(index, code[k])
+        return code
+
+    def _store(self, counts: F64, start: F64) -> npt.NDArray[np.uint16]:
+        return pack_probabilities(smooth_counts(counts, start)).reshape(len(counts), -1, counts.shape[-1])
+
+
+@torch.no_grad()
+def fit_closed_form(
+    config: ImageConfig, crops: Tensor, step: npt.NDArray[np.int64], *, seed: int = 0, verbose: bool = False
+) -> ClosedForm:
+    """Fit everything on uint8 crops [N, H, W, 3] (sides multiples of 64), crop n coded at step index step[n]."""
+    began = time.monotonic()
+    fit = SliceFit(config, crops, step, seed)
+    edges, low = fit.fit_low()
+    for i in range(len(config.slices)):
+        before = fit.bits
+        fit.fit(i)
+        if verbose:
+            bpp = (fit.bits - before) / (crops.shape[0] * crops.shape[1] * crops.shape[2])
+            print(
+                f"{config.slices[i].name} {bpp:.4f} bits per pixel, {time.monotonic() - began:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+    model = CodeModel(
+        config.levels, config.low_codewords, edges, Tables(unpack_weights(low)), tuple(fit.slices),
+        tuple(Tables(unpack_weights(t.reshape(-1, t.shape[-1]))) for t in fit.stored),
+        tuple(s.shared for s in config.slices),
+    )  # fmt: skip
+    return ClosedForm(fit.colour, fit.codebooks, fit.trust, fit.stored, low, model)

@@ -1,0 +1,190 @@
+"""Cached codes in coding order: contexts, table rows and counts, for training the prior and for its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vqcodec.bitstream.coder import Tables
+from vqcodec.image.codebooks import start_codebook
+from vqcodec.image.codes import CodeModel, Context, walk
+from vqcodec.image.config import ImageConfig
+from vqcodec.image.train.closed_form import smooth_counts, start_table
+from vqcodec.image.train.code_cache import CodeCache
+from vqcodec.prior.integer import F32, I32, PriorSlice, low_prediction, phase, predict_rows
+
+__all__ = ["PhaseCodes", "code_length", "count_tables", "fixed_length", "replay", "static_length", "table_bits"]
+
+CHUNK = 32  # crops that share one context object
+F64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PhaseCodes:
+    """One phase of one slice of all cached crops: N positions, g codes each.
+
+    Attributes:
+        maps: padded context maps of all crops, flat, int8 [M, C].
+        corner: [N] where in ``maps`` the 3x3 neighbourhood of a position begins.
+        offsets: [9] from there.
+        step, bins, symbols: [N], [N, g], [N, g] (mirrored where the sign says so).
+    """
+
+    maps: Tensor
+    corner: Tensor
+    offsets: Tensor
+    step: Tensor
+    bins: Tensor
+    symbols: Tensor
+
+    def __len__(self) -> int:
+        return len(self.corner)
+
+    def patches(self, pick: Tensor) -> Tensor:
+        """Neighbourhoods [n, 9 * C] as float, in the order of the prior's weights."""
+        return self.maps[self.corner[pick][:, None] + self.offsets].flatten(1).float()
+
+
+def replay(
+    slices: Sequence[PriorSlice], levels: int, cache: CodeCache, wanted: set[tuple[int, int]]
+) -> Iterator[tuple[int, int, PhaseCodes]]:
+    """Go through the codes in coding order and give the phases wanted, as (slice, phase)."""
+    count, cells = len(cache.step), cache.size >> levels
+    pieces = [slice(k, min(k + CHUNK, count)) for k in range(0, count, CHUNK)]
+    contexts = [Context(slices, levels, k.stop - k.start, cells, cells) for k in pieces]
+    last = max(wanted)
+    for i in range(last[0] + 1):
+        phases = contexts[0].phases(i)
+        for p in range(phases):
+            part = cache.codes[1 + i] if phases == 1 else phase(cache.codes[1 + i], p)
+            if (i, p) in wanted:
+                yield i, p, _phase_codes(slices[i], i, p, contexts, [cache.step[k] for k in pieces], part)
+            if (i, p) == last:
+                return
+            for c, k in zip(contexts, pieces, strict=True):
+                c.add(i, part[k].astype(np.int32))
+
+
+def _phase_codes(
+    s: PriorSlice,
+    i: int,
+    p: int,
+    contexts: list[Context],
+    steps: list[npt.NDArray[np.int64]],
+    codes: npt.NDArray[np.generic],
+) -> PhaseCodes:
+    maps, bins, mirrored = [], [], []
+    for c, step in zip(contexts, steps, strict=True):
+        stack, signs = c.stack(i), c.sign_stack(i)
+        assert stack is not None
+        # the sign and its bin do not depend on what is trained here
+        row, sign = predict_rows(s, p, step, stack, signs, c.phase_shape(i))
+        maps.append(torch.from_numpy(stack.astype(np.int8)))
+        bins.append(row % s.sign_bins)
+        mirrored.append(np.zeros(row.shape, bool) if sign is None else sign < 0)
+    _, h, w = contexts[0].phase_shape(i)
+    flip = np.concatenate(mirrored)
+    symbols = np.where(flip, s.codewords - 1 - codes.astype(np.int64), codes.astype(np.int64))
+    count = len(symbols)
+    corner = (torch.arange(count)[:, None, None] * (h + 2) + torch.arange(h)[:, None]) * (w + 2) + torch.arange(w)
+    return PhaseCodes(
+        maps=torch.cat([m.flatten(0, 2) for m in maps]),
+        corner=corner.flatten(),
+        offsets=torch.tensor([(t // 3) * (w + 2) + t % 3 for t in range(9)]),
+        step=torch.from_numpy(np.concatenate(steps)).repeat_interleave(h * w),
+        bins=torch.from_numpy(np.concatenate(bins)).reshape(-1, s.groups).long(),
+        symbols=torch.from_numpy(symbols.reshape(-1, s.groups)),
+    )
+
+
+def table_bits(s: PriorSlice, tables: Tables) -> Tensor:
+    """Bits of every symbol of a slice, [g, rows, sign_bins, K]."""
+    w = torch.from_numpy(tables.weights.astype(np.float64))
+    bits = (w.sum(1, keepdim=True).log2() - w.log2()).float().reshape(-1, s.rows, s.sign_bins, s.codewords)
+    return bits.expand(s.groups, -1, -1, -1).contiguous()
+
+
+def _symbols(model: CodeModel, cache: CodeCache, k: slice) -> Iterator[tuple[int, int, I32, I32]]:
+    """(slice or -1, phase, table rows [B, h, w, g], symbols) of some crops, in coding order."""
+    out: list[tuple[int, int, I32, I32]] = []
+    half = (model.low_size - 1) // 2
+
+    def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
+        if index < 0:
+            low = cache.codes[0][k].astype(np.int32)
+            symbols = (phase(low, p) - low_prediction(low, p)[0] + half).astype(np.int32)
+        else:
+            s = model.slices[index]
+            codes = cache.codes[1 + index][k].astype(np.int32)
+            part = codes if s.level == model.levels else phase(codes, p)
+            symbols = part if sign is None else np.where(sign < 0, s.codewords - 1 - part, part)
+        out.append((index, p, rows, symbols))
+        return symbols
+
+    cells = cache.size >> model.levels
+    walk(model, cache.step[k], cells, cells, choose)
+    yield from out
+
+
+def _pieces(cache: CodeCache) -> list[slice]:
+    return [slice(k, min(k + CHUNK, len(cache.step))) for k in range(0, len(cache.step), CHUNK)]
+
+
+def code_length(model: CodeModel, cache: CodeCache) -> dict[tuple[int, int], float]:
+    """Bits of all cached codes under a model, by (slice or -1 for the low band, phase)."""
+    total: dict[tuple[int, int], float] = {}
+    for k in _pieces(cache):
+        for index, p, rows, symbols in _symbols(model, cache, k):
+            w = (model.low_tables if index < 0 else model.tables[index]).weights
+            sums = w.sum(1, dtype=np.int64)
+            bits = np.log2(sums[rows]) - np.log2(w[rows, symbols].astype(np.float64))
+            total[index, p] = total.get((index, p), 0.0) + float(bits.sum())
+    return total
+
+
+def count_tables(config: ImageConfig, model: CodeModel, cache: CodeCache, wanted: Sequence[int]) -> dict[int, F64]:
+    """Probabilities [g or 1, rows * bins, K] of the slices wanted, counted under their rows of now."""
+    counts: dict[int, npt.NDArray[np.int64]] = {i: np.zeros(model.tables[i].weights.size, np.int64) for i in wanted}
+    for k in _pieces(cache):
+        for index, _, rows, symbols in _symbols(model, cache, k):
+            if index in counts:
+                key = rows.astype(np.int64) * model.slices[index].codewords + symbols
+                counts[index] += np.bincount(key.ravel(), minlength=counts[index].size)
+    out = {}
+    for i in wanted:
+        spec, s = config.slices[i], model.slices[i]
+        start = start_table(spec.row_width, start_codebook(spec), s.row_offset, s.rows)
+        table = counts[i].reshape(-1, s.rows, s.sign_bins, s.codewords).astype(np.float64)
+        p = smooth_counts(table, start)
+        out[i] = p.reshape(len(p), -1, s.codewords)
+    return out
+
+
+def fixed_length(model: CodeModel, cache: CodeCache) -> float:
+    """Bits of all cached codes at the same length for every code of a group."""
+    sizes = [model.low_size, *(s.codewords for s in model.slices)]
+    return float(sum(c.size * np.log2(k) for c, k in zip(cache.codes, sizes, strict=True)))
+
+
+def static_length(model: CodeModel, counted: CodeCache, cache: CodeCache) -> float:
+    """Bits of all cached codes with one table per group, counted on other crops; the low band by its residual."""
+
+    def values(source: CodeCache, i: int) -> npt.NDArray[np.int64]:
+        if i:
+            return source.codes[i].reshape(-1, source.codes[i].shape[-1]).astype(np.int64)
+        low = source.codes[0].astype(np.int32)
+        parts = [phase(low, p) - low_prediction(low, p)[0] for p in range(4)]
+        residual: npt.NDArray[np.int64] = np.concatenate([r.reshape(-1, 3) for r in parts]).astype(np.int64)
+        return residual + (model.low_size - 1) // 2
+
+    total = 0.0
+    for i, k in enumerate([model.low_size, *(s.codewords for s in model.slices)]):
+        for train, test in zip(values(counted, i).T, values(cache, i).T, strict=True):
+            count = np.bincount(train, minlength=k) + 0.1
+            total -= float(np.log2(count / count.sum())[test].sum())
+    return total

@@ -1,0 +1,51 @@
+"""Between pixels and the unit-step domain, in which rate is exchanged for distortion alike at every quality."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from vqcodec.image.bands import image_gains, to_bands, to_vectors
+from vqcodec.image.config import ImageConfig, step_size
+from vqcodec.prior.integer import F32, I32
+
+__all__ = ["LAMBDA", "bands_to_vectors", "low_steps", "slice_units", "steps_tensor", "to_units"]
+
+LAMBDA = math.log(2) / 6
+"""Weight of a bit: minimise |x - c|^2 + LAMBDA * bits. At high rate an entropy-coded unit step has slope ln 2 / 6."""
+
+
+def steps_tensor(step: Tensor) -> Tensor:
+    """Quantiser steps [B] in sample values of step indices [B]."""
+    return torch.tensor([step_size(int(s)) for s in step.tolist()])
+
+
+def low_steps(config: ImageConfig, step: Tensor) -> Tensor:
+    """Steps of the low band [B, 1, 1, 1]."""
+    gain, _ = image_gains(config)
+    return (steps_tensor(step).clamp(min=config.low_step) / gain)[:, None, None, None]
+
+
+def slice_units(config: ImageConfig, index: int, step: Tensor) -> Tensor:
+    """Size of one unit of a slice in coefficients: [B, 1, 1, g, 1]."""
+    _, gains = image_gains(config)
+    return steps_tensor(step)[:, None, None, None, None] / gains[index]
+
+
+def bands_to_vectors(config: ImageConfig, bands: list[Tensor]) -> list[Tensor]:
+    """Vectors of all slices in coefficients."""
+    return [to_vectors(bands[1 + config.levels - s.level], s) for s in config.slices]
+
+
+def to_units(config: ImageConfig, planes: Tensor, step: Tensor) -> tuple[I32, list[F32]]:
+    """What the search takes of planes [B, H, W, 3]: rounded low band [B, h, w, 3], vectors of all slices in units."""
+    device = planes.device
+    bands = to_bands(planes, config.levels)
+    low = (bands[0] / low_steps(config, step).to(device)).round().to(torch.int32).cpu().numpy()
+    vectors = [
+        (v / slice_units(config, i, step).to(device)).cpu().numpy()
+        for i, v in enumerate(bands_to_vectors(config, bands))
+    ]
+    return low, vectors
