@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from vqcodec.errors import InputError, OutputError
 
-__all__ = ["cache_path", "find_files", "make_folder", "nearest_size", "spread", "write_json", "write_whole"]
+__all__ = ["cache_path", "find_files", "make_folder", "nearest_size", "spread", "write_json"]
 
 Item = TypeVar("Item")
 
@@ -55,14 +54,6 @@ def cache_path(folder: Path, name: str, facts: Sequence[object], content: NDArra
     """Where the result of codec ``name`` is kept; keyed by facts and content, not by the name of the input."""
     key = hashlib.sha256(json.dumps([*facts, content.shape]).encode() + content.tobytes()).hexdigest()[:24]
     return folder / name / f"{key}{suffix}"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write through a temporary name, so that an interrupted run leaves no half entry."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
 
 
 def write_json(path: Path, document: object) -> None:

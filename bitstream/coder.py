@@ -13,6 +13,7 @@ import constriction
 import numpy as np
 import numpy.typing as npt
 
+from vqcodec.bitstream.arrays import I32, I64
 from vqcodec.errors import CorruptError
 
 __all__ = ["PRECISION", "RangeDecoder", "RangeEncoder", "Tables", "cumulatives"]
@@ -24,7 +25,7 @@ _UNTOUCHED = 2**64 - 1  # range of a coder that has coded nothing
 _Ints = npt.NDArray[np.integer[Any]]
 
 
-def cumulatives(weights: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+def cumulatives(weights: npt.NDArray[np.uint32]) -> I64:
     """24-bit cumulatives L [R, K+1] of weights [R, K]: L(s) = floor(C(s) 2^24 / T).
 
     Raises:
@@ -150,7 +151,7 @@ class RangeDecoder:
         padded = payload + bytes(-len(payload) % 4)
         self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, ">u4").astype(np.uint32))
 
-    def decode(self, rows: _Ints, tables: Tables) -> npt.NDArray[np.int32]:
+    def decode(self, rows: _Ints, tables: Tables) -> I32:
         """Next batch: symbols [N], each under its table row [N].
 
         Raises:

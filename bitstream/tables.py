@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from vqcodec.bitstream.arrays import F64, U16
 from vqcodec.bitstream.coder import PRECISION
 
 __all__ = ["pack_probabilities", "unpack_weights"]
 
 
-def pack_probabilities(p: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
+def pack_probabilities(p: F64) -> U16:
     """Probabilities [..., K] to stored weights: at least 1 each, their sum at most 2**24.
 
     A stored value below 2048 is the weight; above, its top five bits are e and the weight is
@@ -21,11 +22,11 @@ def pack_probabilities(p: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
     exponent = np.maximum(np.frexp(weights.astype(np.float64))[1] - 12, 0)
     kept = weights >> exponent
     floating = (exponent + 1 << 11) + (kept - 2048)
-    stored: npt.NDArray[np.uint16] = np.where(exponent == 0, kept, floating).astype(np.uint16)
+    stored: U16 = np.where(exponent == 0, kept, floating).astype(np.uint16)
     return stored
 
 
-def unpack_weights(stored: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint32]:
+def unpack_weights(stored: U16) -> npt.NDArray[np.uint32]:
     """Inverse of the storage in :func:`pack_probabilities`: uint32 weights of the same shape."""
     wide = stored.astype(np.uint32)
     exponent, low = wide >> 11, wide & 2047

@@ -16,9 +16,11 @@ from vqcodec.cli.streams import STREAM, open_source, write_stdout
 from vqcodec.errors import UsageError
 from vqcodec.image.files import INPUT_SUFFIXES
 from vqcodec.kinds import SOUND_INPUT_SUFFIXES
-from vqcodec.outputs import write_atomic
+from vqcodec.sources import write_atomic
 
 __all__ = ["compress"]
+
+_SHOWN = ["kind", "width", "height", "duration", "sample_rate", "channels", "quality", "step", "bytes", "bpp", "kbps"]
 
 
 @click.command(no_args_is_help=True)
@@ -33,9 +35,6 @@ __all__ = ["compress"]
 @click.option("--target-bpp", type=float, help="At most so many bits per pixel (pictures).")
 @click.option("--target-psnr", type=float, help="At least so many decibels (pictures).")
 @click.option("--target-kbps", type=float, help="At most so many kbit/s (sound).")
-@click.option(
-    "--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 (fast) to 9 (thorough), for pictures."
-)
 @click.option(
     "--strip", is_flag=True, help="Leave out colour profile, EXIF (place, time, camera), XMP; tags and cover of sounds."
 )
@@ -78,22 +77,8 @@ def _compress_one(pair: Pair, *, settings: dict[str, Any], force: bool) -> dict[
     if pair.target == STREAM:
         write_stdout(data)
     else:
-        write_atomic(target, lambda file: file.write(data), force=force, parents=pair.parents)
-    facts = vqcodec.info(data)
-    shown = (
-        "kind",
-        "width",
-        "height",
-        "duration",
-        "sample_rate",
-        "channels",
-        "quality",
-        "step",
-        "bytes",
-        "bpp",
-        "kbps",
-    )
-    return {key: facts[key] for key in shown if key in facts}
+        write_atomic(target, data, force=force, parents=pair.parents)
+    return {key: value for key, value in vqcodec.info(data).items() if key in _SHOWN}
 
 
 def _describe(facts: dict[str, Any]) -> str:

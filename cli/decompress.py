@@ -84,7 +84,7 @@ def _picture(
 ) -> tuple[dict[str, Any], list[str]]:
     if pair.target != STREAM:
         format_for(Path(pair.target))
-    image = vqcodec.decompress(source, **settings)
+    image = vqcodec.decompress(source, kind="image", **settings)
     facts = {"kind": "image", "width": image.width, "height": image.height, "mode": image.mode}
     if pair.target != STREAM:
         return facts, save_picture(image, Path(pair.target), force=force, parents=pair.parents)

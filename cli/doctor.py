@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import click
@@ -55,16 +54,15 @@ def _torch() -> dict[str, Any]:
 
 
 def _model(kind: str) -> tuple[str, bool]:
-    """Loading a model runs its self-check, so that is the test."""
-    from vqcodec import registry as models
+    """Loading a model compares its identity with the released one and runs its self-check: that is the test."""
+    from vqcodec import registry
 
     try:
-        codec = models.load_image_codec("auto") if kind == "image" else models.load_audio_codec("auto")
+        codec = registry.load_image_codec() if kind == "image" else registry.load_audio_codec()
     except VqcError as error:
         return with_hint(error), False
-    names = models.IMAGE_MODELS if kind == "image" else models.AUDIO_MODELS
-    name = Path(names[codec.model_hint]).stem
-    return f"{name} ({codec.model_id.hex()}): loads, and its self-check passes", True
+    releases = registry.IMAGE_MODELS if kind == "image" else registry.AUDIO_MODELS
+    return f"{releases[-1].name} ({codec.model_id.hex()}): loads, and its self-check passes", True
 
 
 def _flat(facts: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 import vqcodec
@@ -11,6 +9,7 @@ from vqcodec.cli import options
 from vqcodec.cli.report import say_error, say_json, with_hint
 from vqcodec.cli.streams import read_source
 from vqcodec.errors import VqcError
+from vqcodec.facts import AudioFacts, ImageFacts
 
 __all__ = ["info"]
 
@@ -36,7 +35,7 @@ def info(ctx: click.Context, paths: tuple[str, ...], as_json: bool) -> None:
     ctx.exit(worst)
 
 
-def _lines(facts: dict[str, Any]) -> list[str]:
+def _lines(facts: ImageFacts | AudioFacts) -> list[str]:
     if facts["kind"] == "image":
         alpha = " and alpha" if facts["alpha"] else ""
         own = {"size": f"{facts['width']} x {facts['height']}, {facts['colour']}{alpha}"}

@@ -13,28 +13,29 @@ __all__ = ["model_info"]
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def model_info(as_json: bool) -> None:
     """Print parameters and multiply-accumulates of the models that new files are made with."""
-    from vqcodec.image.cost import audio_cost_of, cost_of
+    from vqcodec.audio.cost import audio_cost_of
+    from vqcodec.image.cost import cost_of
     from vqcodec.registry import AUDIO_MODELS, IMAGE_MODELS, load_audio_codec, load_image_codec
 
     image, audio = load_image_codec("cpu"), load_audio_codec("cpu")
     models = [
-        (IMAGE_MODELS[image.model_hint], image.model_id, image.model.config.name, "pixel", cost_of(image.model)),
-        (AUDIO_MODELS[audio.model_hint], audio.model_id, audio.model.config.name, "sample", audio_cost_of(audio.model)),
+        (IMAGE_MODELS[-1], image.model.config.name, "pixel", cost_of(image.model)),
+        (AUDIO_MODELS[-1], audio.model.config.name, "sample", audio_cost_of(audio.model)),
     ]
     if as_json:
         facts = [
             {
-                "name": file.removesuffix(".safetensors"),
-                "model_id": model_id.hex(),
+                "name": release.name,
+                "model_id": release.identity.hex(),
                 "preset": preset,
                 "parts": {name: {"numbers": n, f"mac_per_{unit}": round(m, 1)} for name, (n, m) in cost.items()},
             }
-            for file, model_id, preset, unit, cost in models
+            for release, preset, unit, cost in models
         ]
         click.echo(json.dumps(facts, indent=1))
         return
-    for file, model_id, preset, unit, cost in models:
-        click.echo(f"{file.removesuffix('.safetensors')} (preset {preset}, id {model_id.hex()})")
+    for release, preset, unit, cost in models:
+        click.echo(f"{release.name} (preset {preset}, id {release.identity.hex()})")
         click.echo(f"{'part':<20}{'numbers':>12}{'MAC per ' + unit:>16}")
         for name, (numbers, macs) in cost.items():
             click.echo(f"{name:<20}{numbers:>12,}{macs:>16,.1f}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vqcodec.cli.streams import STREAM
 from vqcodec.errors import InputError, OutputError, UsageError
-from vqcodec.outputs import check_writable
+from vqcodec.sources import check_writable
 
 __all__ = ["Pair", "check_pair", "plan"]
 

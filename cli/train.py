@@ -87,7 +87,7 @@ def audio(
     preset: str,
 ) -> None:
     """Train an audio model; RUN/model.safetensors is the model after stage prior."""
-    from vqcodec.image.train.run import AudioRunOptions, run_audio_stage
+    from vqcodec.audio.train.run import AudioRunOptions, run_audio_stage
 
     if minutes is not None and steps is not None:
         raise click.UsageError("give --minutes or --steps, not both")

@@ -13,6 +13,7 @@ from audio.fake_codec import FakeAudioCodec
 from PIL import Image
 
 if TYPE_CHECKING:
+    from vqcodec.bitstream import AudioHeader
     from vqcodec.image.codec import ImageCodec
     from vqcodec.image.model import ImageModel
 
@@ -74,14 +75,14 @@ def tiny_codec(tiny_model: ImageModel) -> ImageCodec:
 @pytest.fixture
 def fake_codec(monkeypatch: pytest.MonkeyPatch) -> FakeAudioCodec:
     """A codec for sound that costs nothing, in the place of the real one."""
-    from vqcodec import registry as models
+    from vqcodec import registry
 
     codec = FakeAudioCodec()
-    by_id = models.load_by_id
+    real = registry.audio_codec_for
 
-    def find(model_id: bytes, hint: int, device: str = "auto", **options: bool) -> object:
-        return codec if model_id == codec.model_id else by_id(model_id, hint, device, **options)
+    def find(header: AudioHeader, device: str = "auto") -> object:
+        return codec if header.model_id == codec.model_id else real(header, device)
 
-    monkeypatch.setattr(models, "load_audio_codec", lambda device="auto": codec, raising=False)
-    monkeypatch.setattr(models, "load_by_id", find)
+    monkeypatch.setattr(registry, "load_audio_codec", lambda device="auto": codec)
+    monkeypatch.setattr(registry, "audio_codec_for", find)
     return codec

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import io
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -149,8 +148,7 @@ def test_unreachable_targets_name_the_nearest(rgb):
         {"target_psnr": float("inf")},
         {"quality": 50, "target_size": 1000},
         {"target_bpp": 1, "target_psnr": 30},
-        {"effort": 0},
-        {"effort": 10},
+        {"effort": 5},
     ],
 )
 def test_options_out_of_range(rgb, options):
@@ -268,7 +266,7 @@ class TestPillow:
         Image.fromarray(rgb).save(tmp_path / "a.vqc")
         import vqcodec.registry
 
-        monkeypatch.setattr(vqcodec.registry, "load_by_id", None)
+        monkeypatch.setattr(vqcodec.registry, "image_codec_for", None)
         Image.open(tmp_path / "a.vqc").close()
         monkeypatch.undo()
 
@@ -281,18 +279,33 @@ class TestPillow:
 
 
 def test_command_line_and_library_offer_the_same_options():
+    from vqcodec import options
     from vqcodec.cli.compress import compress
     from vqcodec.cli.decompress import decompress
     from vqcodec.cli.verify import verify
 
     own = {"paths", "output_dir", "jobs", "force", "quiet", "as_json"}
     arrays_only = {"sample_rate"}
-    for command, function in ((compress, vqcodec.compress), (decompress, vqcodec.decompress), (verify, vqcodec.verify)):
+    for command, kind, words in (
+        (compress, options.CompressSettings, options.CompressOptions),
+        (decompress, options.DecompressSettings, options.DecompressOptions),
+        (verify, options.ReadSettings, options.ReadOptions),
+    ):
         offered = {option.name: option for option in command.params if option.name not in own}
-        taken = dict(list(inspect.signature(function).parameters.items())[1:])
+        taken = {field.name: field for field in fields(kind)}
+        assert set(taken) == set(words.__annotations__)
         assert set(offered) == set(taken) - arrays_only, command.name
-        for name, parameter in taken.items():
-            if name in arrays_only:
-                continue
-            assert parameter.kind is parameter.KEYWORD_ONLY
-            assert offered[name].to_info_dict()["default"] == parameter.default, name
+        for name in offered:
+            assert offered[name].to_info_dict()["default"] == taken[name].default, name
+
+
+def test_options_that_do_not_exist_are_named(rgb):
+    with pytest.raises(UsageError, match=r"no option 'qualty'; there are .*quality"):
+        vqcodec.compress(rgb, qualty=30)
+
+
+def test_the_kind_asked_for_is_the_kind_that_comes(rgb):
+    picture = vqcodec.compress(rgb)
+    assert vqcodec.decompress(picture, kind="image").size == (56, 40)
+    with pytest.raises(InputError, match="holds a picture"):
+        vqcodec.decompress(picture, kind="audio")

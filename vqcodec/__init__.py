@@ -1,4 +1,4 @@
-"""vqcodec: neural image and audio compression that decodes exactly everywhere.
+"""vqcodec: small pictures and sounds by a learned codec whose files decode to the same codes on every machine.
 
 >>> import vqcodec
 >>> data = vqcodec.compress("photo.png", quality=60)  # doctest: +SKIP
@@ -11,41 +11,49 @@ Names are resolved on first use, so that importing the package costs nothing and
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 _folder = Path(__file__).parent
 if not (_folder / "bitstream").is_dir() and (_folder.parent / "bitstream" / "SPEC.md").is_file():
     # in a checkout, bitstream, cli and benchmarks stand beside this folder; when installed, they are in it
     __path__.append(str(_folder.parent))
 
+from vqcodec import errors  # noqa: E402 - after the folders
+
 if TYPE_CHECKING:
-    from vqcodec.api import compress, decompress, info, verify
+    from vqcodec.api import compress, decompress, stream_sound, verify
     from vqcodec.audio.files import Sound
-    from vqcodec.audio.vqc import stream_sound
-    from vqcodec.image.plugin import register_pillow
+    from vqcodec.facts import info
+    from vqcodec.plugin import register_pillow
 
-    __version__: str
+__all__ = [
+    "Sound",
+    "__version__",
+    "compress",
+    "decompress",
+    "errors",
+    "info",
+    "register_pillow",
+    "stream_sound",
+    "verify",
+]
 
-__all__ = ["Sound", "__version__", "compress", "decompress", "info", "register_pillow", "stream_sound", "verify"]
+__version__ = "0.1.0"
 
 _HOMES = {
     "Sound": "vqcodec.audio.files",
     "compress": "vqcodec.api",
     "decompress": "vqcodec.api",
-    "info": "vqcodec.api",
-    "register_pillow": "vqcodec.image.plugin",
-    "stream_sound": "vqcodec.audio.vqc",
+    "info": "vqcodec.facts",
+    "register_pillow": "vqcodec.plugin",
+    "stream_sound": "vqcodec.api",
     "verify": "vqcodec.api",
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     import importlib
 
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("vqcodec")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -2,71 +2,98 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Literal, TypedDict
 
-from vqcodec.bitstream import AudioHeader, FileInfo, ImageHeader
-from vqcodec.target import quality_of_step
+from vqcodec.bitstream import AudioHeader, FileInfo, ImageHeader, read_header
+from vqcodec.registry import release_of
+from vqcodec.sources import Compressed, naming, read_content
+from vqcodec.target import kbps, quality_of_step
 
-__all__ = ["facts", "kbps"]
+__all__ = ["AudioFacts", "ImageFacts", "info"]
 
 
-def facts(file: FileInfo) -> dict[str, Any]:
-    """Facts from header and directory; ``kind`` is ``image`` or ``audio``, and decides which there are."""
+class _Facts(TypedDict):
+    format_version: str
+    step: int
+    quality: float
+    model_id: str
+    model_name: str | None
+    bytes: int
+    chunks: int
+    metadata: list[str]
+
+
+class ImageFacts(_Facts):
+    """Of a picture. ``model_name`` is None for a model that this version does not have."""
+
+    kind: Literal["image"]
+    width: int
+    height: int
+    colour: Literal["gray", "rgb"]
+    alpha: bool
+    bpp: float
+
+
+class AudioFacts(_Facts):
+    """Of a sound; ``payload_kbps`` counts the coded symbols alone."""
+
+    kind: Literal["audio"]
+    duration: float
+    sample_rate: int
+    channels: int
+    samples: int
+    kbps: float
+    payload_kbps: float
+
+
+def info(data: Compressed) -> ImageFacts | AudioFacts:
+    """Facts about a .vqc file from header and directory: no model is needed, no code is decoded.
+
+    Raises:
+        DecodeError, InputError: the bytes are not a .vqc file, or there is no such file.
+    """
+    content, name = read_content(data)
+    with naming(name):
+        file = read_header(content)
+        return _picture(file, file.header) if isinstance(file.header, ImageHeader) else _sound(file, file.header)
+
+
+def _common(file: FileInfo) -> _Facts:
     header = file.header
-    common = {
+    release = release_of(header.model_id)
+    return {
+        "format_version": ".".join(map(str, file.version)),
         "step": header.step,
         "quality": round(quality_of_step(header.step), 2),
         "model_id": header.model_id.hex(),
-        "model_name": _model_name(header),
+        "model_name": release.name if release else None,
         "bytes": file.file_size,
-    }
-    own, rates = _picture(file, header) if isinstance(header, ImageHeader) else _sound(file, header)
-    return {
-        "format_version": ".".join(map(str, file.version)),
-        **own,
-        **common,
-        **rates,
         "chunks": len(file.payload_sizes),
         "metadata": [key for key in file.section_sizes if key != "alpha"],
     }
 
 
-def _picture(file: FileInfo, header: ImageHeader) -> tuple[dict[str, Any], dict[str, float]]:
-    own = {
+def _picture(file: FileInfo, header: ImageHeader) -> ImageFacts:
+    return {
         "kind": "image",
         "width": header.width,
         "height": header.height,
         "colour": "gray" if header.gray else "rgb",
         "alpha": header.alpha,
+        "bpp": round(8 * file.file_size / (header.width * header.height), 4),
+        **_common(file),
     }
-    return own, {"bpp": round(8 * file.file_size / (header.width * header.height), 4)}
 
 
-def _sound(file: FileInfo, header: AudioHeader) -> tuple[dict[str, Any], dict[str, float]]:
+def _sound(file: FileInfo, header: AudioHeader) -> AudioFacts:
     seconds = header.samples / header.sample_rate
-    own = {
+    return {
         "kind": "audio",
         "duration": round(seconds, 6),
         "sample_rate": header.sample_rate,
         "channels": header.channels,
         "samples": header.samples,
-    }
-    payload = sum(file.payload_sizes)
-    return own, {
         "kbps": round(kbps(file.file_size, seconds), 4),
-        "payload_kbps": round(kbps(payload, seconds), 4),
+        "payload_kbps": round(kbps(sum(file.payload_sizes), seconds), 4),
+        **_common(file),
     }
-
-
-def kbps(size: int, seconds: float) -> float:
-    """Thousands of bits per second of so many bytes."""
-    return size * 8 / 1000 / seconds
-
-
-def _model_name(header: ImageHeader | AudioHeader) -> str | None:
-    """The model that the file's hint points at; the identity is compared when it is loaded."""
-    from vqcodec import registry as models
-
-    names = models.IMAGE_MODELS if isinstance(header, ImageHeader) else models.AUDIO_MODELS
-    return Path(names[header.model_hint]).stem if header.model_hint < len(names) else None

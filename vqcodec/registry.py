@@ -1,13 +1,16 @@
-"""Models in the package: which there are, loading them, finding the one a file needs. Torch is imported on loading."""
+"""The models in the package: which there are, loading them, finding the one a file needs. Loading imports torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vqcodec.errors import DeviceError, UnknownModelError
+from vqcodec.bitstream import AudioHeader, ImageHeader
+from vqcodec.errors import CorruptError, DeviceError, ModelError, UnknownModelError
 
 if TYPE_CHECKING:
     import torch
@@ -15,15 +18,50 @@ if TYPE_CHECKING:
     from vqcodec.audio.codec import AudioCodec
     from vqcodec.image.codec import ImageCodec
 
-__all__ = ["AUDIO_MODELS", "IMAGE_MODELS", "load_audio_codec", "load_by_id", "load_image_codec"]
+__all__ = [
+    "AUDIO_MODELS",
+    "IMAGE_MODELS",
+    "Release",
+    "audio_codec_for",
+    "image_codec_for",
+    "load_audio_codec",
+    "load_image_codec",
+    "release_of",
+]
 
 FOLDER = Path(__file__).parent / "weights"
-IMAGE_MODELS = ("image-1.safetensors",)
-AUDIO_MODELS = ("audio-1.safetensors",)
-"""File names by model hint, in the order in which they were released; the last one is used for new files."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A model that ships.
+
+    Attributes:
+        name: as users read it.
+        file: of the weights, in the package's folder ``weights``.
+        identity: the first four bytes of the SHA-256 of the canonical weights (SPEC.md), as the headers of files hold.
+    """
+
+    name: str
+    file: str
+    identity: bytes
+
+    @property
+    def path(self) -> Path:
+        return FOLDER / self.file
+
+
+IMAGE_MODELS = (Release("image-1", "image-1.safetensors", bytes.fromhex("e79327dd")),)
+AUDIO_MODELS = (Release("audio-1", "audio-1.safetensors", bytes.fromhex("37fc1a8a")),)
+"""In the order in which they were released; the last one is used for new files, its number is their model hint."""
+
+
+_DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 def _device(name: str) -> torch.device:
+    if not _DEVICES.fullmatch(name):
+        raise DeviceError(f"there is no device {name!r}; give auto, cpu, cuda or cuda:N")
     import torch
 
     if name == "auto":
@@ -38,19 +76,32 @@ def _device(name: str) -> torch.device:
 
 
 @cache
-def _load(hint: int, device: torch.device) -> ImageCodec:
+def _load_image(release: Release, device: torch.device) -> ImageCodec:
     from vqcodec.image.codec import ImageCodec
     from vqcodec.image.model import load_model
 
-    return ImageCodec(load_model(FOLDER / IMAGE_MODELS[hint]), hint, device)
+    codec = ImageCodec(load_model(release.path), IMAGE_MODELS.index(release), device)
+    _check_identity(release, codec.model_id)
+    return codec
 
 
 @cache
-def _load_audio(hint: int, device: torch.device) -> AudioCodec:
+def _load_audio(release: Release, device: torch.device) -> AudioCodec:
     from vqcodec.audio.codec import AudioCodec
     from vqcodec.audio.model import load_audio_model
 
-    return AudioCodec(load_audio_model(FOLDER / AUDIO_MODELS[hint]), hint, device)
+    codec = AudioCodec(load_audio_model(release.path), AUDIO_MODELS.index(release), device)
+    _check_identity(release, codec.model_id)
+    return codec
+
+
+def _check_identity(release: Release, identity: bytes) -> None:
+    """Weights that differ from the released ones would make files that no other installation can read."""
+    if identity != release.identity:
+        raise ModelError(
+            f"{release.path}: its identity is {identity.hex()}, {release.name} is {release.identity.hex()}; "
+            "the file is damaged: install the package again"
+        )
 
 
 def load_image_codec(device: str = "auto") -> ImageCodec:
@@ -60,34 +111,41 @@ def load_image_codec(device: str = "auto") -> ImageCodec:
         DeviceError: the device is not there.
         ModelError: the weights are damaged, or this machine cannot reproduce the prior.
     """
-    return _load(len(IMAGE_MODELS) - 1, _device(device))
+    return _load_image(IMAGE_MODELS[-1], _device(device))
 
 
 def load_audio_codec(device: str = "auto") -> AudioCodec:
     """The newest audio codec; as :func:`load_image_codec`."""
-    return _load_audio(len(AUDIO_MODELS) - 1, _device(device))
+    return _load_audio(AUDIO_MODELS[-1], _device(device))
 
 
-def load_by_id(model_id: bytes, hint: int, device: str = "auto", *, sound: bool = False) -> ImageCodec | AudioCodec:
-    """The codec that a file was made with.
-
-    Args:
-        model_id: 4 bytes from the file's header.
-        hint: where to look first.
-        sound: whether to look among the audio models first.
+def image_codec_for(header: ImageHeader, device: str = "auto") -> ImageCodec:
+    """The codec that a picture was made with.
 
     Raises:
-        UnknownModelError: no model of this package has the id.
+        UnknownModelError: no model of this package has the identity in the header; none is loaded to find out.
+        CorruptError: the model is one for sound.
+        DeviceError, ModelError: as for :func:`load_image_codec`.
     """
-    where = _device(device)
-    loaders: list[tuple[int, Callable[[int, torch.device], ImageCodec | AudioCodec]]] = [
-        *((i, _load) for i in range(len(IMAGE_MODELS))),
-        *((i, _load_audio) for i in range(len(AUDIO_MODELS))),
-    ]
-    for i, load in sorted(loaders, key=lambda one: ((one[1] is _load_audio) != sound, one[0] != hint)):
-        codec = load(i, where)
-        if codec.model_id == model_id:
-            return codec
-    raise UnknownModelError(
-        f"the file needs model {model_id.hex()}, which is not in this version; a newer vqcodec may have it"
-    )
+    return _load_image(_needed(header.model_id, IMAGE_MODELS, "pictures"), _device(device))
+
+
+def audio_codec_for(header: AudioHeader, device: str = "auto") -> AudioCodec:
+    """The codec that a sound was made with; as :func:`image_codec_for`."""
+    return _load_audio(_needed(header.model_id, AUDIO_MODELS, "sound"), _device(device))
+
+
+def release_of(identity: bytes) -> Release | None:
+    """The release with an identity, or None."""
+    return next((r for r in (*IMAGE_MODELS, *AUDIO_MODELS) if r.identity == identity), None)
+
+
+def _needed(identity: bytes, releases: Sequence[Release], what: str) -> Release:
+    release = release_of(identity)
+    if release is None:
+        raise UnknownModelError(
+            f"the file needs model {identity.hex()}, which is not in this version; a newer vqcodec may have it"
+        )
+    if release not in releases:
+        raise CorruptError(f"model {release.name} is not for {what}", "header.model_id")
+    return release

@@ -1,17 +1,31 @@
-"""Inputs by path or by content, and errors that name the file."""
+"""What a caller gives: inputs by path or by content, outputs whole or not at all, errors that name the file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from warnings import warn
 
-from vqcodec.errors import InputError, VqcError
+from vqcodec.errors import InputError, OutputError, VqcError, VqcWarning
 
-__all__ = ["HEAD", "head_of", "name_of", "naming", "read_content"]
+__all__ = [
+    "HEAD",
+    "Compressed",
+    "check_writable",
+    "head_of",
+    "name_of",
+    "naming",
+    "read_content",
+    "warn_all",
+    "write_atomic",
+]
 
+Compressed = bytes | bytearray | memoryview | str | os.PathLike[str]
+"""Bytes of a .vqc file, or its path."""
 
 HEAD = 16
 """So many first bytes tell a picture from a sound."""
@@ -35,7 +49,7 @@ def head_of(source: Any) -> bytes:
     return bytes(source.read(HEAD)) if hasattr(source, "read") else b""
 
 
-def read_content(data: bytes | str | os.PathLike[str]) -> tuple[bytes, str]:
+def read_content(data: Compressed) -> tuple[bytes, str]:
     """Content and name of a file given by its bytes or its path.
 
     Raises:
@@ -61,3 +75,61 @@ def naming(name: str) -> Iterator[None]:
         if name and not str(error).startswith(f"{name}: "):
             error.args = (f"{name}: {error}", *error.args[1:])
         raise
+
+
+def check_writable(path: Path, *, force: bool, parents: bool = False) -> None:
+    """Refuse an output that cannot be written, before any work is done for it.
+
+    Raises:
+        OutputError: it exists and ``force`` is not set, it is a folder, or (without ``parents``) its folder is missing.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file, or give the folder with -o")
+    if path.is_file() and not force:
+        raise OutputError(f"{path}: exists already; use --force to replace it")
+    if not parents and not path.parent.is_dir():
+        raise OutputError(f"{path}: the folder {path.parent} does not exist; make it first")
+
+
+def write_atomic(
+    path: Path, content: bytes | Callable[[BinaryIO], object], *, force: bool, parents: bool = False
+) -> None:
+    """Write a file through a temporary one beside it, so that it appears whole or not at all.
+
+    Args:
+        path: where; a link is followed, a device or pipe is written directly.
+        content: bytes, or a function that is handed the open file and writes them.
+        force: whether an existing file may be replaced.
+        parents: whether missing folders are made.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write = content if callable(content) else lambda file: file.write(content)
+    check_writable(path, force=force, parents=parents)
+    target = Path(os.path.realpath(path))
+    try:
+        if parents:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not target.is_file():
+            with target.open("wb") as device:
+                write(device)
+            return
+        # Created by plain open, not by tempfile, so that the user's umask decides who may read it.
+        temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.tmp")
+        try:
+            with temporary.open("xb") as file:
+                write(file)
+            check_writable(path, force=force)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def warn_all(notes: Sequence[str], name: str) -> None:
+    """Say what cannot be kept of an input, in front of it its name."""
+    for note in notes:
+        warn(f"{name}: {note}" if name else note, VqcWarning, stacklevel=4)

@@ -20,6 +20,7 @@ __all__ = [
     "DEFAULT_QUALITY",
     "Aim",
     "choose_step",
+    "kbps",
     "lowest_step",
     "make_aim",
     "psnr",
@@ -157,3 +158,8 @@ def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
     for row_a, row_b in zip(a, b, strict=True):  # row by row: the differences of a large picture would fill memory
         total += float(np.square(row_a.astype(np.float64) - row_b).sum())
     return 10 * math.log10(255**2 * a.size / total) if total else math.inf
+
+
+def kbps(size: int, seconds: float) -> float:
+    """Thousands of bits per second of so many bytes."""
+    return size * 8 / 1000 / seconds

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -163,7 +162,7 @@ def decode(codec: AudioCodec, data: bytes, like: Samples, rate: int) -> tuple[Sa
     if codec.family == OURS:
         import vqcodec
 
-        sound: Any = vqcodec.decompress(data)
+        sound = vqcodec.decompress(data, kind="audio")
         samples, own_rate = np.asarray(sound.samples, np.float32), int(sound.sample_rate)
     elif codec.family == "opus":
         samples, own_rate = _decode_opus(data)

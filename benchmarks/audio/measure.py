@@ -18,6 +18,7 @@ from vqcodec.benchmarks.audio import metrics as audio_metrics
 from vqcodec.benchmarks.audio.codecs import AudioCodec, codec_version, decode, encode, is_ours, payload_size
 from vqcodec.benchmarks.parallel import in_processes
 from vqcodec.errors import InputError
+from vqcodec.sources import write_atomic
 
 __all__ = [
     "KINDS",
@@ -198,7 +199,7 @@ def measure_work(work: AudioWork) -> list[AudioMeasurement]:
                 decode(work.codec, encode(work.codec, samples, rate, setting)[0], samples, rate)
             result = _measure_once(work, samples, rate, setting)
             if not is_ours(work.codec):
-                files.write_whole(path, json.dumps(asdict(result)).encode())
+                write_atomic(path, json.dumps(asdict(result)).encode(), force=True, parents=True)
         results.append(result)
     return results
 

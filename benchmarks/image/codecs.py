@@ -118,7 +118,7 @@ def decode(codec: Codec, data: bytes) -> Pixels:
     if codec.name == OURS:
         import vqcodec
 
-        return np.asarray(vqcodec.decompress(data).convert("RGB"))
+        return np.asarray(vqcodec.decompress(data, kind="image").convert("RGB"))
     _register(codec.format)
     with Image.open(io.BytesIO(data), formats=[codec.format]) as picture:
         return np.asarray(picture.convert("RGB"))

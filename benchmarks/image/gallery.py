@@ -15,6 +15,7 @@ from vqcodec.benchmarks import files
 from vqcodec.benchmarks.image import metrics
 from vqcodec.benchmarks.image.codecs import OURS, Codec, decode, encode
 from vqcodec.benchmarks.image.measure import cache_path, load_picture
+from vqcodec.sources import write_atomic
 
 __all__ = ["GalleryWork", "show_picture"]
 
@@ -39,7 +40,7 @@ def _file(work: GalleryWork, codec: Codec, pixels: Pixels, target: float) -> byt
     size = target * pixels.shape[0] * pixels.shape[1] / 8
     data = files.nearest_size(lambda quality: encode(codec, picture, quality), 1, 100, size)
     if codec.name != OURS:
-        files.write_whole(path, data)
+        write_atomic(path, data, force=True, parents=True)
     return data
 
 

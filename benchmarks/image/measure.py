@@ -17,6 +17,7 @@ from vqcodec.benchmarks.image import metrics
 from vqcodec.benchmarks.image.codecs import OURS, Codec, decode, encode, encoder_version
 from vqcodec.benchmarks.parallel import in_processes
 from vqcodec.errors import InputError
+from vqcodec.sources import write_atomic
 
 __all__ = ["Measurement", "Work", "cache_path", "find_pictures", "load_picture", "measure_all"]
 
@@ -136,7 +137,7 @@ def measure_work(work: Work) -> list[Measurement]:
                 decode(work.codec, encode(work.codec, Image.fromarray(pixels), quality))
             result = measure_once(work.codec, work.path.stem, pixels, quality, work.perceptual)
             if work.codec.name != OURS:
-                files.write_whole(path, json.dumps(asdict(result)).encode())
+                write_atomic(path, json.dumps(asdict(result)).encode(), force=True, parents=True)
         results.append(result)
     return results
 

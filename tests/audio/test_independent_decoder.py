@@ -8,7 +8,7 @@ from audio.independent_decoder import decode_sound_file, sound_check_value
 from image.independent_decoder import identity, read_weights
 
 from vqcodec.bitstream import AudioHeader, VqcFile, write_vqc
-from vqcodec.registry import AUDIO_MODELS, FOLDER, load_audio_codec
+from vqcodec.registry import AUDIO_MODELS, load_audio_codec
 
 
 def sound(samples: int, channels: int) -> np.ndarray:
@@ -20,7 +20,7 @@ def sound(samples: int, channels: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def weights() -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    return read_weights(FOLDER / AUDIO_MODELS[-1])
+    return read_weights(AUDIO_MODELS[-1].path)
 
 
 def test_identity_and_check_vector(weights: tuple[dict[str, np.ndarray], dict[str, str]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from audio.random_model import random_model, stored_tables
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from vqcodec.audio.codec import AudioCodec
+from vqcodec import registry
 from vqcodec.audio.codes import AudioCodeModel
+from vqcodec.audio.config import AUDIO_TINY
 from vqcodec.audio.model import (
     AudioModel,
     audio_code_model,
@@ -22,9 +24,9 @@ from vqcodec.audio.model import (
     load_audio_model,
     save_audio_model,
 )
-from vqcodec.errors import ModelError, SelfCheckError
-from vqcodec.image.config import AUDIO_TINY
-from vqcodec.registry import AUDIO_MODELS, FOLDER, load_audio_codec, load_by_id, load_image_codec
+from vqcodec.bitstream import AudioHeader
+from vqcodec.errors import CorruptError, ModelError, SelfCheckError, UnknownModelError
+from vqcodec.registry import AUDIO_MODELS, IMAGE_MODELS, Release, audio_codec_for, load_audio_codec
 
 Arrays = dict[str, np.ndarray]
 SEED = 6
@@ -169,18 +171,33 @@ def test_every_flipped_bit_changes_the_identity(path: Path) -> None:
     assert 0 < refused < tried
 
 
-def test_find_by_id() -> None:
+def header(identity: bytes) -> AudioHeader:
+    return AudioHeader(8000, 1, 100, 0, identity, 7, 200)
+
+
+def test_the_identity_in_the_header_decides_not_the_hint() -> None:
     codec = load_audio_codec("cpu")
-    assert isinstance(codec, AudioCodec)
-    assert load_by_id(codec.model_id, codec.model_hint, "cpu") is codec
-    assert load_by_id(codec.model_id, 9999, "cpu") is codec  # the hint is only where to look first
-    image = load_image_codec("cpu")
-    assert load_by_id(image.model_id, image.model_hint, "cpu") is image
-    assert image.model_id != codec.model_id
+    assert codec.model_id == AUDIO_MODELS[-1].identity
+    assert audio_codec_for(header(codec.model_id), "cpu") is codec
+    with pytest.raises(CorruptError, match="not for sound"):
+        audio_codec_for(header(IMAGE_MODELS[-1].identity), "cpu")
 
 
-@pytest.mark.parametrize("name", AUDIO_MODELS)
-def test_shipped_models_are_their_own_canonical_form(name: str, tmp_path: Path) -> None:
-    save_audio_model(load_audio_model(FOLDER / name), tmp_path / name)
-    assert (tmp_path / name).read_bytes() == (FOLDER / name).read_bytes()
-    assert (FOLDER / name).stat().st_size < 20e6
+def test_an_unknown_identity_is_refused_without_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_load_audio", None)
+    with pytest.raises(UnknownModelError):
+        audio_codec_for(header(b"none"), "cpu")
+
+
+def test_weights_that_are_not_the_released_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(AUDIO_MODELS[-1], identity=b"diff")
+    monkeypatch.setattr(registry, "AUDIO_MODELS", (other,))
+    with pytest.raises(ModelError, match="install the package again"):
+        load_audio_codec("cpu")
+
+
+@pytest.mark.parametrize("release", AUDIO_MODELS)
+def test_shipped_models_are_their_own_canonical_form(release: Release, tmp_path: Path) -> None:
+    save_audio_model(load_audio_model(release.path), tmp_path / release.file)
+    assert (tmp_path / release.file).read_bytes() == (release.path).read_bytes()
+    assert (release.path).stat().st_size < 20e6

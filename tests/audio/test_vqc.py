@@ -13,7 +13,7 @@ import soundfile
 import vqcodec
 from vqcodec.audio.files import SoundSource
 from vqcodec.audio.tags import flac_picture
-from vqcodec.audio.vqc import compress_sound
+from vqcodec.audio.vqc import encode_sound
 from vqcodec.bitstream import Chunk, read_vqc, write_vqc
 from vqcodec.errors import (
     ChecksumError,
@@ -27,6 +27,7 @@ from vqcodec.errors import (
     UsageError,
     VqcWarning,
 )
+from vqcodec.registry import load_audio_codec
 from vqcodec.target import make_aim, quality_of_step, step_of_quality
 
 RATE = 16_000
@@ -333,9 +334,11 @@ def test_hours_fit_in_memory(tmp_path):
             yield block
 
     source = SoundSource(RATE, 1, {}, blocks)
-    compress_sound(source, make_aim(quality=1), strip=False, device="cpu")  # what is loaded once does not count
+    encode_sound(
+        source, make_aim(quality=1), load_audio_codec("cpu"), strip=False
+    )  # what is loaded once does not count
     tracemalloc.start()
-    data = compress_sound(source, make_aim(quality=1), strip=False, device="cpu")
+    data = encode_sound(source, make_aim(quality=1), codec, strip=False)
     total = 0
     for part in vqcodec.stream_sound(data).blocks:
         total += len(part)

@@ -20,8 +20,7 @@ from PIL import Image
 import vqcodec
 from vqcodec.audio.codec import AudioCodec
 from vqcodec.bitstream import AudioHeader, VqcFile, read_vqc, write_vqc
-from vqcodec.image.codec import ImageCodec
-from vqcodec.registry import load_by_id
+from vqcodec.registry import audio_codec_for, image_codec_for
 
 HERE = Path(__file__).parent
 DECODE, REJECT = HERE / "decode", HERE / "reject"
@@ -106,11 +105,9 @@ CASES: dict[str, Callable[[], bytes]] = {
 def facts(data: bytes) -> dict[str, object]:
     """What a decoder must find: codes exactly, pixels nearly, everything else exactly."""
     file = read_vqc(data)
-    codec = load_by_id(file.header.model_id, file.header.model_hint, "cpu")
     if isinstance(file.header, AudioHeader):
-        assert isinstance(codec, AudioCodec)
-        return sound_facts(file, file.header, codec)
-    assert isinstance(codec, ImageCodec)
+        return sound_facts(file, file.header, audio_codec_for(file.header, "cpu"))
+    codec = image_codec_for(file.header, "cpu")
     codes = codec.decode_codes(file.header, file.chunks)
     alpha = b"" if file.alpha is None else file.alpha.tobytes()
     return {

@@ -6,19 +6,9 @@ import numpy as np
 import pytest
 
 from vqcodec.errors import CorruptError
-from vqcodec.image.codes import (
-    CodeModel,
-    Context,
-    decode_codes,
-    encode_codes,
-    grid,
-    hash_codes,
-    join_phases,
-    walk,
-    zero_code,
-)
+from vqcodec.image.codes import CodeModel, Context, decode_codes, encode_codes, grid, hash_codes, walk, zero_code
 from vqcodec.image.model import ImageModel
-from vqcodec.prior.integer import phase
+from vqcodec.prior.integer import join_phases, phase
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from vqcodec.image.codec import ImageCodec
 from vqcodec.image.codes import decode_codes
 from vqcodec.image.model import ImageModel, integer_arrays, load_model, save_model
 from vqcodec.prior.integer import Hidden, PriorSlice
-from vqcodec.registry import FOLDER, IMAGE_MODELS, load_image_codec
+from vqcodec.registry import IMAGE_MODELS, load_image_codec
 
 
 def file_of(codec: ImageCodec, pixels: np.ndarray, step: int) -> tuple[bytes, list[np.ndarray]]:
@@ -81,7 +81,7 @@ def test_same_codes_with_hidden_layers(hidden_weights: Path, height: int, width:
 
 def test_the_shipped_model() -> None:
     codec = load_image_codec("cpu")
-    tensors, facts = read_weights(FOLDER / IMAGE_MODELS[-1])
+    tensors, facts = read_weights(IMAGE_MODELS[-1].path)
     assert identity(tensors)[:4] == codec.model_id
     assert check_value(tensors) == int(facts["check"])
     noise = np.random.default_rng(0).integers(0, 256, (100, 70, 3), dtype=np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from conftest import scene
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from vqcodec.errors import DeviceError, ModelError, SelfCheckError, UnknownModelError
+from vqcodec import registry
+from vqcodec.bitstream import ImageHeader
+from vqcodec.errors import CorruptError, DeviceError, ModelError, SelfCheckError, UnknownModelError
 from vqcodec.image.codec import ImageCodec
 from vqcodec.image.model import ImageModel, load_model, model_arrays, model_id, save_model
-from vqcodec.registry import FOLDER, IMAGE_MODELS, load_by_id, load_image_codec
+from vqcodec.registry import AUDIO_MODELS, IMAGE_MODELS, Release, image_codec_for, load_image_codec
 
 Arrays = dict[str, np.ndarray]
 
@@ -131,17 +134,38 @@ def test_every_flipped_bit_changes_the_identity(path: Path) -> None:
     assert 0 < refused < len(names)
 
 
-def test_find_by_id() -> None:
+def header(identity: bytes) -> ImageHeader:
+    return ImageHeader(8, 8, 0, False, False, identity, 7)
+
+
+def test_the_identity_in_the_header_decides_not_the_hint() -> None:
     codec = load_image_codec("cpu")
-    assert load_by_id(codec.model_id, codec.model_hint, "cpu") is codec
-    assert load_by_id(codec.model_id, 9999, "cpu") is codec  # the hint is only where to look first
+    assert codec.model_id == IMAGE_MODELS[-1].identity
+    assert image_codec_for(header(codec.model_id), "cpu") is codec
+    with pytest.raises(CorruptError, match="not for pictures"):
+        image_codec_for(header(AUDIO_MODELS[-1].identity), "cpu")
     with pytest.raises(UnknownModelError, match="00010203"):
-        load_by_id(bytes(range(4)), 0, "cpu")
+        image_codec_for(header(bytes(range(4))), "cpu")
     with pytest.raises(DeviceError, match="no such thing"):
         load_image_codec("no such thing")
+    with pytest.raises(DeviceError, match="not available here"):
+        load_image_codec("cuda:99")
 
 
-@pytest.mark.parametrize("name", IMAGE_MODELS)
-def test_shipped_models_are_their_own_canonical_form(name: str, tmp_path: Path) -> None:
-    save_model(load_model(FOLDER / name), tmp_path / name)
-    assert (tmp_path / name).read_bytes() == (FOLDER / name).read_bytes()
+def test_an_unknown_identity_is_refused_without_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_load_image", None)
+    with pytest.raises(UnknownModelError):
+        image_codec_for(header(b"none"), "cpu")
+
+
+def test_weights_that_are_not_the_released_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(IMAGE_MODELS[-1], identity=b"diff")
+    monkeypatch.setattr(registry, "IMAGE_MODELS", (other,))
+    with pytest.raises(ModelError, match="install the package again"):
+        load_image_codec("cpu")
+
+
+@pytest.mark.parametrize("release", IMAGE_MODELS)
+def test_shipped_models_are_their_own_canonical_form(release: Release, tmp_path: Path) -> None:
+    save_model(load_model(release.path), tmp_path / release.file)
+    assert (tmp_path / release.file).read_bytes() == (release.path).read_bytes()

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from vqcodec.errors import OutputError, UsageError
 from vqcodec.image.files import load_picture, to_pil
 from vqcodec.image.save import SUFFIXES, save_picture
-from vqcodec.outputs import write_atomic
+from vqcodec.sources import write_atomic
 
 LOSSLESS = sorted(set(SUFFIXES) - {".jpg", ".jpeg"})
 

@@ -17,8 +17,9 @@ from vqcodec.image.codec import ImageCodec
 from vqcodec.image.codes import encode_codes
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.search import rate_tables, search
-from vqcodec.image.units import LAMBDA, slice_units, steps_tensor
+from vqcodec.image.units import slice_units, steps_tensor
 from vqcodec.kernels import assign
+from vqcodec.prior.rate import LAMBDA
 from vqcodec.registry import load_image_codec
 
 Assign = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]

@@ -26,11 +26,11 @@ from vqcodec.audio.mdct import HOP, imdct, mdct_window
 from vqcodec.audio.model import AudioModel, audio_model_id
 from vqcodec.audio.transform import LOUD, AudioTransform
 from vqcodec.bitstream import AudioHeader, Chunk
+from vqcodec.bitstream.arrays import F32, I32
 from vqcodec.errors import ChecksumError, CorruptError, VqcError
-from vqcodec.image.search import bit_costs
-from vqcodec.image.units import LAMBDA
 from vqcodec.kernels import assign
-from vqcodec.prior.integer import F32, I32, phase
+from vqcodec.prior.integer import phase
+from vqcodec.prior.rate import LAMBDA, bit_costs
 
 __all__ = ["AudioCodec", "search_chunk"]
 

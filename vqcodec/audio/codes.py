@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from vqcodec.bitstream.arrays import F32, I32, I64
 from vqcodec.bitstream.checks import code_hash
 from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
-from vqcodec.image.codes import join_phases
-from vqcodec.prior.integer import ACTIVATION_LIMIT, F32, I32, PriorSlice, context_stack, phase, predict_rows
+from vqcodec.prior.integer import ACTIVATION_LIMIT, PriorSlice, context_stack, join_phases, phase, predict_rows
 
 __all__ = [
     "ENVELOPE_LIMIT",
@@ -39,7 +38,6 @@ __all__ = [
     "walk_lines",
 ]
 
-I64 = npt.NDArray[np.int64]
 
 LEVELS = 128  # of the level of a chunk, coded with equal weights
 ENVELOPE_LIMIT = 127

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.numpy import save_file
 from torch import Tensor
@@ -22,9 +21,9 @@ from vqcodec.audio.codes import (
     walk_envelope,
     walk_lines,
 )
-from vqcodec.image.config import AUDIO_PRESETS, AudioConfig
-from vqcodec.image.model import Arrays, canonical_hash, read_model, read_slice, read_tables, slice_arrays
-from vqcodec.prior.integer import I32
+from vqcodec.audio.config import AUDIO_PRESETS, AudioConfig
+from vqcodec.bitstream.arrays import I32, U16, Arrays
+from vqcodec.prior.storage import canonical_hash, read_model, read_slice, read_tables, slice_arrays
 
 __all__ = [
     "AudioModel",
@@ -55,9 +54,7 @@ class AudioModel:
     stored: Arrays = field(default_factory=dict)
 
 
-def integer_arrays(
-    codes: AudioCodeModel, envelope_table: npt.NDArray[np.uint16], line_table: npt.NDArray[np.uint16]
-) -> Arrays:
+def integer_arrays(codes: AudioCodeModel, envelope_table: U16, line_table: U16) -> Arrays:
     """The integer half of a model as arrays by name, from its prior and its tables in stored form."""
     out: Arrays = {
         "prior.start": codes.start.astype(np.int8),

@@ -16,9 +16,10 @@ import soundfile
 
 from vqcodec.audio.files import METADATA_BYTES, SoundStream
 from vqcodec.audio.tags import comment_block
+from vqcodec.bitstream.arrays import F32
 from vqcodec.errors import OutputError, UsageError
 from vqcodec.kinds import SOUND_SUFFIXES
-from vqcodec.outputs import write_atomic
+from vqcodec.sources import write_atomic
 
 __all__ = ["check_sound_suffix", "save_sound", "write_sound"]
 
@@ -77,7 +78,7 @@ def write_sound(sound: SoundStream, file: BinaryIO) -> list[str]:
     return notes
 
 
-def _pcm16(blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.int16]]:
+def _pcm16(blocks: Iterator[F32]) -> Iterator[npt.NDArray[np.int16]]:
     for block in blocks:
         yield np.clip(np.rint(block * np.float32(32_768)), -32_768, 32_767).astype("<i2")
 

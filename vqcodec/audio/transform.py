@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqcodec.audio.config import AudioConfig
 from vqcodec.audio.mdct import HOP
-from vqcodec.image.config import AudioConfig
 from vqcodec.prior.knots import KNOTS, step_knots
 
 __all__ = ["LOUD", "AudioTransform"]

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vqcodec.audio.files import Float32, Sound, SoundSource, SoundStream, array_source, open_sound, sound_source
 from vqcodec.audio.resample import REACH, resample, resampled_length
 from vqcodec.audio.tags import unpack_tags
-from vqcodec.bitstream import AudioHeader, Chunk, Limits, VqcFile, read_vqc, write_vqc
-from vqcodec.errors import CorruptError, InputError, UsageError, VqcWarning
-from vqcodec.facts import kbps
-from vqcodec.sources import naming, read_content
-from vqcodec.target import COARSEST, Aim, lowest_step
+from vqcodec.bitstream import AudioHeader, Chunk, VqcFile, write_vqc
+from vqcodec.errors import UsageError, VqcWarning
+from vqcodec.options import CompressSettings
+from vqcodec.sources import name_of, naming, warn_all
+from vqcodec.target import COARSEST, Aim, kbps, lowest_step
 
 if TYPE_CHECKING:
     from vqcodec.audio.codec import AudioCodec
 
-__all__ = ["collect", "compress_sound", "decode_sound", "open_source", "stream_sound", "verify_sound"]
+__all__ = ["collect", "compress_sound", "decode_sound", "encode_sound", "open_source"]
 
 _CHUNK_BYTES = 7  # of the container, at least, for each chunk
 
@@ -42,17 +42,32 @@ def open_source(source: Any, sample_rate: int | None, head: bytes, max_seconds: 
         yield array_source(source, sample_rate or 0, max_seconds=max_seconds)
 
 
-def compress_sound(source: SoundSource, aim: Aim, *, strip: bool, device: str) -> bytes:
+def compress_sound(source: Any, head: bytes, settings: CompressSettings, load: Callable[[], AudioCodec]) -> bytes:
+    """Read a sound and compress it.
+
+    Args:
+        source: see :func:`vqcodec.api.compress`; ``head`` is what was already read of an open file.
+        load: gives the codec, once the sound was opened.
+
+    Raises:
+        InputError, LimitError: the sound cannot be read.
+        UsageError: the options are not for sound, or a target is out of reach.
+    """
+    aim = settings.aim
+    with open_source(source, settings.sample_rate, head, settings.max_seconds) as sound:
+        warn_all(sound.notes, name_of(source))
+        aim.check_sound()
+        return encode_sound(sound, aim, load(), strip=settings.strip)
+
+
+def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec, *, strip: bool) -> bytes:
     """Compress a sound; the step is searched where a target asks for it, reading the source anew for each.
 
     Raises:
-        UsageError: the target is out of reach (the message names the nearest that is not), or is one for pictures.
+        UsageError: the target is out of reach; the message names the nearest that is not.
         InputError, LimitError: the source cannot be read.
     """
-    from vqcodec.registry import load_audio_codec
-
-    aim.check_sound()
-    encoder = _Encoder(source, load_audio_codec(device), {} if strip else source.metadata)
+    encoder = _Encoder(source, codec, {} if strip else source.metadata)
     if aim.step is not None:
         return encoder.encode(aim.step)
     smallest = encoder.encode(COARSEST)
@@ -117,41 +132,20 @@ class _Encoder:
         self.samples = count
 
 
-def stream_sound(
-    data: bytes | str | os.PathLike[str],
-    *,
-    start: float | None = None,
-    end: float | None = None,
-    device: str = "auto",
-    allow_truncated: bool = False,
-    conceal: bool = False,
-    max_seconds: int = 86_400,
-) -> SoundStream:
-    """Decompress a .vqc sound block by block, for sounds that are too long for memory.
-
-    Options, warnings and errors are those of :func:`vqcodec.decompress`; damage inside a chunk shows when its block is
-    read.
-    """
-    content, name = read_content(data)
-    with naming(name):
-        limits = Limits(seconds=max_seconds)
-        file = read_vqc(content, limits=limits, allow_truncated=allow_truncated, conceal=conceal)
-        if not isinstance(file.header, AudioHeader):
-            raise InputError("holds a picture, not sound; use vqcodec.decompress")
-        return decode_sound(file, file.header, device=device, start=start, end=end, name=name)
-
-
 def decode_sound(
-    file: VqcFile, header: AudioHeader, *, device: str, start: float | None, end: float | None, name: str
+    file: VqcFile, header: AudioHeader, codec: AudioCodec, stretch: tuple[float | None, float | None], name: str
 ) -> SoundStream:
-    """A parsed file as a stream of the samples from ``start`` to ``end`` (seconds; None: as far as the sound goes).
+    """A parsed file as a stream of samples.
+
+    Args:
+        stretch: from and to so many seconds; None: as far as the sound goes.
+        name: of the file, for warnings and errors.
 
     Raises:
         UsageError: the range holds no samples.
         CorruptError: the header contradicts itself.
     """
-    first, last = _range(header, start, end)
-    codec = _codec(header, device)
+    first, last = _range(header, *stretch)
     part = _part(header, first, last, codec, len(file.chunks))
     _warn_concealed(file.chunks, part, header.chunk_frames * codec.hop / codec.core_rate, name)
     core = codec.decode(header, file.chunks, first=part.first, last=part.last)
@@ -164,15 +158,6 @@ def decode_sound(
         tags=unpack_tags(file.metadata.get("tags", b"")),
         picture=file.metadata.get("picture"),
     )
-
-
-def _codec(header: AudioHeader, device: str) -> AudioCodec:
-    from vqcodec.registry import load_by_id
-
-    codec: Any = load_by_id(header.model_id, header.model_hint, device, sound=True)
-    if not hasattr(codec, "core_rate"):
-        raise CorruptError(f"model {header.model_id.hex()} is not for sound", "header.model_id")
-    return cast("AudioCodec", codec)
 
 
 def _range(header: AudioHeader, start: float | None, end: float | None) -> tuple[int, int]:
@@ -241,14 +226,3 @@ def collect(stream: SoundStream) -> Sound:
         done += len(block)
     assert done == stream.samples
     return Sound(samples, stream.sample_rate, stream.tags, stream.picture)
-
-
-def verify_sound(file: VqcFile, header: AudioHeader, device: str) -> None:
-    """Decode all codes of a parsed file.
-
-    Raises:
-        ChecksumError, CorruptError: they are not what was encoded.
-    """
-    codec = _codec(header, device)
-    for _ in codec.decode_codes(header, file.chunks):
-        pass

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from vqcodec.bitstream import Chunk, ImageHeader
+from vqcodec.bitstream.arrays import I32, U8
 from vqcodec.errors import ChecksumError, CorruptError, VqcError
 from vqcodec.image.bands import from_bands, pad, to_bands
 from vqcodec.image.codes import CodeWriter, decode_codes, grid, hash_codes, zero_code
@@ -21,11 +21,9 @@ from vqcodec.image.model import ImageModel, model_id
 from vqcodec.image.search import rate_tables, search
 from vqcodec.image.synthesis import Restore, restore
 from vqcodec.image.units import bands_to_vectors, low_steps, slice_units
-from vqcodec.prior.integer import I32
 
 __all__ = ["ImageCodec"]
 
-Pixels = npt.NDArray[np.uint8]
 Tile = tuple[slice, slice]  # rows and columns, in cells of the coarsest level
 
 TILE_LOG2 = 10
@@ -54,7 +52,7 @@ class ImageCodec:
 
     @property
     def cell(self) -> int:
-        """Pixels per side of a cell of the coarsest level."""
+        """U8 per side of a cell of the coarsest level."""
         return 1 << self.model.config.levels
 
     @cached_property
@@ -63,13 +61,12 @@ class ImageCodec:
         return rate_tables(self.model.codes, perceptual=self.perceptual)
 
     @torch.inference_mode()
-    def encode(self, pixels: Pixels, step: int, *, effort: int = 5) -> list[Chunk]:
+    def encode(self, pixels: U8, step: int) -> list[Chunk]:
         """Code a picture.
 
         Args:
             pixels: [H, W, 3], or [H, W, 1] for gray.
             step: step index, 0 (finest) to 255.
-            effort: at present every effort gives the same codes: the search is exact for the tables at hand.
 
         Returns:
             One chunk per tile of 1024 x 1024 pixels, row by row, each verified by decoding its codes.
@@ -79,7 +76,7 @@ class ImageCodec:
         tiles = self._tiles(low.shape[1], low.shape[2])
         return [self._encode_tile(low, vectors, masking, tile, step, gray) for tile in tiles]
 
-    def _analyse(self, pixels: Pixels, step: int) -> tuple[I32, list[Tensor], Tensor | None]:
+    def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[Tensor], Tensor | None]:
         """Rounded low band, vectors of all slices in units, and the masking of every pixel."""
         config = self.model.config
         x = torch.from_numpy(pixels.copy()).to(self.device)[None]
@@ -141,7 +138,7 @@ class ImageCodec:
         )
 
     @torch.inference_mode()
-    def decode(self, header: ImageHeader, chunks: Sequence[Chunk | None]) -> Pixels:
+    def decode(self, header: ImageHeader, chunks: Sequence[Chunk | None]) -> U8:
         """Decode a picture: uint8 [H, W, 3], or [H, W, 1] for gray.
 
         A chunk that is None is concealed with the mean colour of the others; one that is not complete gives the stages
@@ -218,7 +215,7 @@ class ImageCodec:
                 out[k][:, tile[0].start << k : tile[0].stop << k, tile[1].start << k : tile[1].stop << k] = part
         return out
 
-    def _synthesise(self, header: ImageHeader, codes: Sequence[I32]) -> Pixels:
+    def _synthesise(self, header: ImageHeader, codes: Sequence[I32]) -> U8:
         config = self.model.config
         steps = torch.tensor([header.step])
         low = (torch.from_numpy(codes[0]) * low_steps(config, steps)).to(self.device)
@@ -229,5 +226,5 @@ class ImageCodec:
             planes = restore(self._restore, planes, header.step)
         planes = planes[:, : header.height, : header.width]
         rgb = planes[..., :1] / self._colour[0].sum() + 128.0 if header.gray else planes @ self._colour + 128.0
-        pixels: Pixels = rgb[0].round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
+        pixels: U8 = rgb[0].round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
         return pixels

@@ -12,19 +12,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from vqcodec.bitstream.arrays import F32, I32, I64
 from vqcodec.bitstream.checks import code_hash
 from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
-from vqcodec.prior.integer import (
-    F32,
-    I32,
-    PriorSlice,
-    context_stack,
-    low_prediction,
-    phase,
-    predict_rows,
-)
+from vqcodec.prior.integer import PriorSlice, context_stack, join_phases, low_prediction, phase, predict_rows
 
 __all__ = [
     "CodeModel",
@@ -34,12 +26,10 @@ __all__ = [
     "encode_codes",
     "grid",
     "hash_codes",
-    "join_phases",
     "walk",
     "zero_code",
 ]
 
-I64 = npt.NDArray[np.int64]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 Choose = Callable[[int, int, I32, F32 | None], I32]
@@ -150,15 +140,6 @@ class Context:
         self.energy[index].append(s.energy[groups, codes].reshape(*codes.shape[:3], -1))
         if s.sign_bins > 1:
             self.signs[index].append(s.signed[groups, codes].reshape(*codes.shape[:3], -1))
-
-
-def join_phases(parts: Sequence[npt.NDArray[Scalar]]) -> npt.NDArray[Scalar]:
-    """Inverse of four times :func:`phase`."""
-    b, h, w, c = parts[0].shape
-    out = np.empty((b, 2 * h, 2 * w, c), parts[0].dtype)
-    for i, part in enumerate(parts):
-        phase(out, i)[...] = part
-    return out
 
 
 def walk(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from vqcodec.audio.mdct import HOP
-from vqcodec.audio.model import AudioModel
 from vqcodec.image.codes import grid
 from vqcodec.image.model import ImageModel
-from vqcodec.prior.integer import PriorSlice
+from vqcodec.prior.integer import Cost
 
-__all__ = ["Cost", "audio_cost_of", "cost_of"]
+__all__ = ["cost_of"]
 
-Cost = dict[str, tuple[int, float]]
-"""Part -> (stored numbers, multiply-accumulates per pixel, or per sample at 24 kHz)."""
 
 # Four lifting steps of one multiplication per pair of samples and axis, and scaling; three planes; all levels: 4/3.
 _WAVELET = 3 * 2 * (4 / 2 + 1) * 4 / 3
@@ -30,7 +26,7 @@ def cost_of(model: ImageModel) -> Cost:
         phases = len(s.weight)
         positions = h * w / phases / float(cells**2 * cells**2)
         for p in range(phases):
-            numbers = _phase_weights(s, p)
+            numbers = s.weights(p)
             prior_macs += numbers * positions
             prior_numbers += numbers + s.bias[p].size
     filter_numbers = sum(t.numel() for t in model.restore.values())
@@ -44,37 +40,3 @@ def cost_of(model: ImageModel) -> Cost:
         "codebooks": (codebooks, 0.0),
         "probability tables": (tables, 0.0),
     }
-
-
-def audio_cost_of(model: AudioModel) -> Cost:
-    """The same of an audio model, per channel."""
-
-    def network(name: str) -> tuple[int, float]:
-        tensors = {k: t for k, t in model.transform.items() if k.startswith(name)}
-        dense = sum(t.numel() for k, t in tensors.items() if k.endswith((".weight", ".taps")))
-        return sum(t.numel() for t in tensors.values()), dense / HOP
-
-    lines = model.codes.lines
-    weights = [_phase_weights(lines, p) for p in range(4)]
-    envelope = [sum(a.size for a in (e.first, e.second, e.last)) for e in model.codes.envelope]
-    mdct = 2.0 * HOP  # as a product with its basis
-    analysis, synthesis = network("analysis"), network("synthesis")
-    return {
-        "analysis": (analysis[0], analysis[1] + mdct),
-        "synthesis": (synthesis[0], synthesis[1] + mdct),
-        "prior": (
-            sum(weights) + sum(envelope) + sum(b.size for b in lines.bias),
-            sum(weights) / 4 + sum(envelope) / HOP,
-        ),
-        "codebooks": (model.codebook.numel(), 0.0),
-        "probability tables": (sum(a.size for k, a in model.stored.items() if k.endswith(".table")), 0.0),
-    }
-
-
-def _phase_weights(s: PriorSlice, p: int) -> int:
-    """Weights of one phase of a slice: multiply-accumulates for each of its positions."""
-    arrays = [s.weight[p], s.sign_weight[p]]
-    hidden = s.hidden[p]
-    if hidden is not None:
-        arrays += [hidden.first, hidden.second, hidden.last]
-    return sum(a.size for a in arrays if a is not None)

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vqcodec.bitstream.arrays import I32
 from vqcodec.image.bands import from_vectors, image_gains, to_vectors
 from vqcodec.image.config import ImageConfig
-from vqcodec.prior.integer import I32
 
 __all__ = ["TRUST_KNOTS", "Dequantiser", "lookup"]
 

@@ -1,37 +1,45 @@
-"""Pillow reads and writes .vqc pictures like any other format, once :func:`register_pillow` was called.
+"""Pillow reads and writes .vqc pictures like any other format, once :func:`vqcodec.register_pillow` was called.
 
 The structure follows Pillow's handbook, "Writing your own image plugin".
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import IO, Any
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image, ImageFile
 
-from vqcodec.api import compress_picture, decode_file
 from vqcodec.bitstream import ImageHeader, Limits, VqcFile, read_vqc
 from vqcodec.bitstream.header import SIGNATURE
 from vqcodec.image.files import load_picture, to_pil
 from vqcodec.image.metadata import exif_body
+from vqcodec.image.vqc import decode_picture, encode_picture
 from vqcodec.target import make_aim
 
-__all__ = ["VqcImageFile", "register_pillow"]
+if TYPE_CHECKING:
+    from vqcodec.image.codec import ImageCodec
+
+__all__ = ["VqcImageFile", "register"]
 
 _FORMAT = "VQC"
 _OPTIONS = ("quality", "target_bpp", "target_size", "target_psnr")
 
 
-def register_pillow() -> None:
-    """Teach Pillow the format: ``Image.open("x.vqc")`` and ``image.save("x.vqc", quality=60)`` work from then on.
+Load = Callable[[str], "ImageCodec"]
+"""Device to the codec that new files are made with."""
+Find = Callable[[ImageHeader, str], "ImageCodec"]
+"""Header of a file and device to the codec that it was made with."""
 
-    ``save`` takes the options of :func:`vqcodec.compress` except ``max_pixels``, and ``icc_profile``, ``exif`` and
-    ``xmp`` as bytes to replace what the image carries in its ``.info``.
-    """
-    Image.register_open(_FORMAT, VqcImageFile, _accept)
-    Image.register_save(_FORMAT, _save)
+
+def register(load: Load, find: Find) -> None:
+    """Teach Pillow the format; see :func:`vqcodec.register_pillow`."""
+    reader = type(VqcImageFile.__name__, (VqcImageFile,), {"find": staticmethod(find)})
+    Image.register_open(_FORMAT, reader, _accept)
+    Image.register_save(_FORMAT, partial(_save, load))
     Image.register_extension(_FORMAT, ".vqc")
     Image.register_mime(_FORMAT, "image/x-vqc")
 
@@ -45,7 +53,8 @@ class VqcImageFile(ImageFile.ImageFile):
 
     format = _FORMAT
     format_description = "vqcodec picture"
-    _pending: VqcFile | None = None
+    find: ClassVar[Find]
+    _pending: tuple[VqcFile, ImageHeader] | None = None
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -54,7 +63,7 @@ class VqcImageFile(ImageFile.ImageFile):
         file = read_vqc(self.fp.read(), limits=limits, allow_truncated=bool(ImageFile.LOAD_TRUNCATED_IMAGES))
         if not isinstance(file.header, ImageHeader):
             raise SyntaxError("holds sound, not a picture")  # how Pillow's plugins say "not mine"
-        self._pending = file
+        self._pending = file, file.header
         self._size = (file.header.width, file.header.height)
         pixels = np.zeros((1, 1, 1 if file.header.gray else 3), np.uint8)
         sample = to_pil(pixels, None if file.alpha is None else pixels[:, :, 0], file.metadata)
@@ -64,32 +73,25 @@ class VqcImageFile(ImageFile.ImageFile):
     def load(self) -> Any:
         """Decode the pixels, once."""
         if self._pending is not None:
-            file, self._pending = self._pending, None
-            self.im = decode_file(file, "auto").im
+            (file, header), self._pending = self._pending, None
+            self.im = decode_picture(file, header, type(self).find(header, "auto")).im
             if self._exclusive_fp and self.fp is not None:
                 self.fp.close()
             self.fp = None
         return super().load()
 
 
-def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+def _save(load: Load, im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options = dict(im.encoderinfo)
-    effort = options.get("effort", 5)
+    aim = make_aim(**{name: options[name] for name in _OPTIONS if name in options})
     picture = load_picture(im, max_pixels=2**40)
     metadata = dict(picture.metadata)
     for key, name in (("icc", "icc_profile"), ("exif", "exif"), ("xmp", "xmp")):
         if name in options:
             metadata[key] = _as_bytes(options[name])
-    given = {name: options[name] for name in _OPTIONS if name in options}
-    fp.write(
-        compress_picture(
-            replace(picture, metadata={key: value for key, value in metadata.items() if value}),
-            make_aim(**given),
-            effort=effort,
-            strip=bool(options.get("strip", False)),
-            device=options.get("device", "auto"),
-        )
-    )
+    picture = replace(picture, metadata={key: value for key, value in metadata.items() if value})
+    codec = load(options.get("device", "auto"))
+    fp.write(encode_picture(picture, aim, codec, strip=bool(options.get("strip", False))))
 
 
 def _as_bytes(value: Any) -> bytes:

@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from vqcodec.errors import OutputError, UsageError
 from vqcodec.image.metadata import exif_with_prefix
-from vqcodec.outputs import write_atomic
+from vqcodec.sources import write_atomic
 
 __all__ = ["SUFFIXES", "OutputFormat", "format_for", "save_picture", "write_picture"]
 

@@ -5,28 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vqcodec.bitstream.coder import Tables
+from vqcodec.bitstream.arrays import F32, I32, I64
 from vqcodec.image.codes import CodeModel, CodeWriter, walk
 from vqcodec.image.config import ImageConfig
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.masking import COARSEST, LEVELS, SCALES, bit_weight
-from vqcodec.image.units import LAMBDA
 from vqcodec.kernels import assign
-from vqcodec.prior.integer import F32, I32, PriorSlice, low_prediction, phase
+from vqcodec.prior.integer import PriorSlice, low_prediction, phase
+from vqcodec.prior.rate import LAMBDA, bit_costs
 
-__all__ = ["bit_costs", "rate_tables", "search"]
-
-
-def bit_costs(tables: Tables) -> F32:
-    """Bits of every symbol under every row [R, K]."""
-    w = tables.weights.astype(np.float64)
-    out: F32 = (np.log2(w.sum(1, keepdims=True)) - np.log2(w)).astype(np.float32)
-    return out
+__all__ = ["rate_tables", "search"]
 
 
 def rate_tables(model: CodeModel, *, perceptual: bool) -> list[Tensor]:
@@ -55,7 +47,7 @@ def search(
     trust: Sequence[Tensor],
     low: I32,
     vectors: Sequence[F32],
-    step: npt.NDArray[np.int64],
+    step: I64,
     *,
     gray: bool = False,
     masking: Tensor | None = None,

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from vqcodec.bitstream.arrays import F32, I32
 from vqcodec.image.bands import image_gains, to_bands, to_vectors
 from vqcodec.image.config import ImageConfig, step_size
-from vqcodec.prior.integer import F32, I32
 
-__all__ = ["LAMBDA", "bands_to_vectors", "low_steps", "slice_units", "steps_tensor", "to_units"]
-
-LAMBDA = math.log(2) / 6
-"""Weight of a bit: minimise |x - c|^2 + LAMBDA * bits. At high rate an entropy-coded unit step has slope ln 2 / 6."""
+__all__ = ["bands_to_vectors", "low_steps", "slice_units", "steps_tensor", "to_units"]
 
 
 def steps_tensor(step: Tensor) -> Tensor:

@@ -6,16 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from vqcodec.prior.integer import F32, I32, Hidden, PriorSlice, check_bounds
+from vqcodec.bitstream.arrays import F32, F64, I32
+from vqcodec.prior.integer import Hidden, PriorSlice, check_bounds
 from vqcodec.prior.knots import step_knots
 from vqcodec.prior.network import ACTIVATION_UNIT, MAP_UNIT, PhaseNetwork
 
 __all__ = ["export_phase", "whole_weights"]
-
-F64 = npt.NDArray[np.float64]
 
 
 def whole_weights(weight: F64, bias: F64) -> tuple[F32, F32, I32]:

@@ -14,22 +14,28 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from vqcodec.bitstream.arrays import F32, F64, I32, I64
+
 __all__ = [
     "PHASES",
+    "Cost",
     "Hidden",
     "PriorSlice",
     "align",
     "check_bounds",
     "context_stack",
     "convolve",
+    "join_phases",
     "low_prediction",
     "phase",
     "predict_rows",
 ]
 
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
 Scalar = TypeVar("Scalar", bound=np.generic)
+
+Cost = dict[str, tuple[int, float]]
+"""Part -> (stored numbers, multiply-accumulates per pixel, or per sample at 24 kHz)."""
+
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 MAP_LIMIT = 127
@@ -77,6 +83,14 @@ class PriorSlice:
     def sign_bins(self) -> int:
         return int(self.sign_edges.shape[1]) + 1
 
+    def weights(self, index: int) -> int:
+        """Stored weights of a phase: multiply-accumulates for each of its positions."""
+        arrays = [self.weight[index], self.sign_weight[index]]
+        hidden = self.hidden[index]
+        if hidden is not None:
+            arrays += [hidden.first, hidden.second, hidden.last]
+        return sum(a.size for a in arrays if a is not None)
+
 
 @dataclass(frozen=True)
 class Hidden:
@@ -95,6 +109,15 @@ def phase(x: npt.NDArray[Scalar], index: int) -> npt.NDArray[Scalar]:
     """The sub-grid of one phase: [B, h, w, ...] -> [B, h/2, w/2, ...] (a view)."""
     row, column = PHASES[index]
     return x[:, row::2, column::2]
+
+
+def join_phases(parts: Sequence[npt.NDArray[Scalar]]) -> npt.NDArray[Scalar]:
+    """Inverse of four times :func:`phase`."""
+    b, h, w, c = parts[0].shape
+    out = np.empty((b, 2 * h, 2 * w, c), parts[0].dtype)
+    for i, part in enumerate(parts):
+        phase(out, i)[...] = part
+    return out
 
 
 def align(x: F32, height: int, width: int) -> F32:
@@ -146,7 +169,7 @@ def convolve(stack: F32, weight: F32) -> F32:
 def predict_rows(
     s: PriorSlice,
     index: int,
-    step: npt.NDArray[np.int64],
+    step: I64,
     stack: F32 | None,
     signs: F32 | None,
     shape: tuple[int, int, int],
@@ -225,8 +248,8 @@ def check_bounds(s: PriorSlice) -> None:
     if max(np.abs(s.energy).max(), np.abs(s.signed).max()) > MAP_LIMIT:
         raise ValueError(f"level {s.level}: a map is outside -{MAP_LIMIT}..{MAP_LIMIT}")
 
-    def bound(weight: F32, largest: int, bias: F32 | None = None) -> npt.NDArray[np.float64]:
-        total: npt.NDArray[np.float64] = np.abs(weight).reshape(-1, weight.shape[-1]).sum(0, dtype=np.float64) * largest
+    def bound(weight: F32, largest: int, bias: F32 | None = None) -> F64:
+        total: F64 = np.abs(weight).reshape(-1, weight.shape[-1]).sum(0, dtype=np.float64) * largest
         return total if bias is None else total + np.abs(bias).max(0)
 
     for p in range(len(s.weight)):

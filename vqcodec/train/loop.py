@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-__all__ = ["faded", "follow", "log_line", "save_checkpoint"]
+from vqcodec.sources import write_atomic
+
+__all__ = ["faded", "follow", "keep_pages", "log_line", "save_checkpoint"]
+
+# Large tensors are mapped and unmapped at every operation by default; keeping the pages saves a third of a step.
+MALLOC = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "100000000000",
+    "MALLOC_ARENA_MAX": "1",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
 
 
 def faded(share: float) -> float:
@@ -28,9 +40,7 @@ def follow(average: nn.Module, network: nn.Module, done: int, most: float) -> No
 
 def save_checkpoint(path: Path, state: dict[Any, Any]) -> None:
     """Write a checkpoint, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    write_atomic(path, lambda file: torch.save(state, file), force=True)
 
 
 def log_line(run: Path, line: dict[str, Any]) -> None:
@@ -38,3 +48,9 @@ def log_line(run: Path, line: dict[str, Any]) -> None:
     with (run / "log.jsonl").open("a") as log:
         log.write(json.dumps(line) + "\n")
     print(json.dumps(line), flush=True)
+
+
+def keep_pages() -> None:
+    """Start again with malloc settings that suit training, where the C library reads them."""
+    if sys.platform == "linux" and "MALLOC_MMAP_MAX_" not in os.environ and sys.argv[0].endswith("vqcodec"):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **MALLOC})  # noqa: S606 - ourselves

@@ -56,7 +56,7 @@ def quick() -> Iterator[None]:
         options = partial(audio_stage.AudioOptions, batch=2, frames=12, start_steps=2)
         patch.setattr(audio_stage, "AudioOptions", options)
         patch.setattr(audio_prior, "AudioPriorOptions", partial(audio_prior.AudioPriorOptions, held_out=6))
-        patch.setattr("vqcodec.image.train.run.AudioPriorOptions", partial(audio_prior.AudioPriorOptions, held_out=6))
+        patch.setattr("vqcodec.audio.train.run.AudioPriorOptions", partial(audio_prior.AudioPriorOptions, held_out=6))
         yield
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from vqcodec.image.config import TINY
 from vqcodec.image.model import ImageModel, integer_arrays, load_model, save_model
-from vqcodec.image.train.closed_form import fit_closed_form, patches
+from vqcodec.image.train.closed_form import fit_closed_form
 from vqcodec.image.train.code_cache import cache_codes, load_cache, save_cache
 from vqcodec.image.train.code_replay import code_length, replay
 from vqcodec.image.train.data import CropSource
@@ -22,8 +22,10 @@ from vqcodec.image.train.prior import PriorOptions, train_prior
 from vqcodec.prior.export import export_phase
 from vqcodec.prior.integer import PriorSlice, predict_rows
 from vqcodec.prior.network import PhaseNetwork, code_bits
+from vqcodec.train.fits import patches
+from vqcodec.train.phases import Rates
 
-OPTIONS = PriorOptions(slices=("y2",), width=4, crops=4, held_out=2, batch=256)
+OPTIONS = PriorOptions(slices=("y2",), width=4, crops=4, held_out=2, rates=Rates(batch=256))
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.transform import LOUD
+from vqcodec.bitstream.arrays import F32
 from vqcodec.errors import InputError
 
 __all__ = ["AudioSource", "Folder", "parse_folder"]
@@ -86,7 +87,7 @@ class AudioSource:
         """Stretches [count, frames * HOP] (at most 200 frames) in 16-bit units, loud frames at LOUD give or take."""
         return torch.from_numpy(np.stack([self._one(frames * HOP, jitter) for _ in range(count)]))
 
-    def _one(self, length: int, jitter: float) -> npt.NDArray[np.float32]:
+    def _one(self, length: int, jitter: float) -> F32:
         for _ in range(TRIES):
             sound = self._sounds[self.rng.choice(len(self._sounds), p=self._shares)]
             at = self.rng.integers(0, len(sound) - SURROUNDING + 1)
@@ -99,7 +100,7 @@ class AudioSource:
         at = self.rng.integers(0, SURROUNDING - length + 1)
         sign = 1 if self.rng.random() < 0.5 else -1
         gain = sign * LOUD / loud * 10 ** (self.rng.normal() * jitter / 20)
-        out: npt.NDArray[np.float32] = (around[at : at + length] * gain).astype(np.float32)
+        out: F32 = (around[at : at + length] * gain).astype(np.float32)
         if self.rng.random() < PAUSE:
             out[self.rng.integers(0, length) :] = 0
         return out

@@ -27,27 +27,25 @@ from vqcodec.audio.codes import (
     walk_envelope,
     walk_lines,
 )
+from vqcodec.audio.config import AudioConfig
 from vqcodec.audio.mdct import HOP, mdct
 from vqcodec.audio.model import AudioModel, audio_code_model, integer_arrays
 from vqcodec.audio.train.data import AudioSource, Folder
 from vqcodec.audio.train.envelope import CLASS_FLOOR, CLASSES_PER_OCTAVE, EnvelopeNetwork, export_envelope
 from vqcodec.audio.train.rate import laplace_bits
 from vqcodec.audio.transform import AudioTransform
+from vqcodec.bitstream.arrays import F32, F64, I32, I64, U16
 from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.tables import pack_probabilities, unpack_weights
-from vqcodec.image.codebooks import scalar_codebook
-from vqcodec.image.config import AudioConfig
-from vqcodec.image.search import bit_costs
-from vqcodec.image.train.closed_form import knots as hat_of
-from vqcodec.image.train.closed_form import map_values, quantise_weights, ridge, smooth_counts, start_table
-from vqcodec.image.train.code_replay import PhaseCodes, table_bits
-from vqcodec.image.train.prior import PriorOptions, fit_phase
-from vqcodec.image.units import LAMBDA
 from vqcodec.kernels import assign
 from vqcodec.prior.export import export_phase
-from vqcodec.prior.integer import F32, I32, PriorSlice, context_stack, phase, predict_rows
+from vqcodec.prior.integer import PriorSlice, context_stack, phase, predict_rows
+from vqcodec.prior.knots import step_knots
 from vqcodec.prior.network import PhaseNetwork
+from vqcodec.prior.rate import LAMBDA, bit_costs
+from vqcodec.train.fits import linear_energy, map_values, scalar_codebook, smooth_counts, start_table
 from vqcodec.train.loop import faded, log_line
+from vqcodec.train.phases import Length, PhaseCodes, Rates, fit_phase, phase_codes, table_bits
 
 __all__ = ["AudioPriorOptions", "fit_audio_prior"]
 
@@ -73,7 +71,7 @@ class AudioPriorOptions:
 class _Codes:
     """Envelope codes [N, T, bands] and lines in steps [N, T, F] of stretches coded at steps [N]."""
 
-    step: npt.NDArray[np.int64]
+    step: I64
     envelope: I32
     lines: F32
 
@@ -129,7 +127,7 @@ def _fit_envelope(config: AudioConfig, start: I32, codes: _Codes, seconds: float
     return out
 
 
-def _count_envelope(model: AudioCodeModel, codes: _Codes) -> npt.NDArray[np.uint16]:
+def _count_envelope(model: AudioCodeModel, codes: _Codes) -> U16:
     counts = np.zeros((model.classes * FRACTIONS, 2 * RESIDUAL_LIMIT + 1))
 
     def choose(t: int, half: int, rows: I32, prediction: I32) -> I32:
@@ -186,12 +184,10 @@ class _LinesFit:
         x = np.ascontiguousarray(phase(self.lines, p))[..., None]
         targets = [np.log2(np.square(x[k]) + 0.03).astype(np.float32) for k in self.pieces]
         stacks = [(lambda i=i: self.stack(i)) for i in range(len(self.pieces))]
-        w = 16 * ridge(stacks, targets, [self.step[k] for k in self.pieces], self.rng)
-        bias = hat_of(np.arange(256)) @ w[-8:]
-        weight, bias_int, shift = quantise_weights(w[:-8].reshape(9, -1, 1), bias)
+        weight, bias, shift = linear_energy(stacks, targets, [self.step[k] for k in self.pieces], self.rng)
         s = self.slice
         self.slice = replace(
-            s, weight=(*s.weight, weight), bias=(*s.bias, bias_int), shift=(*s.shift, shift),
+            s, weight=(*s.weight, weight), bias=(*s.bias, bias), shift=(*s.shift, shift),
             sign_weight=(*s.sign_weight, None), hidden=(*s.hidden, None),
         )  # fmt: skip
         symbols = self._code(p, x)
@@ -225,7 +221,7 @@ class _LinesFit:
             counts = self.counts + self._count(p, symbols, rows)
         return symbols
 
-    def _count(self, p: int, symbols: I32, rows: I32 | None = None) -> npt.NDArray[np.float64]:
+    def _count(self, p: int, symbols: I32, rows: I32 | None = None) -> F64:
         if rows is None:
             rows = np.concatenate([self._rows(p, i) for i in range(len(self.pieces))])
         key = rows.astype(np.int64).ravel() * self.config.codewords + symbols.ravel()
@@ -241,28 +237,16 @@ class _LinesFit:
         with torch.random.fork_rng():
             torch.manual_seed(p)
             network = PhaseNetwork(self.slice, p, self.config.prior_width)
-        options = replace(PriorOptions(), linear_rate=5e-4)
-        fit_phase(
-            network, self.slice, bits, self._phase_codes(symbols), seconds=seconds, steps=None, options=options, seed=p
-        )
+        rates = Rates(linear=5e-4)
+        fit_phase(network, self.slice, bits, self._phase_codes(symbols), length=Length(seconds), rates=rates, seed=p)
         self.slice = export_phase(network, self.slice, p)
 
     def _phase_codes(self, symbols: I32) -> PhaseCodes:
-        n, h, w = symbols.shape
-        maps = torch.cat(
-            [torch.from_numpy(self.stack(i).astype(np.int8)).flatten(0, 2) for i in range(len(self.pieces))]
-        )
-        corner = (torch.arange(n)[:, None, None] * (h + 2) + torch.arange(h)[:, None]) * (w + 2) + torch.arange(w)
-        return PhaseCodes(
-            maps=maps,
-            corner=corner.flatten(),
-            offsets=torch.tensor([(t // 3) * (w + 2) + t % 3 for t in range(9)]),
-            step=torch.from_numpy(self.step).repeat_interleave(h * w),
-            bins=torch.zeros(n * h * w, 1, dtype=torch.long),
-            symbols=torch.from_numpy(symbols.reshape(-1, 1)).long(),
-        )
+        stacks = [self.stack(i) for i in range(len(self.pieces))]
+        wide = symbols[..., None].astype(np.int64)
+        return phase_codes(stacks, self.step, np.zeros_like(wide), wide)
 
-    def table(self) -> npt.NDArray[np.uint16]:
+    def table(self) -> U16:
         """All counts as stored weights [rows, K]."""
         return pack_probabilities(smooth_counts(self.counts, self.start)[0, :, 0])
 
@@ -332,10 +316,10 @@ def half_precision(transform: AudioTransform) -> dict[str, Tensor]:
 
 def _start(codes: _Codes) -> I32:
     """Mean envelope at every step index, by regression on the knots."""
-    x = hat_of(codes.step)
+    x = step_knots(torch.from_numpy(codes.step)).double().numpy()
     y = codes.envelope.mean(1)
     weights = np.linalg.solve(x.T @ x + 0.1 * np.eye(x.shape[1]), x.T @ y)
-    return np.round(hat_of(np.arange(256)) @ weights).astype(np.int32)
+    return np.round(step_knots(torch.arange(256)).double().numpy() @ weights).astype(np.int32)
 
 
 def _report(model: AudioModel, test: _Codes) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vqcodec.audio.config import AudioConfig
 from vqcodec.audio.mdct import imdct, mdct
 from vqcodec.audio.model import load_audio_model
 from vqcodec.audio.train.data import AudioSource, Folder
@@ -25,7 +26,6 @@ from vqcodec.audio.train.losses import bin_distance, complex_distance, loudness_
 from vqcodec.audio.train.rate import AudioRate
 from vqcodec.audio.transform import AudioTransform
 from vqcodec.errors import InputError
-from vqcodec.image.config import AudioConfig
 from vqcodec.train.loop import faded, follow, log_line, save_checkpoint
 
 __all__ = ["AudioOptions", "coded", "distances", "load_tensors", "load_transform", "train_transform"]

@@ -9,35 +9,31 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vqcodec.bitstream.arrays import F32, F64, I32, I64, U16
 from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.tables import pack_probabilities, unpack_weights
 from vqcodec.image.bands import from_vectors, image_gains
-from vqcodec.image.codebooks import cell_volumes, start_codebook
-from vqcodec.image.codes import CodeModel, Context, join_phases
+from vqcodec.image.codes import CodeModel, Context
 from vqcodec.image.config import ImageConfig
 from vqcodec.image.dequantise import TRUST_KNOTS, Dequantiser
-from vqcodec.image.units import LAMBDA, to_units
+from vqcodec.image.train.codebooks import start_codebook
+from vqcodec.image.units import to_units
 from vqcodec.kernels import assign
-from vqcodec.prior.integer import F32, I32, PriorSlice, low_prediction, phase, predict_rows
+from vqcodec.prior.integer import PriorSlice, join_phases, low_prediction, phase, predict_rows
+from vqcodec.prior.rate import LAMBDA
+from vqcodec.train.fits import ENERGY_FLOOR, linear_energy, map_values, ridge, smooth_counts, start_table
 
 __all__ = ["ClosedForm", "fit_closed_form", "principal_colours"]
 
-F64 = npt.NDArray[np.float64]
 
 CHUNK = 32  # crops that share one context object
-KNOTS = 8  # of the bias as a function of the step index
-SAMPLES = 400_000  # vectors per regression, at most
-RIDGE = 0.002
-ENERGY_FLOOR = 0.03
 
 
 @dataclass
@@ -47,8 +43,8 @@ class ClosedForm:
     colour: Tensor
     codebooks: list[Tensor]
     trust: list[Tensor]
-    stored: list[npt.NDArray[np.uint16]]  # per slice [g or 1, rows * bins, K]
-    low_stored: npt.NDArray[np.uint16]  # [3 * (low_rows + 1), K]
+    stored: list[U16]  # per slice [g or 1, rows * bins, K]
+    low_stored: U16  # [3 * (low_rows + 1), K]
     model: CodeModel
 
 
@@ -61,102 +57,10 @@ def principal_colours(crops: Tensor) -> Tensor:
     return colour
 
 
-def map_values(codebook: Tensor) -> tuple[F32, F32]:
-    """int8 maps of every code [g, K, d]: 1/8 of log2 energy, and signed log magnitude in 1/16."""
-    c = codebook.double().numpy()
-    energy = np.clip(np.round(8 * np.log2(c**2 + ENERGY_FLOOR)), -127, 127)
-    signed = np.clip(np.round(16 * np.sign(c) * np.log2(1 + np.abs(c))), -127, 127)
-    return energy.astype(np.float32), signed.astype(np.float32)
-
-
-def knots(step: npt.NDArray[np.integer]) -> F64:
-    """Piecewise linear weights [N, KNOTS] of step indices [N]."""
-    position = step / 255 * (KNOTS - 1)
-    weights: F64 = np.clip(1 - np.abs(position[:, None] - np.arange(KNOTS)), 0, None)
-    return weights
-
-
-def quantise_weights(weight: F64, bias: F64, limit: int = 127) -> tuple[F32, F32, I32]:
-    """Real weights [..., g] and biases [256, g] to int8 with a power of two per output; half a unit for rounding."""
-    size = np.abs(weight).max((0, 1), initial=0.0)
-    shift = np.clip(np.floor(np.log2(limit / np.maximum(size, 1e-6))), 0, 12).astype(np.int32)
-    scale = np.ldexp(1.0, shift)
-    return (
-        np.round(weight * scale).astype(np.float32),
-        np.round(bias * scale + scale / 2).astype(np.float32),
-        shift,
-    )
-
-
-def patches(stack: F32) -> F32:
-    """[B, h + 2, w + 2, C] to rows [B * h * w, 9 * C]."""
-    b, h, w, c = stack.shape
-    view = np.lib.stride_tricks.sliding_window_view(stack, (3, 3), (1, 2))  # B h w C 3 3
-    return view.transpose(0, 1, 2, 4, 5, 3).reshape(b * (h - 2) * (w - 2), 9 * c)
-
-
-def ridge(
-    stacks: Sequence[Callable[[], F32 | None]],
-    targets: Sequence[F32],
-    steps: Sequence[npt.NDArray[np.int64]] | None,
-    rng: np.random.Generator,
-) -> F64:
-    """Weights [9 * C + KNOTS, g] (no knots where steps is None) by ridge regression over a sample of all vectors."""
-    total = sum(t.shape[0] * t.shape[1] * t.shape[2] for t in targets)
-    share = min(1.0, SAMPLES / total)
-    gram: F64 | None = None
-    for k, make in enumerate(stacks):
-        stack, target = make(), targets[k]
-        y = target.reshape(-1, target.shape[-1])
-        pick = np.flatnonzero(rng.random(len(y)) < share)
-        parts = [] if stack is None else [patches(stack)[pick]]
-        if steps is not None:
-            per_crop = target.shape[1] * target.shape[2]
-            parts.append(knots(steps[k])[pick // per_crop].astype(np.float32))
-        x = np.concatenate(parts, 1)
-        both = np.concatenate([x, y[pick]], 1)
-        product = (x.T @ both).astype(np.float64)
-        gram = product if gram is None else gram + product
-    assert gram is not None
-    n = gram.shape[0]
-    weight_scale = 64.0  # maps are integers of about eight units per octave: their ridge is that much larger
-    penalty = np.full(n, RIDGE * total * share * weight_scale)
-    if steps is not None:
-        penalty[-KNOTS:] /= weight_scale
-    return np.linalg.solve(gram[:, :n] + np.diag(penalty), gram[:, n:]).astype(np.float64)
-
-
-def start_table(row_width: int, codebook: Tensor, row_offset: int, rows: int) -> F64:
-    """Laplace-like probabilities [rows, K] of codes whose log energy is that of the row."""
-    size = codebook.double().norm(dim=1).numpy()
-    volume = cell_volumes(codebook)
-    energy = 2.0 ** ((row_offset + row_width * (np.arange(rows) + 0.5)) / 16)
-    scale = 0.6 * np.sqrt(energy * codebook.shape[1])[:, None] + 0.02
-    p: F64 = volume * np.exp(-np.minimum(size / scale, 16.0))
-    p /= p.sum(1, keepdims=True)
-    return p
-
-
-def smooth_counts(counts: F64, start: F64) -> F64:
-    """Counts [T, rows, bins, K] to probabilities: rare rows lean on their neighbours, on all bins, on the start."""
-    near = counts.copy()
-    near[:, 1:] += 0.1 * counts[:, :-1]
-    near[:, :-1] += 0.1 * counts[:, 1:]
-    pooled = near.sum(2)
-    if near.shape[2] > 1:
-        pooled = 0.5 * (pooled + pooled[..., ::-1])
-        near[:, :, 0] = 0.5 * (near[:, :, 0] + near[:, :, 0, ::-1])
-    pooled = pooled + 20 * start
-    pooled /= pooled.sum(-1, keepdims=True)
-    p: F64 = near + 12 * pooled[:, :, None]
-    p /= p.sum(-1, keepdims=True)
-    return p
-
-
 class SliceFit:
     """Fits one slice after another; holds the contexts and codes of all crops."""
 
-    def __init__(self, config: ImageConfig, crops: Tensor, step: npt.NDArray[np.int64], seed: int) -> None:
+    def __init__(self, config: ImageConfig, crops: Tensor, step: I64, seed: int) -> None:
         self.config, self.step, self.rng = config, step, np.random.default_rng(seed)
         self.colour = principal_colours(crops)
         planes = (crops.float() - 128.0) @ self.colour.T
@@ -168,10 +72,10 @@ class SliceFit:
         self.codebooks: list[Tensor] = []
         self.trust: list[Tensor] = []
         self.known = [Dequantiser(config, self.codebooks, self.trust) for _ in self.pieces]
-        self.stored: list[npt.NDArray[np.uint16]] = []
+        self.stored: list[U16] = []
         self.bits = 0.0
 
-    def fit_low(self) -> tuple[I32, npt.NDArray[np.uint16]]:
+    def fit_low(self) -> tuple[I32, U16]:
         """Edges of the spread and tables of the low band."""
         edges = np.unique(np.round(2 ** (np.arange(self.config.low_rows - 1) * 0.45)).astype(np.int32))
         half = (self.config.low_codewords - 1) // 2
@@ -257,9 +161,8 @@ class SliceFit:
         pieces = [x[k] for k in self.pieces]
         steps = [self.step[k] for k in self.pieces]
         targets = [np.log2(np.square(v).mean(-1) + ENERGY_FLOOR).astype(np.float32) for v in pieces]
-        w = 16 * ridge([partial(c.stack, index) for c in self.contexts], targets, steps, self.rng)
-        bias = knots(np.arange(256)) @ w[-KNOTS:]
-        weight, bias_int, shift = quantise_weights(w[:-KNOTS].reshape(9, -1, s.groups), bias)
+        stacks = [partial(c.stack, index) for c in self.contexts]
+        weight, bias, shift = linear_energy(stacks, targets, steps, self.rng)
         sign_weight = None
         edges = s.sign_edges
         if s.sign_bins > 1 and self.contexts[0].sign_stack(index) is not None:
@@ -278,7 +181,7 @@ class SliceFit:
                 )
             sign_weight = np.clip(np.round(m * self._sign_scale), -127, 127).astype(np.float32)
         self.slices[index] = replace(
-            s, weight=(*s.weight, weight), bias=(*s.bias, bias_int), shift=(*s.shift, shift),
+            s, weight=(*s.weight, weight), bias=(*s.bias, bias), shift=(*s.shift, shift),
             sign_weight=(*s.sign_weight, sign_weight), sign_edges=edges, hidden=(*s.hidden, None),
         )  # fmt: skip
 
@@ -314,13 +217,13 @@ class SliceFit:
             c.add(index, code[k])
         return code
 
-    def _store(self, counts: F64, start: F64) -> npt.NDArray[np.uint16]:
+    def _store(self, counts: F64, start: F64) -> U16:
         return pack_probabilities(smooth_counts(counts, start)).reshape(len(counts), -1, counts.shape[-1])
 
 
 @torch.no_grad()
 def fit_closed_form(
-    config: ImageConfig, crops: Tensor, step: npt.NDArray[np.int64], *, seed: int = 0, verbose: bool = False
+    config: ImageConfig, crops: Tensor, step: I64, *, seed: int = 0, verbose: bool = False
 ) -> ClosedForm:
     """Fit everything on uint8 crops [N, H, W, 3] (sides multiples of 64), crop n coded at step index step[n]."""
     began = time.monotonic()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vqcodec.bitstream.arrays import I64
 from vqcodec.image.masking import masking_levels
 from vqcodec.image.model import ImageModel
 from vqcodec.image.search import rate_tables, search
@@ -32,7 +33,7 @@ class CodeCache:
         codes: the low band's values, then the codes of every slice, [N, h, w, g] int16.
     """
 
-    step: npt.NDArray[np.int64]
+    step: I64
     size: int
     codes: list[npt.NDArray[np.int16]]
 
@@ -41,9 +42,7 @@ class CodeCache:
         return len(self.step) * self.size**2
 
 
-def _codes_of(
-    model: ImageModel, rates: list[Tensor], crops: Tensor, step: npt.NDArray[np.int64]
-) -> list[npt.NDArray[np.int16]]:
+def _codes_of(model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64) -> list[npt.NDArray[np.int16]]:
     config = model.config
     planes = (crops.float() - 128.0) @ model.colour.T
     low, vectors = to_units(config, planes, torch.from_numpy(step))

@@ -3,51 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from vqcodec.bitstream.coder import Tables
-from vqcodec.image.codebooks import start_codebook
+from vqcodec.bitstream.arrays import F32, F64, I32, I64
 from vqcodec.image.codes import CodeModel, Context, walk
 from vqcodec.image.config import ImageConfig
-from vqcodec.image.train.closed_form import smooth_counts, start_table
 from vqcodec.image.train.code_cache import CodeCache
-from vqcodec.prior.integer import F32, I32, PriorSlice, low_prediction, phase, predict_rows
+from vqcodec.image.train.codebooks import start_codebook
+from vqcodec.prior.integer import PriorSlice, low_prediction, phase, predict_rows
+from vqcodec.train.fits import smooth_counts, start_table
+from vqcodec.train.phases import PhaseCodes, phase_codes
 
-__all__ = ["PhaseCodes", "code_length", "count_tables", "fixed_length", "replay", "static_length", "table_bits"]
+__all__ = ["code_length", "count_tables", "fixed_length", "replay", "static_length"]
 
 CHUNK = 32  # crops that share one context object
-F64 = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class PhaseCodes:
-    """One phase of one slice of all cached crops: N positions, g codes each.
-
-    Attributes:
-        maps: padded context maps of all crops, flat, int8 [M, C].
-        corner: [N] where in ``maps`` the 3x3 neighbourhood of a position begins.
-        offsets: [9] from there.
-        step, bins, symbols: [N], [N, g], [N, g] (mirrored where the sign says so).
-    """
-
-    maps: Tensor
-    corner: Tensor
-    offsets: Tensor
-    step: Tensor
-    bins: Tensor
-    symbols: Tensor
-
-    def __len__(self) -> int:
-        return len(self.corner)
-
-    def patches(self, pick: Tensor) -> Tensor:
-        """Neighbourhoods [n, 9 * C] as float, in the order of the prior's weights."""
-        return self.maps[self.corner[pick][:, None] + self.offsets].flatten(1).float()
 
 
 def replay(
@@ -75,38 +46,21 @@ def _phase_codes(
     i: int,
     p: int,
     contexts: list[Context],
-    steps: list[npt.NDArray[np.int64]],
+    steps: list[I64],
     codes: npt.NDArray[np.generic],
 ) -> PhaseCodes:
-    maps, bins, mirrored = [], [], []
+    stacks, bins, mirrored = [], [], []
     for c, step in zip(contexts, steps, strict=True):
         stack, signs = c.stack(i), c.sign_stack(i)
         assert stack is not None
         # the sign and its bin do not depend on what is trained here
         row, sign = predict_rows(s, p, step, stack, signs, c.phase_shape(i))
-        maps.append(torch.from_numpy(stack.astype(np.int8)))
+        stacks.append(stack)
         bins.append(row % s.sign_bins)
         mirrored.append(np.zeros(row.shape, bool) if sign is None else sign < 0)
-    _, h, w = contexts[0].phase_shape(i)
     flip = np.concatenate(mirrored)
     symbols = np.where(flip, s.codewords - 1 - codes.astype(np.int64), codes.astype(np.int64))
-    count = len(symbols)
-    corner = (torch.arange(count)[:, None, None] * (h + 2) + torch.arange(h)[:, None]) * (w + 2) + torch.arange(w)
-    return PhaseCodes(
-        maps=torch.cat([m.flatten(0, 2) for m in maps]),
-        corner=corner.flatten(),
-        offsets=torch.tensor([(t // 3) * (w + 2) + t % 3 for t in range(9)]),
-        step=torch.from_numpy(np.concatenate(steps)).repeat_interleave(h * w),
-        bins=torch.from_numpy(np.concatenate(bins)).reshape(-1, s.groups).long(),
-        symbols=torch.from_numpy(symbols.reshape(-1, s.groups)),
-    )
-
-
-def table_bits(s: PriorSlice, tables: Tables) -> Tensor:
-    """Bits of every symbol of a slice, [g, rows, sign_bins, K]."""
-    w = torch.from_numpy(tables.weights.astype(np.float64))
-    bits = (w.sum(1, keepdim=True).log2() - w.log2()).float().reshape(-1, s.rows, s.sign_bins, s.codewords)
-    return bits.expand(s.groups, -1, -1, -1).contiguous()
+    return phase_codes(stacks, np.concatenate(steps), np.concatenate(bins).astype(np.int64), symbols)
 
 
 def _symbols(model: CodeModel, cache: CodeCache, k: slice) -> Iterator[tuple[int, int, I32, I32]]:
@@ -149,7 +103,7 @@ def code_length(model: CodeModel, cache: CodeCache) -> dict[tuple[int, int], flo
 
 def count_tables(config: ImageConfig, model: CodeModel, cache: CodeCache, wanted: Sequence[int]) -> dict[int, F64]:
     """Probabilities [g or 1, rows * bins, K] of the slices wanted, counted under their rows of now."""
-    counts: dict[int, npt.NDArray[np.int64]] = {i: np.zeros(model.tables[i].weights.size, np.int64) for i in wanted}
+    counts: dict[int, I64] = {i: np.zeros(model.tables[i].weights.size, np.int64) for i in wanted}
     for k in _pieces(cache):
         for index, _, rows, symbols in _symbols(model, cache, k):
             if index in counts:
@@ -174,12 +128,12 @@ def fixed_length(model: CodeModel, cache: CodeCache) -> float:
 def static_length(model: CodeModel, counted: CodeCache, cache: CodeCache) -> float:
     """Bits of all cached codes with one table per group, counted on other crops; the low band by its residual."""
 
-    def values(source: CodeCache, i: int) -> npt.NDArray[np.int64]:
+    def values(source: CodeCache, i: int) -> I64:
         if i:
             return source.codes[i].reshape(-1, source.codes[i].shape[-1]).astype(np.int64)
         low = source.codes[0].astype(np.int32)
         parts = [phase(low, p) - low_prediction(low, p)[0] for p in range(4)]
-        residual: npt.NDArray[np.int64] = np.concatenate([r.reshape(-1, 3) for r in parts]).astype(np.int64)
+        residual: I64 = np.concatenate([r.reshape(-1, 3) for r in parts]).astype(np.int64)
         return residual + (model.low_size - 1) // 2
 
     total = 0.0

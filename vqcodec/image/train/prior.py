@@ -7,9 +7,8 @@ rows.
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +19,15 @@ from vqcodec.bitstream.tables import pack_probabilities
 from vqcodec.image.codes import CodeModel
 from vqcodec.image.model import ImageModel, code_model, integer_arrays, load_model, save_model
 from vqcodec.image.train.code_cache import CodeCache, cache_codes, load_cache, save_cache
-from vqcodec.image.train.code_replay import (
-    PhaseCodes,
-    code_length,
-    count_tables,
-    fixed_length,
-    replay,
-    static_length,
-    table_bits,
-)
+from vqcodec.image.train.code_replay import code_length, count_tables, fixed_length, replay, static_length
 from vqcodec.image.train.data import CropSource
 from vqcodec.prior.export import export_phase
 from vqcodec.prior.integer import PriorSlice
 from vqcodec.prior.network import PhaseNetwork, code_bits
-from vqcodec.train.loop import faded, save_checkpoint
+from vqcodec.train.loop import log_line, save_checkpoint
+from vqcodec.train.phases import Length, PhaseCodes, Rates, fit_phase, table_bits
 
-__all__ = ["PriorOptions", "fit_phase", "train_prior"]
+__all__ = ["PriorOptions", "train_prior"]
 
 Job = tuple[int, int]  # slice, phase
 
@@ -49,8 +41,7 @@ class PriorOptions:
         width: units per hidden layer.
         crops, held_out: crops of 256 x 256 to train on, and for the figures.
         held_out_data: photographs for the figures; None takes other crops of the training photographs.
-        batch: positions per step.
-        linear_rate, hidden_rate: learning rates of the linear part and of the branch, with a cosine to 2 %.
+        rates: learning rates and positions per step.
     """
 
     slices: tuple[str, ...] = ("y3", "y2", "y1")
@@ -58,9 +49,7 @@ class PriorOptions:
     crops: int = 1500
     held_out: int = 96
     held_out_data: Path | None = None
-    batch: int = 4096
-    linear_rate: float = 2e-4
-    hidden_rate: float = 2e-3
+    rates: Rates = field(default_factory=Rates)
     seed: int = 21
 
 
@@ -99,23 +88,32 @@ def train_prior(
         if (i, p) in done:
             continue
         began = time.monotonic()
-        seconds = None if minutes is None else 60 * minutes * share[i, p]
-        count = None if steps is None else max(1, round(steps * share[i, p]))
+        length = Length(
+            None if minutes is None else 60 * minutes * share[i, p],
+            None if steps is None else max(1, round(steps * share[i, p])),
+        )
         network = _network(model.codes.slices[i], (i, p), options)
         bits = table_bits(model.codes.slices[i], model.codes.tables[i])
         seed = options.seed + 100 * i + p
-        count = fit_phase(
-            network, model.codes.slices[i], bits, codes, seconds=seconds, steps=count, options=options, seed=seed
-        )
+        count = fit_phase(network, model.codes.slices[i], bits, codes, length=length, rates=options.rates, seed=seed)
         done[i, p] = network.state_dict()
         save_checkpoint(checkpoint, done)
-        _log(run, {"slice": names[i], "phase": p, "steps": count, "seconds": round(time.monotonic() - began)})
+        log_line(
+            run,
+            {
+                "stage": "prior",
+                "slice": names[i],
+                "phase": p,
+                "steps": count,
+                "seconds": round(time.monotonic() - began),
+            },
+        )
     networks = {job: _network(model.codes.slices[job[0]], job, options) for job in jobs}
     for job, network in networks.items():
         network.load_state_dict(done[job])
     new = _with_networks(model, networks, train)
     report = _report(model.codes, new, networks, train, test, before)
-    _log(run, {"bits_per_pixel": report})
+    log_line(run, {"stage": "prior", "bits_per_pixel": report})
     save_model(new, run / "model.safetensors")
     checkpoint.unlink(missing_ok=True)
     return report
@@ -141,41 +139,6 @@ def _network(s: PriorSlice, job: Job, options: PriorOptions) -> PhaseNetwork:
     with torch.random.fork_rng():
         torch.manual_seed(options.seed + 100 * job[0] + job[1])
         return PhaseNetwork(s, job[1], options.width)
-
-
-def fit_phase(
-    network: PhaseNetwork,
-    s: PriorSlice,
-    bits: Tensor,
-    codes: PhaseCodes,
-    *,
-    seconds: float | None,
-    steps: int | None,
-    options: PriorOptions,
-    seed: int,
-) -> int:
-    """Train the network of one phase on its codes, under tables of so many bits; returns the number of steps."""
-    generator = torch.Generator().manual_seed(seed)
-    linear = [network.linear, network.shift]
-    hidden = [p for p in network.parameters() if all(p is not q for q in linear)]
-    rates = (options.linear_rate, options.hidden_rate)
-    optimiser = torch.optim.Adam(
-        [{"params": linear, "lr": rates[0]}, {"params": hidden, "lr": rates[1]}], betas=(0.9, 0.99)
-    )
-    began, count, share = time.monotonic(), 0, 0.0
-    with torch.enable_grad():
-        while share < 1:
-            for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                group["lr"] = rate * faded(share)
-            pick = torch.randint(len(codes), (options.batch,), generator=generator)
-            energy = network(codes.patches(pick), codes.step[pick])
-            loss = code_bits(bits, s, energy, codes.bins[pick], codes.symbols[pick]).mean()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            count += 1
-            share = count / steps if steps else (time.monotonic() - began) / (seconds or 60)
-    return count
 
 
 def _with_networks(model: ImageModel, networks: dict[Job, PhaseNetwork], train: CodeCache) -> ImageModel:
@@ -232,9 +195,3 @@ def _report(
         for i in sorted({i for i, _ in networks})
     }
     return report
-
-
-def _log(run: Path, line: dict[str, Any]) -> None:
-    with (run / "log.jsonl").open("a") as log:
-        log.write(json.dumps({"stage": "prior", **line}) + "\n")
-    print(json.dumps(line), flush=True)

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from vqcodec.bitstream.arrays import I64
 from vqcodec.image.bands import from_bands
 from vqcodec.image.config import step_size
 from vqcodec.image.dequantise import Dequantiser
@@ -33,8 +33,6 @@ from vqcodec.image.units import low_steps, to_units
 from vqcodec.train.loop import faded, follow, log_line, save_checkpoint
 
 __all__ = ["RestoreOptions", "build_cache", "decode_crops", "train_restore"]
-
-U8 = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,7 @@ class RestoreOptions:
 
 
 @torch.inference_mode()
-def decode_crops(
-    model: ImageModel, rates: list[Tensor], crops: Tensor, step: npt.NDArray[np.int64]
-) -> tuple[Tensor, Tensor]:
+def decode_crops(model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64) -> tuple[Tensor, Tensor]:
     """Planes of uint8 crops [B, H, W, 3] before coding and after decoding (without the filter), both [B, H, W, 3]."""
     config = model.config
     planes = (crops.float() - 128.0) @ model.colour.T
@@ -105,14 +101,14 @@ class Crops:
     def __init__(self, folder: Path, seed: int) -> None:
         self.original = np.load(folder / "original.npy", mmap_mode="r")
         self.decoded = np.load(folder / "decoded.npy", mmap_mode="r")
-        self.step: npt.NDArray[np.int64] = np.load(folder / "step.npy")
+        self.step: I64 = np.load(folder / "step.npy")
         self.rng = np.random.default_rng(seed)
 
     def held_out(self, wanted: int) -> int:
         """Crops kept for the figures: the first so many, a quarter at most."""
         return min(wanted, len(self.step) // 4)
 
-    def take(self, pick: npt.NDArray[np.int64], side: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def take(self, pick: I64, side: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Decoded and original planes and step indices of the crops picked, cut to a random window and flipped."""
         pairs = []
         for i in pick:

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from vqcodec.image.config import SliceConfig
+from vqcodec.train.fits import scalar_codebook
 
-__all__ = ["cell_volumes", "scalar_codebook", "start_codebook"]
+__all__ = ["start_codebook"]
 
 # a level-1 coefficient of 8-bit samples at the finest step (4) stays below this; each level doubles it
 REACH_1D = 160.0
 REACH_2D = 160.0
-
-
-def scalar_codebook(codewords: int, core: int, reach: float) -> Tensor:
-    """Sorted codewords [K, 1], K odd: whole numbers up to ``core``, then cells that widen up to ``reach``."""
-    half = (codewords - 1) // 2
-    core = min(core, half)
-    points = list(range(1, core + 1))
-    rest = half - core
-    ratio = max(reach / core, 1.02) ** (1 / max(rest, 1))
-    points += [core * ratio ** (i + 1) for i in range(rest)]
-    positive = torch.tensor(points)
-    return torch.cat([-positive.flip(0), torch.zeros(1), positive])[:, None]
 
 
 def start_codebook(s: SliceConfig) -> Tensor:
@@ -50,11 +38,3 @@ def start_codebook(s: SliceConfig) -> Tensor:
         outer.append((radius * math.cos(angle), radius * math.sin(angle)))
     order = torch.argsort(core_points.norm(dim=1), stable=True)
     return torch.cat([core_points[order], torch.tensor(outer)])
-
-
-def cell_volumes(codebook: Tensor) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Rough volume of every codeword's cell [K], from the distance to its nearest neighbour; 1 for unit cells."""
-    c = codebook.double()
-    distance = torch.cdist(c, c).fill_diagonal_(math.inf).amin(1)
-    unit = 1.0 if c.shape[1] == 1 else math.sqrt(2 / math.sqrt(3))
-    return (distance / unit).pow(c.shape[1]).numpy()

@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
-from vqcodec.image.codebooks import REACH_1D, REACH_2D, cell_volumes, start_codebook
 from vqcodec.image.config import IMAGE, TINY, ImageConfig, SliceConfig
+from vqcodec.image.train.codebooks import REACH_1D, REACH_2D, start_codebook
+from vqcodec.train.fits import cell_volumes
 
 SLICES = [(c, s) for c in (IMAGE, TINY) for s in c.slices]
 

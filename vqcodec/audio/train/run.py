@@ -1,0 +1,63 @@
+"""One stage of training of an audio model, as the command line calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vqcodec.audio.config import AUDIO_PRESETS
+from vqcodec.audio.model import save_audio_model
+from vqcodec.audio.train.data import parse_folder
+from vqcodec.audio.train.prior import AudioPriorOptions, fit_audio_prior
+from vqcodec.audio.train.transform import load_transform, train_transform
+from vqcodec.errors import InputError, UsageError
+from vqcodec.train.loop import keep_pages
+
+__all__ = ["AudioRunOptions", "run_audio_stage"]
+
+
+@dataclass(frozen=True)
+class AudioRunOptions:
+    """What ``vqcodec train audio`` was asked for; see its help."""
+
+    stage: str
+    init: str = "skeleton"
+    resume: bool = False
+    minutes: float | None = None
+    steps: int | None = None
+    stretches: int | None = None
+    preset: str = "audio"
+
+
+def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) -> None:
+    """Run one stage of an audio model.
+
+    Args:
+        data: folders of sound, each ``DIR`` or ``DIR:SHARE``.
+
+    Raises:
+        InputError: no sound, or nothing to begin with.
+        UsageError: the transform without a length.
+    """
+    keep_pages()
+    run.mkdir(parents=True, exist_ok=True)
+    config, folders = AUDIO_PRESETS[options.preset], [parse_folder(text) for text in data]
+    if options.stage == "transform":
+        if options.minutes is None and options.steps is None:
+            raise UsageError("stage transform needs --minutes or --steps")
+        init = None if options.init == "skeleton" else Path(options.init)
+        if init is not None and not init.is_file():
+            raise InputError(f"{init}: no such model; give a .safetensors file of a run, or skeleton")
+        train_transform(
+            config, run, folders, minutes=options.minutes, steps=options.steps, resume=options.resume, init=init
+        )
+        return
+    if options.steps is not None:
+        raise UsageError("stage prior takes --minutes, not --steps")
+    if not (run / "transform.ckpt").exists():
+        raise InputError(f"{run / 'transform.ckpt'}: not there; run --stage transform first")
+    prior = AudioPriorOptions()
+    prior = replace(prior, minutes=options.minutes or prior.minutes, stretches=options.stretches or prior.stretches)
+    model = fit_audio_prior(config, load_transform(config, run), folders, run, prior)
+    save_audio_model(model, run / "model.safetensors")

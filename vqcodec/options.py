@@ -1,0 +1,168 @@
+"""The options of the public functions: names, types and defaults, the same in Python and on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypedDict, TypeVar
+
+from vqcodec.bitstream import Limits
+from vqcodec.errors import UsageError
+from vqcodec.target import Aim, make_aim
+
+__all__ = [
+    "MAX_PIXELS",
+    "MAX_SECONDS",
+    "CompressOptions",
+    "CompressSettings",
+    "DecompressOptions",
+    "DecompressSettings",
+    "Kind",
+    "ReadOptions",
+    "ReadSettings",
+    "settle",
+]
+
+Kind = Literal["image", "audio"]
+
+MAX_PIXELS = 100_000_000
+MAX_SECONDS = 86_400
+
+Settings = TypeVar("Settings", bound="CompressSettings | ReadSettings")
+
+
+class CompressOptions(TypedDict, total=False):
+    """Options of :func:`vqcodec.compress`. At most one of quality and targets; without any, ``quality`` is 60.
+
+    Attributes:
+        sample_rate: Hz, of an array or tensor that is sound.
+        quality: 1 (smallest) to 100 (best); fractions are allowed.
+        target_bpp: bits of the file per pixel, at most; the finest step that stays within is chosen. Pictures only.
+        target_kbps: thousands of bits of the file per second, at most; likewise. Sound only.
+        target_size: bytes of the file, at most; likewise.
+        target_psnr: decibels over all colour samples, at least; the coarsest step that reaches it. Pictures only.
+        strip: leave out the colour profile, EXIF and XMP of a picture, the tags and the cover of a sound.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        max_pixels: larger pictures are refused.
+        max_seconds: longer sounds are refused.
+    """
+
+    sample_rate: int | None
+    quality: float | None
+    target_bpp: float | None
+    target_kbps: float | None
+    target_size: int | None
+    target_psnr: float | None
+    strip: bool
+    device: str
+    max_pixels: int
+    max_seconds: int
+
+
+class ReadOptions(TypedDict, total=False):
+    """Options of :func:`vqcodec.verify`.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        max_pixels: larger pictures are refused before anything is allocated.
+        max_seconds: longer sounds likewise.
+    """
+
+    device: str
+    max_pixels: int
+    max_seconds: int
+
+
+class DecompressOptions(ReadOptions, total=False):
+    """Options of :func:`vqcodec.decompress` and :func:`vqcodec.stream_sound`, beside :class:`ReadOptions`.
+
+    Attributes:
+        start, end: seconds of a sound; only what lies between is decoded. None: as far as it goes.
+        allow_truncated: decode what a cut file still holds.
+        conceal: fill damaged tiles or stretches instead of refusing the file.
+    """
+
+    start: float | None
+    end: float | None
+    allow_truncated: bool
+    conceal: bool
+
+
+class Reading(TypedDict, total=False):
+    """What the container is told when it reads a file."""
+
+    limits: Limits
+    allow_truncated: bool
+    conceal: bool
+
+
+@dataclass(frozen=True)
+class CompressSettings:
+    """:class:`CompressOptions` with the defaults filled in."""
+
+    sample_rate: int | None = None
+    quality: float | None = None
+    target_bpp: float | None = None
+    target_kbps: float | None = None
+    target_size: int | None = None
+    target_psnr: float | None = None
+    strip: bool = False
+    device: str = "auto"
+    max_pixels: int = MAX_PIXELS
+    max_seconds: int = MAX_SECONDS
+
+    @property
+    def aim(self) -> Aim:
+        """What quality and targets ask for.
+
+        Raises:
+            UsageError: two of them, or a value out of range.
+        """
+        return make_aim(self.quality, self.target_bpp, self.target_size, self.target_psnr, self.target_kbps)
+
+
+@dataclass(frozen=True)
+class ReadSettings:
+    """:class:`ReadOptions` with the defaults filled in."""
+
+    device: str = "auto"
+    max_pixels: int = MAX_PIXELS
+    max_seconds: int = MAX_SECONDS
+
+    @property
+    def reading(self) -> Reading:
+        """What the container is told."""
+        return {"limits": Limits(pixels=self.max_pixels, seconds=self.max_seconds)}
+
+
+@dataclass(frozen=True)
+class DecompressSettings(ReadSettings):
+    """:class:`DecompressOptions` with the defaults filled in."""
+
+    start: float | None = None
+    end: float | None = None
+    allow_truncated: bool = False
+    conceal: bool = False
+
+    @property
+    def reading(self) -> Reading:
+        """What the container is told."""
+        return super().reading | {"allow_truncated": self.allow_truncated, "conceal": self.conceal}
+
+    @property
+    def stretch(self) -> tuple[float | None, float | None]:
+        """Start and end."""
+        return self.start, self.end
+
+
+def settle(kind: type[Settings], options: Mapping[str, Any]) -> Settings:
+    """Options with their defaults.
+
+    Raises:
+        UsageError: there is no such option.
+    """
+    known = [field.name for field in fields(kind)]
+    for name in options:
+        if name not in known:
+            raise UsageError(f"there is no option {name!r}; there are {', '.join(known)}")
+    return kind(**options)
