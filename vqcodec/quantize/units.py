@@ -11,10 +11,13 @@ from vqcodec.bitstream.prior import F32, I32
 from vqcodec.models.config import ImageConfig, step_size
 from vqcodec.transform.bands import image_gains, to_bands, to_vectors
 
-__all__ = ["LAMBDA", "bands_to_vectors", "low_steps", "slice_units", "steps_tensor", "to_units"]
+__all__ = ["BIT_WEIGHT", "LAMBDA", "bands_to_vectors", "low_steps", "slice_units", "steps_tensor", "to_units"]
 
 LAMBDA = math.log(2) / 6
 """Weight of a bit: minimise |x - c|^2 + LAMBDA * bits. At high rate an entropy-coded unit step has slope ln 2 / 6."""
+
+BIT_WEIGHT = 0.55
+"""Share of LAMBDA that pictures are searched with. Measured on training photographs: what dead zones save is seen."""
 
 
 def steps_tensor(step: Tensor) -> Tensor:
