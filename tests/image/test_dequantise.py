@@ -1,4 +1,4 @@
-"""Chroma predicted from luma: exact where chroma is luma times a slope, nothing where nothing is known."""
+"""Codes to details: steps follow what is decoded, chroma that is luma times a slope is predicted exactly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_details(slope: float) -> Dequantiser:
     rng = torch.Generator().manual_seed(0)
     full_trust = torch.zeros(3, 2, TRUST_KNOTS)
     full_trust[..., -1] = 1.0
-    known = Dequantiser(TINY, [], [full_trust] * 5)
+    known = Dequantiser(TINY, [], [full_trust] * 5, np.zeros((1, 4, 6, 3), np.int32), torch.tensor([0]))
     luma = 50 * torch.randn(1, 4, 6, 3, 1, generator=rng)
     known.details.append(torch.cat([luma, slope * luma, -slope * luma], -1))
     known._luma = 50 * torch.randn(1, 8, 12, 3, 1, generator=rng)
@@ -52,10 +52,32 @@ def test_luma_and_the_coarsest_level_have_no_prediction() -> None:
 def test_no_luma_no_chroma(tiny_codec: ImageCodec) -> None:
     """A flat level predicts nothing: zero codes give zero details on every level."""
     m = tiny_codec.model
-    known = Dequantiser(m.config, m.codebooks, m.trust)
+    known = Dequantiser(m.config, m.codebooks, m.trust, np.zeros((1, 1, 1, 3), np.int32), torch.tensor([90]))
     for i, s in enumerate(m.config.slices):
         scale = 2 ** (m.config.levels - s.level)
         zero = (s.codewords - 1) // 2 if s.d == 1 else 0
         known.add(i, np.full((1, scale, scale // s.d, s.groups), zero, np.int32))
     assert all(float(d.abs().max()) == 0 for d in known.details)
     assert [d.shape[1] for d in known.details] == [1, 2, 4, 8, 16, 32]
+
+
+def test_vectors_come_back(tiny_codec: ImageCodec) -> None:
+    """What the encoder leaves to code and what the decoder makes of it are inverse, with activity and prediction."""
+    m, rng = tiny_codec.model, np.random.default_rng(0)
+    low = rng.integers(-60, 60, (2, 2, 3, 3)).astype(np.int32)
+    known = Dequantiser(m.config, m.codebooks, m.trust, low, torch.tensor([0, 140]))
+    for i, s in enumerate(m.config.slices):
+        scale = 2 ** (m.config.levels - s.level)
+        shape = (2, 2 * scale, 3 * scale // s.d, s.groups)
+        middle = (s.codewords - 1) // 2 if s.d == 1 else 0
+        codes = (middle + rng.integers(0, 4, shape)).astype(np.int32)
+        wanted = lookup(m.codebooks[i], codes)
+        factor, prediction = known.factor(i), known.prediction(i)
+        assert (factor is None) == (s.level > m.config.activity_level)
+        vectors = wanted if prediction is None else wanted + prediction
+        vectors = vectors if factor is None else vectors / factor
+        assert np.allclose(known.residual(i, vectors.numpy()), wanted.numpy(), atol=1e-3)
+        known.add(i, codes)
+        if s.chroma:
+            got = to_vectors(known.details[-1], s) * slice_units(m.config, i, torch.tensor([1])).reciprocal()
+            assert torch.allclose(got * 4 * 2 ** (1 / 36), vectors, atol=1e-2)

@@ -33,12 +33,10 @@ def cost(x: Tensor, codebook: Tensor, bias: Tensor, rows: Tensor, codes: Tensor)
 
 
 def searched(codec: ImageCodec, pixels: np.ndarray, step: int) -> list[np.ndarray]:
-    low, vectors, _ = codec._analyse(pixels, step)
+    low, vectors = codec._analyse(pixels, step)
     m = codec.model
     views = [v.numpy() for v in vectors]
-    return search(
-        m.config, m.codes, rate_tables(m.codes, perceptual=False), m.codebooks, m.trust, low, views, np.array([step])
-    )
+    return search(m.config, m.codes, rate_tables(m.codes, 1.0), m.codebooks, m.trust, low, views, np.array([step]))
 
 
 @pytest.mark.parametrize("step", [0, 90, 220])
@@ -95,7 +93,7 @@ def test_rates_are_the_bits_of_the_stream(tiny_codec: ImageCodec, monkeypatch: p
     payload, _ = encode_codes(tiny_codec.model.codes, 60, codes, 1, 3)
     low_band = 8 * 3 * 3 * 2
     assert bits < 8 * len(payload) < bits * 1.002 + 32 + low_band
-    assert rate_tables(tiny_codec.model.codes, perceptual=True)[0].min() >= 0
+    assert rate_tables(tiny_codec.model.codes)[0].min() >= 0
 
 
 def test_dequantised_vectors_stay_near(tiny_codec: ImageCodec) -> None:
@@ -103,13 +101,17 @@ def test_dequantised_vectors_stay_near(tiny_codec: ImageCodec) -> None:
     step = 150
     m = tiny_codec.model
     pixels = scene(128, 192)
-    _, vectors, _ = tiny_codec._analyse(pixels, step)
-    known = Dequantiser(m.config, m.codebooks, m.trust)
-    for i, codes in enumerate(searched(tiny_codec, pixels, step)[1:]):
+    _, vectors = tiny_codec._analyse(pixels, step)
+    found = searched(tiny_codec, pixels, step)
+    known = Dequantiser(m.config, m.codebooks, m.trust, found[0][:, :2, :3], torch.tensor([step]))
+    factors = []
+    for i, codes in enumerate(found[1:]):
+        factor = known.factor(i)
+        factors.append(1.0 if factor is None else factor)
         known.add(i, codes)
     for i, s in enumerate(m.config.slices):
         got = to_vectors(known.details[m.config.levels - s.level], s) * steps_tensor(torch.tensor([step]))
-        error = (got / slice_units(m.config, i, torch.tensor([step])) - vectors[i]).norm(dim=-1)
+        error = ((got / slice_units(m.config, i, torch.tensor([step])) - vectors[i]) * factors[i]).norm(dim=-1)
         # half a unit to the nearest codeword, and what at most 24 bits less can pay for
         assert error.max() < (0.25 + LAMBDA * 24) ** 0.5, s.name
         assert error.square().mean().sqrt() < 0.5, s.name
@@ -130,7 +132,7 @@ def test_nothing_saturates(tiny_codec: ImageCodec, which: str, name: str) -> Non
     for pixels in (pictures()[name], pictures()[name][..., :1]):
         error = np.abs(round_trip(codec, pixels, 0).astype(int) - pixels)
         assert error.mean() < 4
-        assert error.max() <= (8 if which == "shipped" else 16)  # the tiny model has half the codewords
+        assert error.max() <= (16 if which == "shipped" else 32)  # steps are doubled here; tiny has half the codewords
 
 
 def test_extreme_colours_lose_precision_but_do_not_saturate() -> None:
@@ -151,5 +153,5 @@ def test_low_band_never_clips(tiny_codec: ImageCodec) -> None:
     cells = np.kron(np.array([[0, 1, 0], [1, 0, 1]], np.uint8) * 255, np.ones((64, 64), np.uint8))
     pixels = np.repeat(cells[..., None], 3, -1)
     for step in (0, 120, 255):
-        low, _, _ = tiny_codec._analyse(pixels, step)
+        low, _ = tiny_codec._analyse(pixels, step)
         assert np.array_equal(searched(tiny_codec, pixels, step)[0][:, :2, :3], low)

@@ -83,10 +83,10 @@ def band_gains(levels: int) -> tuple[tuple[float, ...], ...]:
 
 
 def image_gains(config: ImageConfig) -> tuple[Tensor, list[Tensor]]:
-    """Norms for the low band (a scalar) and for each slice [g, 1]."""
+    """Picture steps per step of the low band (a scalar) and of each slice [g, 1]: norms, for slices times weights."""
     gains = band_gains(config.levels)
     per_slice = []
     for s in config.slices:
         three = torch.tensor(gains[s.level - 1][:3])
-        per_slice.append((three.repeat(2) if s.chroma else three)[:, None])
+        per_slice.append(s.weight * (three.repeat(2) if s.chroma else three)[:, None])
     return torch.tensor(gains[-1][3]), per_slice

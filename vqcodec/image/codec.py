@@ -16,7 +16,6 @@ from vqcodec.image.bands import from_bands, pad, to_bands
 from vqcodec.image.codes import CodeWriter, decode_codes, grid, hash_codes, zero_code
 from vqcodec.image.config import step_size
 from vqcodec.image.dequantise import Dequantiser
-from vqcodec.image.masking import masking_levels
 from vqcodec.image.model import ImageModel, model_id
 from vqcodec.image.search import rate_tables, search
 from vqcodec.image.synthesis import Restore, restore
@@ -35,15 +34,13 @@ class ImageCodec:
     Attributes:
         model_id: first 4 bytes of the SHA-256 of the canonical weights.
         model_hint: number of the model in the registry.
-        perceptual: whether the search weighs bits as image.masking says; otherwise it serves PSNR alone.
     """
 
-    def __init__(self, model: ImageModel, hint: int, device: torch.device, *, perceptual: bool = True) -> None:
+    def __init__(self, model: ImageModel, hint: int, device: torch.device) -> None:
         self.model = model
         self.model_id = model_id(model)
         self.model_hint = hint
         self.device = device
-        self.perceptual = perceptual
         self._colour = model.colour.to(device)
         self._restore: Restore | None = None
         if model.restore:
@@ -58,7 +55,7 @@ class ImageCodec:
     @cached_property
     def _rates(self) -> list[Tensor]:
         """Rate terms of the search; decoding needs none."""
-        return rate_tables(self.model.codes, perceptual=self.perceptual)
+        return rate_tables(self.model.codes)
 
     @torch.inference_mode()
     def encode(self, pixels: U8, step: int) -> list[Chunk]:
@@ -72,33 +69,29 @@ class ImageCodec:
             One chunk per tile of 1024 x 1024 pixels, row by row, each verified by decoding its codes.
         """
         gray = pixels.shape[2] == 1
-        low, vectors, masking = self._analyse(pixels, step)
+        low, vectors = self._analyse(pixels, step)
         tiles = self._tiles(low.shape[1], low.shape[2])
-        return [self._encode_tile(low, vectors, masking, tile, step, gray) for tile in tiles]
+        return [self._encode_tile(low, vectors, tile, step, gray) for tile in tiles]
 
-    def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[Tensor], Tensor | None]:
-        """Rounded low band, vectors of all slices in units, and the masking of every pixel."""
+    def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[Tensor]]:
+        """Rounded low band, and vectors of all slices in units."""
         config = self.model.config
         x = torch.from_numpy(pixels.copy()).to(self.device)[None]
         planes = pad(x, self.cell).float() - 128.0
         planes = (planes.expand(-1, -1, -1, 3) if planes.shape[3] == 1 else planes) @ self._colour.T
-        masking = masking_levels(planes[..., 0]).cpu() if self.perceptual else None
         bands = to_bands(planes, config.levels)
         del planes
         steps = torch.tensor([step])
         low = (bands[0] / low_steps(config, steps).to(self.device)).round().to(torch.int32).cpu().numpy()
         units = [slice_units(config, i, steps).to(self.device) for i in range(len(config.slices))]
         vectors = [(v / u).cpu() for v, u in zip(bands_to_vectors(config, bands), units, strict=True)]
-        return low, vectors, masking
+        return low, vectors
 
-    def _encode_tile(
-        self, low: I32, vectors: Sequence[Tensor], masking: Tensor | None, tile: Tile, step: int, gray: bool
-    ) -> Chunk:
+    def _encode_tile(self, low: I32, vectors: Sequence[Tensor], tile: Tile, step: int, gray: bool) -> Chunk:
         codes_model = self.model.codes
         part = low[:, tile[0], tile[1]]
         height, width = part.shape[1:3]
         views = [v[:, *self._slice_tile(i, tile)].numpy() for i, v in enumerate(vectors)]
-        rows, columns = (slice(t.start * self.cell, t.stop * self.cell) for t in tile)
         writer = CodeWriter(codes_model)
         codes = search(
             self.model.config,
@@ -110,7 +103,6 @@ class ImageCodec:
             views,
             np.array([step]),
             gray=gray,
-            masking=None if masking is None else masking[:, rows, columns],
             writer=writer,
         )
         payload, ends = writer.finish()
@@ -202,13 +194,14 @@ class ImageCodec:
             )
         return codes
 
-    def _details(self, codes: Sequence[I32]) -> list[Tensor]:
-        """Details of every level in units of the step; tile by tile, as the encoder predicted them."""
+    def _details(self, codes: Sequence[I32], step: int) -> list[Tensor]:
+        """Details of every level in units of the step; tile by tile, as the encoder had them."""
         config = self.model.config
         height, width = codes[0].shape[1:3]
         out = [torch.empty(1, height << k, width << k, 3, 3) for k in range(config.levels)]
         for tile in self._tiles(height, width):
-            known = Dequantiser(config, self.model.codebooks, self.model.trust)
+            low = codes[0][:, *tile]
+            known = Dequantiser(config, self.model.codebooks, self.model.trust, low, torch.tensor([step]))
             for i, code in enumerate(codes[1:]):
                 known.add(i, code[:, *self._slice_tile(i, tile)])
             for k, part in enumerate(known.details):
@@ -219,7 +212,7 @@ class ImageCodec:
         config = self.model.config
         steps = torch.tensor([header.step])
         low = (torch.from_numpy(codes[0]) * low_steps(config, steps)).to(self.device)
-        details = [d.to(self.device) * step_size(header.step) for d in self._details(codes)]
+        details = [d.to(self.device) * step_size(header.step) for d in self._details(codes, header.step)]
         planes = from_bands([low, *details])
         del details
         if self._restore is not None:

@@ -1,4 +1,4 @@
-"""Codes to coefficients, level by level, chroma predicted from luma.
+"""Codes to coefficients, level by level: steps that follow what is decoded, chroma predicted from luma.
 
 Chroma details follow luma details wherever an edge is an edge of one colour change. How strongly, and with which sign,
 is read off the decoded details of the level above, in a window of 3 x 3 positions: the least-squares slope of chroma on
@@ -14,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vqcodec.bitstream.arrays import I32
+from vqcodec.bitstream.arrays import F32, I32
+from vqcodec.image.activity import activity_factor, coarse_luma, finer
 from vqcodec.image.bands import from_vectors, image_gains, to_vectors
 from vqcodec.image.config import ImageConfig
+from vqcodec.image.units import low_steps, steps_tensor
 
 __all__ = ["TRUST_KNOTS", "Dequantiser", "lookup"]
 
@@ -36,19 +38,43 @@ def _window(x: Tensor) -> Tensor:
 
 
 class Dequantiser:
-    """Takes the slices of a batch of tiles in coding order; everything is in units of the quantiser step.
+    """Takes the slices of a batch of tiles in coding order; details are in units of the picture's step.
 
     Args:
         codebooks: per slice [g, K, d], in the slice's own units.
         trust: per level from the second coarsest on, [3, 2, TRUST_KNOTS]: shrinkage by orientation and colour.
+        low: values of the low band [B, h, w, 3]; looked at when the activity is first needed.
+        step: [B] step indices.
     """
 
-    def __init__(self, config: ImageConfig, codebooks: Sequence[Tensor], trust: Sequence[Tensor]) -> None:
+    def __init__(
+        self, config: ImageConfig, codebooks: Sequence[Tensor], trust: Sequence[Tensor], low: I32, step: Tensor
+    ) -> None:
         self.config, self.codebooks, self.trust = config, codebooks, trust
+        self._low, self._step = low, step
+        self._factor: Tensor | None = None  # on the grid of the level at hand, [B, h, w]
         self._gains = image_gains(config)[1]
         self._luma: Tensor | None = None  # of the level at hand, [B, h, w, 3, 1]
         self._predicted: Tensor | None = None  # chroma of the level at hand
         self.details: list[Tensor] = []  # finished levels, coarse first, [B, h, w, 3, 3]
+
+    def factor(self, index: int) -> Tensor | None:
+        """What vectors of a slice are multiplied by before quantisation, [B, h, w, 1, d]; None where nothing is.
+
+        All levels above ``activity_level`` must have been added, for finer slices all coarser levels.
+        """
+        s, config = self.config.slices[index], self.config
+        if s.level > config.activity_level:
+            return None
+        if self._factor is None:
+            size = steps_tensor(self._step)[:, None, None, None, None]
+            low = torch.from_numpy(self._low) * low_steps(config, self._step)
+            known = self.details[: config.levels - config.activity_level]
+            self._factor = activity_factor(config, coarse_luma(config, low, [d * size for d in known]))
+        while self._factor.shape[1] < self.details[-1].shape[1] * 2:
+            self._factor = finer(self._factor)
+        batch, height, width = self._factor.shape
+        return self._factor.reshape(batch, height, width // s.d, 1, s.d)
 
     def slopes(self) -> Tensor:
         """What the level above says of chroma here: luma times slope, split by trust, [B, h, w, 3, 2, knots]."""
@@ -77,7 +103,17 @@ class Dequantiser:
         assert self._luma is not None
         chroma = (self.slopes() * self.trust[len(self.details) - 1]).sum(-1)
         self._predicted = to_vectors(torch.cat([self._luma, chroma], -1), s) * self._gains[index]
+        factor = self.factor(index)
+        if factor is not None:
+            self._predicted = self._predicted * factor
         return self._predicted
+
+    def residual(self, index: int, vectors: F32) -> F32:
+        """What is left to code of the vectors [B, h, w, g, d] of the next slice, in units."""
+        factor, prediction = self.factor(index), self.prediction(index)
+        if factor is not None:
+            vectors = vectors * factor.numpy()
+        return vectors if prediction is None else vectors - prediction.numpy()
 
     def add(self, index: int, codes: I32) -> None:
         """Take in the codes [B, h, w, g] of the next slice."""
@@ -86,6 +122,9 @@ class Dequantiser:
         if prediction is not None:
             vectors = vectors + prediction
         vectors = vectors / self._gains[index]
+        factor = self.factor(index)
+        if factor is not None:
+            vectors = vectors / factor
         if not self.config.slices[index].chroma:
             self._luma = vectors
             return

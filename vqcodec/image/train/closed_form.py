@@ -24,7 +24,7 @@ from vqcodec.image.codes import CodeModel, Context
 from vqcodec.image.config import ImageConfig
 from vqcodec.image.dequantise import TRUST_KNOTS, Dequantiser
 from vqcodec.image.train.codebooks import start_codebook
-from vqcodec.image.units import to_units
+from vqcodec.image.units import BIT_WEIGHT, to_units
 from vqcodec.kernels import assign
 from vqcodec.prior.integer import PriorSlice, join_phases, low_prediction, phase, predict_rows
 from vqcodec.prior.rate import LAMBDA
@@ -71,7 +71,9 @@ class SliceFit:
         self.contexts = [Context(self.slices, config.levels, p.stop - p.start, h, w) for p in self.pieces]
         self.codebooks: list[Tensor] = []
         self.trust: list[Tensor] = []
-        self.known = [Dequantiser(config, self.codebooks, self.trust) for _ in self.pieces]
+        self.known = [
+            Dequantiser(config, self.codebooks, self.trust, self.low[k], torch.from_numpy(step[k])) for k in self.pieces
+        ]
         self.stored: list[U16] = []
         self.bits = 0.0
 
@@ -123,9 +125,7 @@ class SliceFit:
         if s.chroma and self.known[0].details:
             self.trust.append(self._fit_trust(index))
         for k, known in zip(self.pieces, self.known, strict=True):
-            prediction = known.prediction(index)
-            if prediction is not None:
-                x[k] -= prediction.numpy()
+            x[k] = known.residual(index, x[k])
         tables = 1 if s.shared else s.groups
         counts = np.zeros((tables, self.config.rows, s.sign_bins, s.codewords))
         start = start_table(s.row_width, codebook, row_offset, self.config.rows)
@@ -202,7 +202,7 @@ class SliceFit:
         mine = np.zeros_like(counts)
         for _ in range(3):
             cost = -np.log2(smooth_counts(counts + mine, start)).reshape(len(counts), -1, spec.codewords)
-            table = torch.from_numpy((LAMBDA * cost).astype(np.float32)).expand(s.groups, -1, -1)
+            table = torch.from_numpy((BIT_WEIGHT * LAMBDA * cost).astype(np.float32)).expand(s.groups, -1, -1)
             symbols = assign(torch.from_numpy(flat), self.codebooks[index], table, torch.from_numpy(row_flat)).numpy()
             mine = np.zeros_like(counts)
             group = np.zeros_like(symbols) if spec.shared else np.arange(s.groups)[:, None] + np.zeros_like(symbols)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from vqcodec.bitstream.arrays import I64
-from vqcodec.image.masking import masking_levels
 from vqcodec.image.model import ImageModel
 from vqcodec.image.search import rate_tables, search
 from vqcodec.image.train.data import CropSource
@@ -46,8 +45,7 @@ def _codes_of(model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64) 
     config = model.config
     planes = (crops.float() - 128.0) @ model.colour.T
     low, vectors = to_units(config, planes, torch.from_numpy(step))
-    masking = masking_levels(planes[..., 0])
-    codes = search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step, masking=masking)
+    codes = search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step)
     return [c.astype(np.int16) for c in codes]
 
 
@@ -55,7 +53,7 @@ def _codes_of(model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64) 
 def cache_codes(model: ImageModel, source: CropSource, count: int, seed: int = 0) -> CodeCache:
     """Code ``count`` crops, each at a random step index, with the encoder's own search under the model's prior."""
     step = np.random.default_rng(seed).integers(0, 256, count)
-    rates = rate_tables(model.codes, perceptual=True)
+    rates = rate_tables(model.codes)
     parts = [
         _codes_of(model, rates, source.batch(len(step[k : k + BATCH])), step[k : k + BATCH])
         for k in range(0, count, BATCH)

@@ -7,20 +7,22 @@ import math
 import torch
 from torch import Tensor
 
+from vqcodec.image.activity import LIMIT
 from vqcodec.image.config import SliceConfig
 from vqcodec.train.fits import scalar_codebook
 
 __all__ = ["start_codebook"]
 
-# a level-1 coefficient of 8-bit samples at the finest step (4) stays below this; each level doubles it
+# a level-1 coefficient of 8-bit samples at the finest step (4) stays below this, weights aside; each level doubles it
 REACH_1D = 160.0
 REACH_2D = 160.0
 
 
 def start_codebook(s: SliceConfig) -> Tensor:
     """Codewords [K, d] of one group in steps: sorted (d = 1, symmetric, K odd) or zero first (d = 2)."""
+    finest = max(1.0, s.weight * LIMIT)
     if s.d == 1:
-        return scalar_codebook(s.codewords, int(s.core), REACH_1D * 2 ** (s.level - 1))
+        return scalar_codebook(s.codewords, int(s.core), REACH_1D * 2 ** (s.level - 1) * finest)
     n = int(s.core * 2)
     i, j = torch.meshgrid(torch.arange(-n, n + 1), torch.arange(-n, n + 1), indexing="ij")
     a = math.sqrt(2 / math.sqrt(3))
@@ -29,7 +31,7 @@ def start_codebook(s: SliceConfig) -> Tensor:
     rest = s.codewords - len(core_points)
     per_ring = 24
     rings = math.ceil(rest / per_ring)
-    ratio = (REACH_2D / (s.core + 0.6)) ** (1 / max(rings - 1, 1))
+    ratio = (REACH_2D * finest / (s.core + 0.6)) ** (1 / max(rings - 1, 1))
     outer = []
     for k in range(rest):
         ring, slot = divmod(k, per_ring)

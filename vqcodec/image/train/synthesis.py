@@ -23,7 +23,6 @@ from vqcodec.bitstream.arrays import I64
 from vqcodec.image.bands import from_bands
 from vqcodec.image.config import step_size
 from vqcodec.image.dequantise import Dequantiser
-from vqcodec.image.masking import masking_levels
 from vqcodec.image.model import ImageModel, load_model, save_model
 from vqcodec.image.search import rate_tables, search
 from vqcodec.image.synthesis import Restore
@@ -65,13 +64,12 @@ def decode_crops(model: ImageModel, rates: list[Tensor], crops: Tensor, step: I6
     planes = (crops.float() - 128.0) @ model.colour.T
     steps = torch.from_numpy(step)
     low, vectors = to_units(config, planes, steps)
-    masking = masking_levels(planes[..., 0])
-    codes = search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step, masking=masking)
-    known = Dequantiser(config, model.codebooks, model.trust)
+    codes = search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step)
+    height, width = low.shape[1:3]
+    known = Dequantiser(config, model.codebooks, model.trust, codes[0][:, :height, :width], steps)
     for i, code in enumerate(codes[1:]):
         known.add(i, code)
     delta = torch.tensor([step_size(int(s)) for s in step])[:, None, None, None, None]
-    height, width = low.shape[1:3]
     decoded = torch.from_numpy(codes[0][:, :height, :width]) * low_steps(config, steps)
     return planes, from_bands([decoded, *(d * delta for d in known.details)])
 
@@ -87,7 +85,7 @@ def build_cache(model: ImageModel, data: Path, folder: Path, options: RestoreOpt
         for name in ("original", "decoded")
     }
     step = rng.integers(0, 256, options.crops)
-    rates = rate_tables(model.codes, perceptual=True)
+    rates = rate_tables(model.codes)
     for start in range(0, options.crops, 25):
         part = slice(start, min(start + 25, options.crops))
         original, decoded = decode_crops(model, rates, source.batch(part.stop - start), step[part])
