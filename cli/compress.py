@@ -34,9 +34,6 @@ __all__ = ["compress"]
 @click.option("--target-psnr", type=float, help="At least so many decibels (pictures).")
 @click.option("--target-kbps", type=float, help="At most so many kbit/s (sound).")
 @click.option(
-    "--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 (fast) to 9 (thorough), for pictures."
-)
-@click.option(
     "--strip", is_flag=True, help="Leave out colour profile, EXIF (place, time, camera), XMP; tags and cover of sounds."
 )
 @options.common

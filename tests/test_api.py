@@ -149,8 +149,6 @@ def test_unreachable_targets_name_the_nearest(rgb):
         {"target_psnr": float("inf")},
         {"quality": 50, "target_size": 1000},
         {"target_bpp": 1, "target_psnr": 30},
-        {"effort": 0},
-        {"effort": 10},
     ],
 )
 def test_options_out_of_range(rgb, options):

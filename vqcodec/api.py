@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["compress", "compress_picture", "decode_file", "decompress", "info", "verify"]
 
-_EFFORTS = range(1, 10)
-
 
 def compress(
     source: Any,
@@ -33,7 +31,6 @@ def compress(
     target_kbps: float | None = None,
     target_size: int | None = None,
     target_psnr: float | None = None,
-    effort: int = 5,
     strip: bool = False,
     device: str = "auto",
     max_pixels: int = 100_000_000,
@@ -55,7 +52,6 @@ def compress(
         target_size: bytes of the file, at most; likewise.
         target_psnr: decibels over all colour samples, at least; the coarsest step that reaches it is chosen. Pictures
             only.
-        effort: 1 (fast) to 9 (thorough), for pictures; there is one way to encode sound.
         strip: leave out the colour profile, EXIF and XMP of a picture, the tags and the cover of a sound.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         max_pixels: larger pictures are refused.
@@ -71,7 +67,6 @@ def compress(
     from vqcodec.kinds import is_sound
 
     aim = make_aim(quality, target_bpp, target_size, target_psnr, target_kbps)
-    _check_effort(effort)
     name, head = name_of(source), head_of(source)
     with naming(name):
         if sample_rate is not None or hasattr(source, "sample_rate") or is_sound(head, name):
@@ -84,12 +79,7 @@ def compress(
             raise UsageError("a tensor is taken as sound, so give its sample_rate; give a picture as a uint8 array")
         picture = load_picture(head + source.read() if hasattr(source, "read") else source, max_pixels=max_pixels)
         _warn(name, picture.notes)
-        return compress_picture(picture, aim, effort=effort, strip=strip, device=device)
-
-
-def _check_effort(effort: int) -> None:
-    if effort not in _EFFORTS:
-        raise UsageError(f"effort {effort} is out of range; give {_EFFORTS[0]} (fast) to {_EFFORTS[-1]} (thorough)")
+        return compress_picture(picture, aim, strip=strip, device=device)
 
 
 def _warn(name: str, notes: tuple[str, ...]) -> None:
@@ -97,7 +87,7 @@ def _warn(name: str, notes: tuple[str, ...]) -> None:
         warn(f"{name}: {note}" if name else note, VqcWarning, stacklevel=3)
 
 
-def compress_picture(picture: Picture, aim: Aim, *, effort: int, strip: bool, device: str) -> bytes:
+def compress_picture(picture: Picture, aim: Aim, *, strip: bool, device: str) -> bytes:
     """Compress a loaded picture; the step is searched where a target asks for it.
 
     Raises:
@@ -106,13 +96,12 @@ def compress_picture(picture: Picture, aim: Aim, *, effort: int, strip: bool, de
     from vqcodec.registry import load_image_codec
 
     aim.check_picture()
-    _check_effort(effort)
     codec = load_image_codec(device)
     metadata = {} if strip else picture.metadata
 
     @cache
     def encode(step: int) -> tuple[list[Chunk], bytes]:
-        chunks = codec.encode(picture.pixels, step, effort=effort)
+        chunks = codec.encode(picture.pixels, step)
         file = VqcFile(_header(picture, step, codec), list(chunks), metadata, picture.alpha)
         return chunks, write_vqc(file)
 

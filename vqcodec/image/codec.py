@@ -63,13 +63,12 @@ class ImageCodec:
         return rate_tables(self.model.codes, perceptual=self.perceptual)
 
     @torch.inference_mode()
-    def encode(self, pixels: Pixels, step: int, *, effort: int = 5) -> list[Chunk]:
+    def encode(self, pixels: Pixels, step: int) -> list[Chunk]:
         """Code a picture.
 
         Args:
             pixels: [H, W, 3], or [H, W, 1] for gray.
             step: step index, 0 (finest) to 255.
-            effort: at present every effort gives the same codes: the search is exact for the tables at hand.
 
         Returns:
             One chunk per tile of 1024 x 1024 pixels, row by row, each verified by decoding its codes.

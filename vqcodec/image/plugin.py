@@ -74,7 +74,6 @@ class VqcImageFile(ImageFile.ImageFile):
 
 def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options = dict(im.encoderinfo)
-    effort = options.get("effort", 5)
     picture = load_picture(im, max_pixels=2**40)
     metadata = dict(picture.metadata)
     for key, name in (("icc", "icc_profile"), ("exif", "exif"), ("xmp", "xmp")):
@@ -85,7 +84,6 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         compress_picture(
             replace(picture, metadata={key: value for key, value in metadata.items() if value}),
             make_aim(**given),
-            effort=effort,
             strip=bool(options.get("strip", False)),
             device=options.get("device", "auto"),
         )
