@@ -50,6 +50,10 @@ def test_every_golden_file_is_the_one_that_is_listed() -> None:
     assert len(there) >= 56  # those of the first two models
 
 
+def test_a_model_of_each_kind_ships() -> None:
+    assert {name.split("-")[0] for name in SHIPPED} == {"image", "audio"}
+
+
 @pytest.mark.parametrize("model", sorted(SHIPPED))
 def test_every_shipped_model_has_every_case(model: str) -> None:
     folder = DECODE / model
