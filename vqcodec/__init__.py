@@ -1,4 +1,4 @@
-"""vqcodec: neural image and audio compression that decodes exactly everywhere.
+"""vqcodec: image and audio compression by learned models, whose files decode to the same codes on every machine.
 
 >>> import vqcodec
 >>> data = vqcodec.compress("photo.png", quality=60)  # doctest: +SKIP

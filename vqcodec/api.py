@@ -53,7 +53,7 @@ def compress(
         target_psnr: decibels over all colour samples, at least; the coarsest step that reaches it is chosen. Pictures
             only.
         strip: leave out the colour profile, EXIF and XMP of a picture, the tags and the cover of a sound.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for the networks of pictures; sound is computed on the CPU.
         max_pixels: larger pictures are refused.
         max_seconds: longer sounds are refused.
 
@@ -147,7 +147,7 @@ def decompress(
     Args:
         data: the bytes of the file, or its path.
         start, end: seconds of a sound; only what lies between is decoded. None: as far as it goes.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for the networks of pictures; sound is computed on the CPU.
         allow_truncated: decode what a cut file still holds.
         conceal: fill damaged tiles or stretches instead of refusing the file.
         max_pixels: larger pictures are refused before anything is allocated.
@@ -199,7 +199,7 @@ def verify(
     max_pixels: int = 100_000_000,
     max_seconds: int = 86_400,
 ) -> None:
-    """Check a .vqc file completely: every byte is accounted for, and its codes decode to what was encoded.
+    """Check a .vqc file completely: every byte is accounted for, and the codes are those that were encoded.
 
     Raises:
         DecodeError, InputError, LimitError, DeviceError, ModelError: the first thing found wrong.
@@ -217,7 +217,7 @@ def verify(
 
 
 def info(data: bytes | str | os.PathLike[str]) -> dict[str, Any]:
-    """Facts about a .vqc file from its header alone: no model is needed, no chunk is read.
+    """Facts about a .vqc file from its header and directory: no model is needed, no chunk is checked or decoded.
 
     Raises:
         DecodeError, InputError: the bytes are not a .vqc file, or there is no such file.
