@@ -169,7 +169,7 @@ class _Training:
         return [float(x.detach().mean()) for x in (loss, *distance, envelope, lines)]
 
     def save(self, path: Path) -> None:
-        """Everything that an exact resume needs."""
+        """What a resume needs: networks, average, optimiser, place in the schedule; data are drawn anew."""
         state = {
             "transform": self.transform.state_dict(), "rate": self.rate.state_dict(),
             "average": self.average.state_dict(), "optimiser": self.optimiser.state_dict(),
