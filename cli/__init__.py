@@ -12,9 +12,9 @@ COMMANDS = {
     "compress": LazyCommand("vqcodec.cli.compress:compress", "Compress pictures and sounds to .vqc files."),
     "decompress": LazyCommand("vqcodec.cli.decompress:decompress", "Decompress .vqc files to pictures and sounds."),
     "info": LazyCommand("vqcodec.cli.info:info", "Print what a .vqc file says about itself."),
-    "verify": LazyCommand("vqcodec.cli.verify:verify", "Check that .vqc files are whole and decode."),
+    "verify": LazyCommand("vqcodec.cli.verify:verify", "Check that .vqc files are whole and their codes decode."),
     "doctor": LazyCommand("vqcodec.cli.doctor:doctor", "Check this installation and this machine."),
-    "model-info": LazyCommand("vqcodec.cli.model_info:model_info", "Print the models: parameters and cost per pixel."),
+    "model-info": LazyCommand("vqcodec.cli.model_info:model_info", "Print the models: parameters and cost."),
     "bench": LazyCommand("vqcodec.cli.bench:bench", "Measure against other codecs."),
     "train": LazyCommand("vqcodec.cli.train:train", "Train a model."),
 }
@@ -39,4 +39,4 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
     help="Print the version.",
 )
 def main() -> None:
-    """Small pictures and sounds by a learned codec that decodes exactly everywhere."""
+    """Small pictures and sounds by a learned codec whose files decode to the same codes on every machine."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,6 +17,7 @@ def bench() -> None:
 
 
 def _numbers(text: str) -> tuple[float, ...]:
+    """Numbers of 10,20.5; an option's type."""
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
@@ -23,6 +25,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _names(text: str) -> tuple[str, ...]:
+    """Names of a,b; likewise."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
@@ -35,51 +38,32 @@ def _show_progress(what: str, done: int, total: int) -> None:
 @bench.command("image")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of pictures, for example Kodak.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for results, plots and report.")
-@click.option("--codecs", default="", metavar="A,B", help="Only these (and the JPEG that all are compared with).")
-@click.option("--qualities", default="", metavar="Q,Q", help="Quality settings for our own codec.")
+@click.option(
+    "--codecs", default="", metavar="A,B", type=_names, help="Only these (and the JPEG that all are compared with)."
+)
+@click.option("--qualities", default="", metavar="Q,Q", type=_numbers, help="Quality settings for our own codec.")
 @click.option("--images", type=click.IntRange(1), help="Only so many pictures, spread evenly over the folder.")
 @click.option("--jobs", "-j", default=1, show_default=True, type=click.IntRange(1), help="Processes; 1 for fair times.")
-@click.option("--ssimulacra2/--no-ssimulacra2", default=True, show_default=True, help="Also this metric (slow).")
+@click.option(
+    "--ssimulacra2/--no-ssimulacra2", "perceptual", default=True, show_default=True, help="Also this metric (slow)."
+)
 @click.option("--published", type=click.Path(path_type=Path), help="Folder of curves in CompressAI's schema to show.")
 @click.option(
     "--psnr-range", nargs=2, type=float, default=(27.0, 37.0), show_default=True, help="BD-rate interval, dB."
 )
 @click.option("--report-images", default=4, show_default=True, type=click.IntRange(0), help="Pictures in the report.")
-@click.option("--report-bpp", default="0.25,0.5,1", show_default=True, metavar="B,B", help="Sizes to compare them at.")
-def image(
-    data: Path,
-    out: Path,
-    codecs: str,
-    qualities: str,
-    images: int | None,
-    jobs: int,
-    ssimulacra2: bool,
-    published: Path | None,
-    psnr_range: tuple[float, float],
-    report_images: int,
-    report_bpp: str,
-) -> None:
+@click.option(
+    "--report-bpp", default="0.25,0.5,1", show_default=True, metavar="B,B", type=_numbers, help="Sizes to show them at."
+)
+def image(**options: Any) -> None:  # the fields of ImageBench, one option each
     """Compare image codecs: curves, delta rates, times, one HTML report."""
     from vqcodec.benchmarks.extras import need
 
     need("matplotlib", "scipy", "pytorch_msssim")
     from vqcodec.benchmarks.image.run import ImageBench, run
 
-    config = ImageBench(
-        data=data,
-        out=out,
-        codecs=_names(codecs),
-        qualities=_numbers(qualities),
-        images=images,
-        jobs=jobs,
-        perceptual=ssimulacra2,
-        published=published,
-        psnr_range=psnr_range,
-        report_images=report_images,
-        report_bpp=_numbers(report_bpp),
-    )
-    click.echo(run(config, _show_progress))
-    click.echo(f"report: {out / 'report.html'}")
+    click.echo(run(ImageBench(**options), _show_progress))
+    click.echo(f"report: {options['out'] / 'report.html'}")
 
 
 @bench.command("audio")
@@ -87,57 +71,39 @@ def image(
     "--data", required=True, type=click.Path(path_type=Path), help="Folder of sounds (speech_*, music_* ...)."
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for results, plots and report.")
-@click.option("--codecs", default="", metavar="A,B", help="Only these (and the Opus that all are compared with).")
+@click.option(
+    "--codecs", default="", metavar="A,B", type=_names, help="Only these (and the Opus that all are compared with)."
+)
 @click.option("--opus/--no-opus", default=True, show_default=True, help="With Opus (needs opusenc and opusdec).")
-@click.option("--qualities", default="", metavar="Q,Q", help="Quality settings for our own codec.")
+@click.option("--qualities", default="", metavar="Q,Q", type=_numbers, help="Quality settings for our own codec.")
 @click.option("--downmix", is_flag=True, help="Also code the mono downmix of stereo, with ours and with Opus.")
-@click.option("--kinds", default="", metavar="A,B", help="Only these classes: speech, music, other.")
+@click.option("--kinds", default="", metavar="A,B", type=_names, help="Only these classes: speech, music, other.")
 @click.option("--clips", type=click.IntRange(1), help="Only so many clips of each class, spread evenly.")
 @click.option(
     "--jobs", "-j", default=1, show_default=True, type=click.IntRange(1), help="Processes of one thread each."
 )
 @click.option("--visqol/--no-visqol", default=True, show_default=True, help="Also this metric (slow).")
-@click.option("--rates", default="3.2,6.5,6.7,10", show_default=True, metavar="K,K", help="kbit/s to compare at.")
+@click.option(
+    "--rates", default="3.2,6.5,6.7,10", show_default=True, metavar="K,K", type=_numbers, help="kbit/s to compare at."
+)
 @click.option("--report-clips", default=2, show_default=True, type=click.IntRange(0), help="Of each class, to play.")
-@click.option("--report-kbps", default="3.2,6.5,12", show_default=True, metavar="K,K", help="Rates to play them at.")
-def audio(
-    data: Path,
-    out: Path,
-    codecs: str,
-    opus: bool,
-    qualities: str,
-    downmix: bool,
-    kinds: str,
-    clips: int | None,
-    jobs: int,
-    visqol: bool,
-    rates: str,
-    report_clips: int,
-    report_kbps: str,
-) -> None:
+@click.option(
+    "--report-kbps",
+    default="3.2,6.5,12",
+    show_default=True,
+    metavar="K,K",
+    type=_numbers,
+    help="Rates to play them at.",
+)
+def audio(**options: Any) -> None:  # the fields of AudioBench, one option each
     """Compare audio codecs: curves, delta rates, speed, one HTML report."""
     from vqcodec.benchmarks.extras import need
 
-    need("matplotlib", "scipy", "pesq", "pystoi", *(("visqol", "ai_edge_litert", "numba") if visqol else ()))
+    need("matplotlib", "scipy", "pesq", "pystoi", *(("visqol", "ai_edge_litert", "numba") if options["visqol"] else ()))
     from vqcodec.benchmarks.audio.run import AudioBench, run
 
-    config = AudioBench(
-        data=data,
-        out=out,
-        codecs=_names(codecs),
-        qualities=_numbers(qualities),
-        kinds=_names(kinds),
-        clips=clips,
-        jobs=jobs,
-        downmix=downmix,
-        opus=opus,
-        visqol=visqol,
-        rates=_numbers(rates),
-        report_clips=report_clips,
-        report_kbps=_numbers(report_kbps),
-    )
-    click.echo(run(config, _show_progress))
-    click.echo(f"report: {out / 'report.html'}")
+    click.echo(run(AudioBench(**options), _show_progress))
+    click.echo(f"report: {options['out'] / 'report.html'}")
 
 
 @bench.command("kernel")

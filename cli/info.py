@@ -1,4 +1,4 @@
-"""``vqcodec info``: facts from the header, without a model."""
+"""``vqcodec info``: facts from header and directory, without a model."""
 
 from __future__ import annotations
 

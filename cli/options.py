@@ -24,7 +24,10 @@ jobs: Decorator = click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Files at work at the same time."
 )
 device: Decorator = click.option(
-    "--device", default="auto", show_default=True, help="Where the networks run: auto, cpu, cuda or cuda:N."
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Where the networks of pictures run: auto, cpu, cuda or cuda:N. Sound is computed on the CPU.",
 )
 max_pixels: Decorator = click.option(
     "--max-pixels", type=click.IntRange(1), default=100_000_000, show_default=True, help="Refuse larger pictures."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -35,26 +36,18 @@ def train() -> None:
     "--preset", default="image", show_default=True, type=click.Choice(["image", "tiny"]), help="Shape of the model."
 )
 @click.option("--seed", default=1, show_default=True, type=int, help="Seed of the closed-form start.")
-def image(
-    data: Path,
-    out: Path,
-    stage: str,
-    init: str,
-    resume: bool,
-    minutes: float | None,
-    steps: int | None,
-    crops: int | None,
-    preset: str,
-    seed: int,
-) -> None:
+def image(data: Path, out: Path, **options: Any) -> None:  # the fields of RunOptions, one option each
     """Train an image model; RUN/model.safetensors is the model after the last stage."""
     from vqcodec.image.train.run import RunOptions, run_stage
 
-    if minutes is not None and steps is not None:
+    _check_length(options)
+    run_stage(data, out, RunOptions(**options))
+    click.echo(f"{out / 'model.safetensors'}: stage {options['stage']} is done", err=True)
+
+
+def _check_length(options: dict[str, Any]) -> None:
+    if options["minutes"] is not None and options["steps"] is not None:
         raise click.UsageError("give --minutes or --steps, not both")
-    options = RunOptions(stage, init, resume, minutes, steps, crops, preset, seed)
-    run_stage(data, out, options)
-    click.echo(f"{out / 'model.safetensors'}: stage {stage} is done", err=True)
 
 
 @train.command("audio")
@@ -75,21 +68,10 @@ def image(
 @click.option("--steps", type=click.IntRange(1), help="Length of the transform's stage, in steps.")
 @click.option("--stretches", type=click.IntRange(8), help="Stretches of four seconds that the prior is fitted on.")
 @click.option("--preset", default="audio", show_default=True, type=click.Choice(["audio", "audio-tiny"]), help="Shape.")
-def audio(
-    data: tuple[str, ...],
-    out: Path,
-    stage: str,
-    init: str,
-    resume: bool,
-    minutes: float | None,
-    steps: int | None,
-    stretches: int | None,
-    preset: str,
-) -> None:
+def audio(data: tuple[str, ...], out: Path, **options: Any) -> None:  # the fields of AudioRunOptions
     """Train an audio model; RUN/model.safetensors is the model after stage prior."""
     from vqcodec.audio.train.run import AudioRunOptions, run_audio_stage
 
-    if minutes is not None and steps is not None:
-        raise click.UsageError("give --minutes or --steps, not both")
-    run_audio_stage(data, out, AudioRunOptions(stage, init, resume, minutes, steps, stretches, preset))
-    click.echo(f"{out}: stage {stage} is done", err=True)
+    _check_length(options)
+    run_audio_stage(data, out, AudioRunOptions(**options))
+    click.echo(f"{out}: stage {options['stage']} is done", err=True)

@@ -24,7 +24,10 @@ __all__ = ["verify"]
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per file on stdout.")
 @click.pass_context
 def verify(ctx: click.Context, /, paths: tuple[str, ...], quiet: bool, as_json: bool, **settings: Any) -> None:
-    """Check that .vqc files are whole and decode to what was encoded. A path may be - for standard input."""
+    """Check that every byte of .vqc files is right, and that they decode to the codes that were encoded.
+
+    A path may be - for standard input.
+    """
     progress = Progress(len(paths), quiet=quiet or as_json)
     worst = 0
     for done, path in enumerate(paths):

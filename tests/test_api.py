@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 import vqcodec
 from vqcodec.bitstream import read_vqc, write_vqc
 from vqcodec.errors import (
-    DecodeError,
+    ChecksumError,
     InputError,
     LimitError,
     NotVqcError,
@@ -187,7 +187,7 @@ def test_damage_is_found(rgb):
     assert vqcodec.decompress(data[:-10], allow_truncated=True).size == (56, 40)
     damaged = bytearray(data)
     damaged[len(data) // 2] ^= 4
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(ChecksumError) as caught:
         vqcodec.decompress(bytes(damaged))
     assert caught.value.place == "chunk 0"
     assert vqcodec.decompress(bytes(damaged), conceal=True).size == (56, 40)
@@ -196,7 +196,7 @@ def test_damage_is_found(rgb):
 def test_codes_that_differ_are_found(rgb):
     file = read_vqc(vqcodec.compress(rgb))
     file.chunks[0] = replace(file.chunks[0], code_hash=file.chunks[0].code_hash ^ 1)
-    with pytest.raises(DecodeError):
+    with pytest.raises(ChecksumError, match="chunk 0"):
         vqcodec.verify(write_vqc(file))
 
 
@@ -263,12 +263,21 @@ class TestPillow:
         assert vqcodec.info(tmp_path / "b.vqc")["metadata"] == ["exif"]
 
     def test_lazy_and_thumbnail(self, tmp_path, rgb, monkeypatch):
-        Image.fromarray(rgb).save(tmp_path / "a.vqc")
-        import vqcodec.registry
+        """Opening decodes nothing, the first use of the pixels decodes them, further ones do not."""
+        from vqcodec.image.codec import ImageCodec
 
-        monkeypatch.setattr(vqcodec.registry, "image_codec_for", None)
-        Image.open(tmp_path / "a.vqc").close()
-        monkeypatch.undo()
+        Image.fromarray(rgb).save(tmp_path / "a.vqc", exif=Image.Exif())
+        decoded = []
+        decode = ImageCodec.decode
+        monkeypatch.setattr(ImageCodec, "decode", lambda self, *parts: decoded.append(parts) or decode(self, *parts))
+        with Image.open(tmp_path / "a.vqc") as image:
+            assert (image.size, image.mode) == ((56, 40), "RGB")
+            assert decoded == []
+            image.thumbnail((28, 28))
+            assert image.size == (28, 20)
+            assert np.asarray(image).shape == (20, 28, 3)
+            image.load()
+        assert len(decoded) == 1
 
     def test_cut_file(self, rgb, monkeypatch):
         data = vqcodec.compress(rgb)[:-10]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
@@ -27,13 +27,12 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A folder with the example photographs, small enough to be quick, and a sound, as the current one."""
+    """A folder with the examples as the current one: photographs small enough to be quick, and the speech."""
     (tmp_path / "examples").mkdir()
     for path in (ROOT / "examples").glob("*.png"):
         with Image.open(path) as image:
             image.resize((96, 64)).save(tmp_path / "examples" / path.name)
-    t = np.arange(20_000) / 16_000
-    soundfile.write(tmp_path / "speech.wav", 0.2 * np.sin(2 * np.pi * 150 * t) * np.sin(9 * t), 16_000)
+    shutil.copy(ROOT / "examples" / "speech.flac", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -59,6 +58,8 @@ def test_command_lines_run(folder):
         result = CliRunner().invoke(main, words)
         assert result.exit_code == 0, f"{line}: {result.output}"
     assert (folder / "unpacked" / "otters.png").exists()
+    assert (folder / "packed" / "speech.vqc").exists()
+    assert soundfile.info("speech.flac").frames == soundfile.info("examples/speech.flac").frames
 
 
 def test_python_snippets_run(folder, capsys):
@@ -97,3 +98,40 @@ def test_exit_codes_are_those_of_the_errors():
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_figures_of_pictures_are_those_of_the_results():
+    """Rows of README's table of Kodak by name, and what they say, in the table that the benchmark wrote."""
+    results = (ROOT / "benchmarks" / "results" / "kodak-bd-rate.md").read_text()
+    measured = {row[0]: row[1:3] for row in rows(results) if row[1].startswith(("-", "+"))}
+    named = {row[0]: row[1:3] for row in rows(README) if row[0] in measured}
+    assert len(named) >= 11
+    assert {"VTM [published]", "AV1 [published]", "vqcodec", "AVIF 4:4:4, speed 6"} <= named.keys()
+    for name, figures in named.items():
+        wanted = [re.sub(r"\(part: (.*)\)", r"(\1)", figure) for figure in measured[name]]
+        assert figures == [figure.replace("not measured", "not published") for figure in wanted], name
+    ours = decibels(measured["vqcodec"])
+    assert [name for name in named if decibels(named[name]) < ours][:7] == [*named][:7]
+
+
+def rows(text: str) -> list[list[str]]:
+    """Cells of the rows of all tables, without emphasis and escapes."""
+    plain = text.replace("**", "").replace("\\[", "[")
+    lines = [line for line in plain.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def decibels(figures: list[str]) -> float:
+    """The delta rate over PSNR, in per cent."""
+    return float(figures[0].split(" ")[0])
+
+
+def test_sources_of_training_data_are_listed():
+    text = (ROOT / "vqcodec" / "weights" / "ATTRIBUTION.md").read_text()
+    for card in sorted((ROOT / "vqcodec" / "weights").glob("*-[0-9]*.md")):
+        assert card.stem in text
+    for package in re.findall(
+        r"\b[a-z]+-[a-z]+-?[a-z]*-data(?:-[a-z]+)?\b|\b[a-z]+-music\b",
+        "".join(card.read_text() for card in (ROOT / "vqcodec" / "weights").glob("audio-*.md")),
+    ):
+        assert package in text, package

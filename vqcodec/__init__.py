@@ -1,4 +1,4 @@
-"""vqcodec: small pictures and sounds by a learned codec whose files decode to the same codes on every machine.
+"""vqcodec: image and audio compression by learned models, whose files decode to the same codes on every machine.
 
 >>> import vqcodec
 >>> data = vqcodec.compress("photo.png", quality=60)  # doctest: +SKIP

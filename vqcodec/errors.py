@@ -1,4 +1,6 @@
-"""The error tree. Every failure that a user can cause is one of these, with one clear line that names the remedy.
+"""The error tree. What files, options and machines can cause is one of these, with a clear line that names the remedy.
+
+Arguments of the wrong type raise Python's own errors, and lack of memory is a MemoryError, or torch's RuntimeError.
 
 ::
 

@@ -42,7 +42,7 @@ class CompressOptions(TypedDict, total=False):
         target_size: bytes of the file, at most; likewise.
         target_psnr: decibels over all colour samples, at least; the coarsest step that reaches it. Pictures only.
         strip: leave out the colour profile, EXIF and XMP of a picture, the tags and the cover of a sound.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for the networks of pictures; sound is computed on the CPU.
         max_pixels: larger pictures are refused.
         max_seconds: longer sounds are refused.
     """
@@ -63,7 +63,7 @@ class ReadOptions(TypedDict, total=False):
     """Options of :func:`vqcodec.verify`.
 
     Attributes:
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for the networks of pictures; sound is computed on the CPU.
         max_pixels: larger pictures are refused before anything is allocated.
         max_seconds: longer sounds likewise.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ from abuse.mutate import bit_flips, check_mutations, truncations
 from abuse.samples import audio, image, rich_image
 
 from vqcodec.bitstream import VqcFile, read_header, read_vqc, write_vqc
-from vqcodec.errors import DecodeError
+from vqcodec.errors import ChecksumError, CorruptError, DecodeError, NotVqcError, UnsupportedVersionError
 
 SAMPLES: list[Callable[[], VqcFile]] = [image, rich_image, audio]
 
@@ -43,10 +44,24 @@ def test_lenient_readers_fail_only_with_decode_errors(sample: Callable[[], VqcFi
 
 
 def test_flips_in_header_and_directory_are_seen_by_read_header() -> None:
+    """A wrong signature or version is named as such; any other bit is found by the CRC, or sooner by a field's rule."""
     data = write_vqc(image())
-    for mutant in bit_flips(data[:24]):
-        with pytest.raises(DecodeError):
+    seen: Counter[type[DecodeError]] = Counter()
+    for bit, mutant in enumerate(bit_flips(data[:24])):
+        with pytest.raises(DecodeError) as caught:
             read_header(mutant.data + data[24:])
+        seen[type(caught.value)] += 1
+        place = caught.value.place
+        if bit < 64:
+            assert (type(caught.value), place) == (NotVqcError, "signature")
+        elif type(caught.value) is UnsupportedVersionError:
+            assert place in ("header.version", "header.flags")
+        elif type(caught.value) is ChecksumError:
+            assert place == "header.crc"
+        else:
+            assert type(caught.value) is CorruptError
+            assert place in ("header.tile_log2", "sections", "chunk 0")
+    assert seen == {NotVqcError: 64, UnsupportedVersionError: 7, ChecksumError: 109, CorruptError: 12}
 
 
 def test_a_chunk_in_another_ones_place_is_detected() -> None:

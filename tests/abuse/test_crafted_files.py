@@ -28,17 +28,29 @@ def test_crafted_headers(file: VqcFile) -> None:
     bodies = sum(info.payload_sizes) + 6 * len(file.chunks) + sum(n + 4 for n in info.section_sizes.values())
     size = len(data) - 1 - bodies - 4
     rng = np.random.default_rng(0)
-    accepted = 0
+    fair = 0
     for _ in range(600):
         attack = crafted(data, rng, size)
-        for lenient in (False, True):
-            try:
-                read_vqc(attack, allow_truncated=lenient, conceal=lenient)
-            except VqcError:
-                continue
-            accepted += 1
-    # Some are fair files (another step, another model); most are not.
-    assert 0 < accepted < 800
+        strict, lenient = parsed(attack), parsed(attack, allow_truncated=True, conceal=True)
+        if strict is not None:
+            fair += 1
+            again = write_vqc(strict)
+            # One file has one spelling; what a later minor version adds is all that may be dropped on reading.
+            assert again == attack or attack[8] != data[8] or len(again) < len(attack)
+            assert lenient is not None
+        elif lenient is not None:
+            parts = sum(chunk is not None and chunk.complete for chunk in lenient.chunks) + len(lenient.metadata)
+            assert parts + (lenient.alpha is not None) < len(lenient.chunks) + len(info.section_sizes)
+    # Another step or model, or a size that needs as many tiles; the rest is refused: 180, 68 and 100 when measured.
+    assert 40 < fair < 220
+
+
+def parsed(data: bytes, **options: bool) -> VqcFile | None:
+    """What a reader gives, or None where it refuses."""
+    try:
+        return read_vqc(data, **options)  # type: ignore[arg-type]
+    except VqcError:
+        return None
 
 
 def test_a_list_of_chunks_without_end_is_refused_at_once() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from audio.independent_decoder import decode_sound_file, sound_check_value
-from image.independent_decoder import identity, read_weights
+from image.independent_decoder import coder_check_holds, identity, read_weights
 
 from vqcodec.bitstream import AudioHeader, VqcFile, write_vqc
 from vqcodec.registry import AUDIO_MODELS, load_audio_codec
@@ -27,6 +27,7 @@ def test_identity_and_check_vector(weights: tuple[dict[str, np.ndarray], dict[st
     tensors, facts = weights
     assert identity(tensors)[:4] == load_audio_codec("cpu").model_id
     assert sound_check_value(tensors) == int(facts["check"])
+    assert coder_check_holds(tensors["prior.lines.table"], bytes.fromhex(facts["coder"]))
 
 
 @pytest.mark.parametrize(

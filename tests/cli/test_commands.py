@@ -145,6 +145,7 @@ class TestCompress:
             (["-", "-o", "out"], ["standard input"]),
             (["a.png", "a.vqc", "-q", "0"], ["quality"]),
             (["a.png", "a.vqc", "-q", "x"], ["quality"]),
+            (["a.png", "a.vqc", "--effort", "9"], ["effort"]),
             (["a.png", "a.vqc", "--target-bpp", "0"], ["target_bpp"]),
             (["a.png", "a.vqc", "-q", "5", "--target-bpp", "1"], ["contradict"]),
             (["a.png", "-", "--json"], ["standard output"]),

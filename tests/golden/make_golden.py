@@ -1,8 +1,10 @@
-"""Make the golden files: run by hand, once for every released model, never by a test.
+"""Make the golden files of a model: run by hand, once for every released model, never by a test.
 
-    python tests/golden/make_golden.py
+    python tests/golden/make_golden.py image-2
 
-Files that are there are left as they are: a golden file says what was written in the past and must go on decoding.
+The model must be the one that new files are made with. They go into ``decode/image-2`` and ``reject/image-2``, and
+their hashes to the end of ``HASHES``. A file that is there is never written again: a golden file says what was
+written in the past and must go on decoding for as long as its model ships.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from vqcodec.bitstream import AudioHeader, VqcFile, read_vqc, write_vqc
 from vqcodec.registry import audio_codec_for, image_codec_for
 
 HERE = Path(__file__).parent
-DECODE, REJECT = HERE / "decode", HERE / "reject"
+DECODE, REJECT, HASHES = HERE / "decode", HERE / "reject", HERE / "HASHES"
 EXAMPLES = HERE.parent.parent / "examples"
 THUMBNAIL = 8
 MOMENTS = 40  # samples of a sound that are kept, per channel
@@ -87,7 +89,7 @@ SOUND_CASES: dict[str, Callable[[], bytes]] = {
         vqcodec.Sound(melody(1, 2, 44_100), 44_100, {"TITLE": "one two"}), quality=30
     ),
 }
-CASES: dict[str, Callable[[], bytes]] = {
+PICTURE_CASES: dict[str, Callable[[], bytes]] = {
     "one-pixel": lambda: vqcodec.compress(np.array([[[200, 30, 90]]], np.uint8)),
     "one-gray-pixel": lambda: vqcodec.compress(np.array([[77]], np.uint8)),
     "black": lambda: vqcodec.compress(np.zeros((100, 100, 3), np.uint8), quality=100),
@@ -151,7 +153,7 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     return np.array([[cell.mean((0, 1)) for cell in np.array_split(row, width, 1)] for row in rows])
 
 
-def rejects() -> dict[str, bytes]:
+def picture_rejects() -> dict[str, bytes]:
     """Files that must be refused, by the name of the error and what is wrong."""
     good = vqcodec.compress(waves(20, 30), quality=30)
     file = read_vqc(good)
@@ -161,10 +163,6 @@ def rejects() -> dict[str, bytes]:
     flipped[-8] ^= 4
     older = bytearray(good)
     older[8] = 0x20
-    heard = read_vqc(sound(melody(0.5), 40))
-    assert isinstance(heard.header, AudioHeader)
-    first = heard.chunks[0]
-    assert first is not None
     return {
         "NotVqcError-png": (EXAMPLES / "lake.png").read_bytes()[:100],
         "TruncatedError-half": good[: len(good) // 2],
@@ -174,29 +172,55 @@ def rejects() -> dict[str, bytes]:
         "UnsupportedVersionError-major": bytes(older),
         "UnknownModelError-id": write_vqc(replace(file, header=replace(file.header, model_id=b"none"))),
         "CorruptError-trailing": good + b"x",
-        "ChecksumError-sound": write_vqc(replace(heard, chunks=[replace(first, code_hash=first.code_hash ^ 1)])),
-        "CorruptError-sound-frames": write_vqc(replace(heard, header=replace(heard.header, chunk_frames=150))),
-        "CorruptError-sound-chunks": write_vqc(replace(heard, header=replace(heard.header, samples=100_000))),
         "CorruptError-tiles": write_vqc(replace(file, header=replace(file.header, tile_log2=9))),
     }
 
 
-def main() -> None:
-    for folder in (DECODE, REJECT):
-        folder.mkdir(exist_ok=True)
-    for name, make in (CASES | SOUND_CASES).items():
-        path = DECODE / f"{name}.vqc"
+def sound_rejects() -> dict[str, bytes]:
+    """The same of sound."""
+    heard = read_vqc(sound(melody(0.5), 40))
+    assert isinstance(heard.header, AudioHeader)
+    first = heard.chunks[0]
+    assert first is not None
+    return {
+        "ChecksumError-sound": write_vqc(replace(heard, chunks=[replace(first, code_hash=first.code_hash ^ 1)])),
+        "CorruptError-sound-frames": write_vqc(replace(heard, header=replace(heard.header, chunk_frames=150))),
+        "CorruptError-sound-chunks": write_vqc(replace(heard, header=replace(heard.header, samples=100_000))),
+    }
+
+
+def make(model: str, here: Path = HERE) -> list[Path]:
+    """Write the golden files of a model below ``here``, all or none; their paths.
+
+    Raises:
+        SystemExit: a file is there already, or new files are made with another model.
+    """
+    pictures = model.startswith("image")
+    good = {name: case() for name, case in (PICTURE_CASES if pictures else SOUND_CASES).items()}
+    for name, data in good.items():
+        used = vqcodec.info(data)["model_name"]
+        if used != model:
+            raise SystemExit(f"{name}: new files are made with {used}, not with {model}")
+    files = {here / "decode" / model / f"{name}.vqc": data for name, data in good.items()}
+    files |= {path.with_suffix(".json"): _json(data) for path, data in files.items()}
+    bad = picture_rejects() if pictures else sound_rejects()
+    files |= {here / "reject" / model / f"{name}.vqc": data for name, data in bad.items()}
+    for path in files:
         if path.exists():
-            continue
-        data = make()
+            raise SystemExit(f"{path}: is there already; a golden file is never written again")
+    for path, data in sorted(files.items()):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-        path.with_suffix(".json").write_text(json.dumps(facts(data), indent=1) + "\n")
-        sys.stdout.write(f"{path.name}: {len(data)} bytes\n")
-    for name, data in rejects().items():
-        path = REJECT / f"{name}.vqc"
-        if not path.exists():
-            path.write_bytes(data)
+        with (here / HASHES.name).open("a") as listed:
+            listed.write(f"{hashlib.sha256(data).hexdigest()}  {path.relative_to(here).as_posix()}\n")
+    return sorted(files)
+
+
+def _json(data: bytes) -> bytes:
+    return (json.dumps(facts(data), indent=1) + "\n").encode()
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    sys.stdout.writelines(f"{made}\n" for made in make(sys.argv[1]))

@@ -1,32 +1,75 @@
-"""Files written in the past: codes decode exactly, pixels up to rounding; others are refused, by the right error."""
+"""Files written in the past: codes decode exactly, pixels up to rounding; others are refused, by the right error.
+
+A folder of golden files is named after the model that made them. A model that ships no longer takes nothing away: its
+files stay, and are refused with its identity.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from golden.make_golden import CASES, DECODE, REJECT, SOUND_CASES, facts, moments, thumbnail
+from golden import make_golden
+from golden.make_golden import DECODE, HASHES, HERE, PICTURE_CASES, REJECT, SOUND_CASES, facts, moments, thumbnail
 
 import vqcodec
 from vqcodec import errors
-from vqcodec.bitstream import AudioHeader, ImageHeader, read_vqc
+from vqcodec.bitstream import AudioHeader, ImageHeader, read_header, read_vqc, write_vqc
 
-GOLDEN = sorted(DECODE.glob("*.vqc"))
-REFUSED = sorted(REJECT.glob("*.vqc"))
-
-
-@pytest.mark.skipif(not DECODE.is_dir(), reason="make_golden.py has not been run yet")
-def test_no_case_is_missing() -> None:
-    there = {path.stem for path in GOLDEN}
-    assert CASES.keys() <= there
-    assert SOUND_CASES.keys() <= there or not any(name.startswith("sound-") for name in there)
-    assert {path.stem for path in DECODE.glob("*.json")} == {path.stem for path in GOLDEN}
-    assert len(REFUSED) >= 9
+WEIGHTS = Path(vqcodec.__file__).parent / "weights"
+SHIPPED = {path.stem for path in WEIGHTS.glob("*.safetensors")}
+GOLDEN = sorted(DECODE.glob("*/*.vqc"))
+REFUSED = sorted(REJECT.glob("*/*.vqc"))
+PRESENT = [path for path in GOLDEN if path.parent.name in SHIPPED]
+RETIRED = [path for path in GOLDEN if path.parent.name not in SHIPPED]
 
 
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+def listed() -> dict[str, str]:
+    """Hashes by path below this folder."""
+    lines = [line.split("  ") for line in HASHES.read_text().splitlines()]
+    assert all(len(line) == 2 for line in lines)
+    hashes = {path: digest for digest, path in lines}
+    assert len(hashes) == len(lines), "a path is listed twice"
+    return hashes
+
+
+def test_every_golden_file_is_the_one_that_is_listed() -> None:
+    """The list has a line for every file that was ever made, so a missing or changed one fails."""
+    files = [path for folder in (DECODE, REJECT) for path in folder.rglob("*") if path.is_file()]
+    there = {path.relative_to(HERE).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    assert there == listed()
+    assert len(there) >= 56  # those of the first two models
+
+
+def test_a_model_of_each_kind_ships() -> None:
+    assert {name.split("-")[0] for name in SHIPPED} == {"image", "audio"}
+
+
+@pytest.mark.parametrize("model", sorted(SHIPPED))
+def test_every_shipped_model_has_every_case(model: str) -> None:
+    folder = DECODE / model
+    cases = PICTURE_CASES if model.startswith("image") else SOUND_CASES
+    assert {path.stem for path in folder.glob("*.vqc")} >= cases.keys()
+    assert {path.stem for path in folder.glob("*.json")} == {path.stem for path in folder.glob("*.vqc")}
+    assert len(list((REJECT / model).glob("*.vqc"))) >= 3
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=name_of)
+def test_a_folder_holds_files_of_one_model(path: Path) -> None:
+    identities = {read_header(other.read_bytes()).header.model_id for other in path.parent.glob("*.vqc")}
+    assert len(identities) == 1
+
+
+@pytest.mark.parametrize("path", PRESENT, ids=name_of)
 def test_decode(path: Path) -> None:
     want = json.loads(path.with_suffix(".json").read_text())
     got = facts(path.read_bytes())
@@ -41,7 +84,7 @@ def test_decode(path: Path) -> None:
     assert np.abs(near - stored).max() <= 1
 
 
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", PRESENT, ids=name_of)
 def test_the_public_decoder_gives_the_same(path: Path) -> None:
     header = read_vqc(path.read_bytes()).header
     if isinstance(header, AudioHeader):
@@ -61,11 +104,60 @@ def test_the_public_decoder_gives_the_same(path: Path) -> None:
     assert np.abs(thumbnail(pixels) - stored).max() <= 1
 
 
-@pytest.mark.parametrize("path", REFUSED, ids=lambda p: p.stem)
-def test_refused(path: Path) -> None:
-    wanted = getattr(errors, path.stem.split("-")[0])
+def check_refused(path: Path, wanted: type[errors.VqcError], *words: str) -> None:
     for read in (vqcodec.decompress, vqcodec.verify):
         with pytest.raises(errors.VqcError) as caught:
             read(path)
         assert type(caught.value) is wanted
-        assert path.name in str(caught.value)
+        for word in (path.name, *words):
+            assert word in str(caught.value)
+
+
+def check_model_unknown(path: Path) -> None:
+    check_refused(path, errors.UnknownModelError, read_header(path.read_bytes()).header.model_id.hex())
+
+
+def test_files_of_a_model_that_ships_no_longer_are_refused(tmp_path: Path) -> None:
+    for made in (*PRESENT[:1], *PRESENT[-1:]):  # a sound and a picture, as if of a model that never shipped
+        file = read_vqc(made.read_bytes())
+        path = tmp_path / made.name
+        path.write_bytes(write_vqc(replace(file, header=replace(file.header, model_id=b"gone"))))
+        check_model_unknown(path)
+    for path in RETIRED:
+        check_model_unknown(path)
+
+
+@pytest.mark.parametrize("path", REFUSED, ids=name_of)
+def test_refused(path: Path) -> None:
+    kind = getattr(errors, path.stem.split("-")[0])
+    if kind is errors.UnknownModelError:
+        check_model_unknown(path)
+        return
+    if path.parent.name not in SHIPPED:
+        try:
+            read_vqc(path.read_bytes())
+        except errors.DecodeError:
+            pass  # found before anything asks for the model
+        else:
+            check_model_unknown(path)
+            return
+    check_refused(path, kind)
+
+
+def test_golden_files_are_never_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make_golden, "PICTURE_CASES", {"one": PICTURE_CASES["one-pixel"]})
+    model = vqcodec.info(PICTURE_CASES["one-pixel"]())["model_name"]
+    assert model is not None
+    made = make_golden.make(model, tmp_path)
+    lines = (tmp_path / "HASHES").read_text().splitlines()
+    assert len(made) == len(lines) == 2 + len(make_golden.picture_rejects())
+    shutil.rmtree(tmp_path / "decode")
+    one = next((tmp_path / "reject").rglob("*.vqc"))
+    before = one.read_bytes()
+    with pytest.raises(SystemExit, match="never written again"):
+        make_golden.make(model, tmp_path)
+    with pytest.raises(SystemExit, match=f"made with {model}, not with image-none"):
+        make_golden.make("image-none", tmp_path)
+    assert not (tmp_path / "decode").exists()
+    assert one.read_bytes() == before
+    assert (tmp_path / "HASHES").read_text().splitlines() == lines

@@ -93,6 +93,13 @@ def stored_weights(v: np.ndarray) -> np.ndarray:
     return np.where(v < 2048, v, (2048 + m) * 2 ** np.maximum(e - 1, 0))
 
 
+def coder_check_holds(stored: np.ndarray, stream: bytes) -> bool:
+    """Whether a stream decodes to the 64 fixed symbols of the section Weights file, coder check."""
+    table, i = stored_weights(stored), np.arange(64)
+    found = Stream(stream).batch(7 * i % len(table), table)
+    return np.array_equal(found, 31 * i**2 % table.shape[1])
+
+
 class Slice:
     """Tensors of one slice and what follows from their shapes."""
 

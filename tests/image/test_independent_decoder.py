@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import scene
-from image.independent_decoder import Stream, Tile, check_value, decode_file, identity, read_weights
+from image.independent_decoder import Stream, Tile, check_value, coder_check_holds, decode_file, identity, read_weights
 
 from vqcodec.bitstream import ImageHeader, VqcFile, write_vqc
 from vqcodec.image.codec import ImageCodec
@@ -84,6 +84,7 @@ def test_the_shipped_model() -> None:
     tensors, facts = read_weights(IMAGE_MODELS[-1].path)
     assert identity(tensors)[:4] == codec.model_id
     assert check_value(tensors) == int(facts["check"])
+    assert coder_check_holds(tensors["prior.low.table"], bytes.fromhex(facts["coder"]))
     noise = np.random.default_rng(0).integers(0, 256, (100, 70, 3), dtype=np.uint8)
     data, ours = file_of(codec, noise, 60)
     assert all(len(np.unique(code)) > 10 for code in ours[3:])

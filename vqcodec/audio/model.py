@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
 from torch import Tensor
 
 from vqcodec.audio.codes import (
@@ -23,7 +22,17 @@ from vqcodec.audio.codes import (
 )
 from vqcodec.audio.config import AUDIO_PRESETS, AudioConfig
 from vqcodec.bitstream.arrays import I32, U16, Arrays
-from vqcodec.prior.storage import canonical_hash, read_model, read_slice, read_tables, slice_arrays
+from vqcodec.prior.storage import (
+    Form,
+    SliceShape,
+    canonical_hash,
+    pack_model,
+    read_model,
+    read_slice,
+    read_tables,
+    slice_arrays,
+)
+from vqcodec.sources import write_atomic
 
 __all__ = [
     "AudioModel",
@@ -45,6 +54,7 @@ class AudioModel:
         codebook: codewords of the lines [K, 1], in steps.
         codes: prior and tables, integers only.
         stored: the integer arrays as the file holds them.
+        training: options of the stages that made it, by stage.
     """
 
     config: AudioConfig
@@ -52,6 +62,7 @@ class AudioModel:
     codebook: Tensor
     codes: AudioCodeModel
     stored: Arrays = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
 
 
 def integer_arrays(codes: AudioCodeModel, envelope_table: U16, line_table: U16) -> Arrays:
@@ -87,10 +98,8 @@ def audio_code_model(config: AudioConfig, a: Arrays) -> AudioCodeModel:
         check_envelope_bounds(prior)
         return prior
 
-    lines = read_slice(
-        "prior.lines", a, level=1, chroma=False, d=1, groups=1, phases=4,
-        row_offset=config.row_offset, row_width=config.row_width, rows=config.rows,
-    )  # fmt: skip
+    shape = SliceShape(1, False, 1, 1, 4, config.row_offset, config.row_width, config.rows)
+    lines = read_slice("prior.lines", a, shape)
     model = AudioCodeModel(
         start=a["prior.start"].astype(np.int32),
         envelope=(envelope(0), envelope(1)),
@@ -143,21 +152,22 @@ def audio_model_id(model: AudioModel) -> bytes:
     return canonical_hash(_arrays(model))[:4]
 
 
+FORM = Form("vqcodec audio model 1", AUDIO_PRESETS, audio_code_model, _check_vector, lambda codes: codes.line_tables)
+
+
 def save_audio_model(model: AudioModel, path: Path) -> None:
-    """Write a model; the check vector is computed here."""
-    facts = {"format": "vqcodec audio model 1", "preset": model.config.name, "check": str(_check_vector(model.codes))}
-    arrays = {k: np.ascontiguousarray(v) for k, v in _arrays(model).items()}
-    save_file(arrays, path, metadata={"vqcodec": json.dumps(facts)})
+    """Write a model, whole or not at all."""
+    write_atomic(path, pack_model(FORM, model.config.name, _arrays(model), model.training), force=True)
 
 
 def load_audio_model(path: Path) -> AudioModel:
-    """Read a model and verify that this machine's arithmetic is exact for it.
+    """Read a model and verify that it is whole and that this machine's arithmetic is exact for it.
 
     Raises:
-        ModelError: not a model of ours.
-        SelfCheckError: the prior gives other rows here than where the model was made.
+        ModelError: not a model of ours, or damaged.
+        SelfCheckError: the prior or the coder gives something else here than where the model was made.
     """
-    config, arrays, codes = read_model(path, "audio", AUDIO_PRESETS, audio_code_model, _check_vector)
+    config, arrays, codes, training = read_model(FORM, path)
     return AudioModel(
         config=config,
         transform={
@@ -166,4 +176,5 @@ def load_audio_model(path: Path) -> AudioModel:
         codebook=torch.from_numpy(arrays["codebook.lines"]),
         codes=codes,
         stored={k: v for k, v in arrays.items() if k.startswith("prior.")},
+        training=training,
     )

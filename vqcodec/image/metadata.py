@@ -1,6 +1,7 @@
 """Metadata of pictures: colour profile, EXIF and XMP as plain bytes, and the orientation they may hold.
 
-Everything is kept byte for byte as it was found; only an orientation that has been applied to the pixels is set to 1.
+Everything is kept byte for byte as it was found, but for two things: the EXIF of a TIFF is gathered from its tags and
+written anew, and an orientation that has been applied to the pixels is set to 1.
 EXIF bytes here start with the TIFF header (``II*\\0`` or ``MM\\0*``), without JPEG's ``Exif\\0\\0`` in front.
 """
 

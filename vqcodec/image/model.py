@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
 from torch import Tensor
 
 from vqcodec.bitstream.arrays import F32, I32, I64, U16, Arrays
@@ -17,7 +16,17 @@ from vqcodec.bitstream.coder import Tables
 from vqcodec.image.codes import CodeModel, walk
 from vqcodec.image.config import PRESETS, ImageConfig
 from vqcodec.prior.integer import PriorSlice
-from vqcodec.prior.storage import canonical_hash, read_model, read_slice, read_tables, slice_arrays
+from vqcodec.prior.storage import (
+    Form,
+    SliceShape,
+    canonical_hash,
+    pack_model,
+    read_model,
+    read_slice,
+    read_tables,
+    slice_arrays,
+)
+from vqcodec.sources import write_atomic
 
 __all__ = ["ImageModel", "check_vector", "load_model", "model_id", "save_model"]
 
@@ -34,6 +43,7 @@ class ImageModel:
         codes: prior and tables, integers only.
         restore: tensors of the filter after the inverse wavelet (see transform.restore); empty: none.
         stored: the integer arrays as the file holds them.
+        training: options of the stages that made it, by stage.
     """
 
     config: ImageConfig
@@ -43,6 +53,7 @@ class ImageModel:
     codes: CodeModel
     restore: dict[str, Tensor] = field(default_factory=dict)
     stored: Arrays = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
 
 
 def integer_arrays(config: ImageConfig, codes: CodeModel, stored: list[U16], low: U16) -> Arrays:
@@ -56,11 +67,11 @@ def integer_arrays(config: ImageConfig, codes: CodeModel, stored: list[U16], low
 
 def _slice_of(config: ImageConfig, index: int, a: Arrays) -> PriorSlice:
     spec = config.slices[index]
-    return read_slice(
-        f"prior.{spec.name}", a, level=spec.level, chroma=spec.chroma, d=spec.d, groups=spec.groups,
-        phases=1 if spec.level == config.levels else 4,
-        row_offset=config.row_offset, row_width=spec.row_width, rows=config.rows,
-    )  # fmt: skip
+    phases = 1 if spec.level == config.levels else 4
+    shape = SliceShape(
+        spec.level, spec.chroma, spec.d, spec.groups, phases, config.row_offset, spec.row_width, config.rows
+    )
+    return read_slice(f"prior.{spec.name}", a, shape)
 
 
 def code_model(config: ImageConfig, a: Arrays) -> CodeModel:
@@ -128,21 +139,22 @@ def model_id(model: ImageModel) -> bytes:
     return canonical_hash(model_arrays(model))[:4]
 
 
+FORM = Form("vqcodec image model 1", PRESETS, code_model, check_vector, lambda codes: codes.low_tables)
+
+
 def save_model(model: ImageModel, path: Path) -> None:
-    """Write a model; the check vector is computed here."""
-    arrays = model_arrays(model)
-    facts = {"format": "vqcodec image model 1", "preset": model.config.name, "check": str(check_vector(model.codes))}
-    save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, path, metadata={"vqcodec": json.dumps(facts)})
+    """Write a model, whole or not at all."""
+    write_atomic(path, pack_model(FORM, model.config.name, model_arrays(model), model.training), force=True)
 
 
 def load_model(path: Path) -> ImageModel:
-    """Read a model and verify that this machine's arithmetic is exact for it.
+    """Read a model and verify that it is whole and that this machine's arithmetic is exact for it.
 
     Raises:
-        ModelError: not a model of ours.
-        SelfCheckError: the prior gives other rows here than where the model was made.
+        ModelError: not a model of ours, or damaged.
+        SelfCheckError: the prior or the coder gives something else here than where the model was made.
     """
-    config, arrays, codes = read_model(path, "image", PRESETS, code_model, check_vector)
+    config, arrays, codes, training = read_model(FORM, path)
     return ImageModel(
         config=config,
         colour=torch.from_numpy(arrays["colour"]),
@@ -153,4 +165,5 @@ def load_model(path: Path) -> ImageModel:
             k.removeprefix("restore."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("restore.")
         },
         stored={k: v for k, v in arrays.items() if k.startswith("prior.")},
+        training=training,
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -185,3 +188,22 @@ def test_silence_is_refused_rather_than_waited_on(tmp_path: Path) -> None:
 )
 def test_folders_with_shares(text: str, path: str, share: float) -> None:
     assert parse_folder(text) == Folder(Path(path), share)
+
+
+def test_a_resume_without_checkpoint_is_an_error(data: Path, tmp_path: Path) -> None:
+    options = ["audio", "--data", str(data), "--out", str(tmp_path), "--preset", "audio-tiny", "--steps", "2"]
+    result = CliRunner().invoke(train, [*options, "--resume"])
+    assert isinstance(result.exception, InputError)
+    assert "no checkpoint there" in str(result.exception)
+    assert not (tmp_path / "transform.ckpt").exists()
+
+
+def test_two_processes_take_the_same_steps(data: Path, tmp_path: Path) -> None:
+    """What torchrun starts; process 0 alone writes, and the gradients of both make every step."""
+    command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "vqcodec", "train", "audio", "--data", str(data), "--out", str(tmp_path)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, "--preset", "audio-tiny", "--steps", "2"], check=True, timeout=300, env=environment)
+    state = torch.load(tmp_path / "transform.ckpt", weights_only=True)
+    assert state["done"] == 2
+    assert len([line for line in (tmp_path / "log.jsonl").read_text().splitlines() if "held_out" in line]) == 1

@@ -115,7 +115,7 @@ def test_the_cache_is_read_again_under_any_name(sounds, tmp_path, monkeypatch):
     assert {item.clip for item in again} == {"speech_two"}
     assert [item.size for item in again] == [item.size for item in first]
     # The class decides what is measured.
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="not callable"):
         measure_work(AudioWork(codec, Clip(sounds / "speech_two.flac", "music"), work.cache, with_visqol=False))
 
 

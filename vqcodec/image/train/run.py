@@ -67,7 +67,7 @@ def run_stage(data: Path, run: Path, options: RunOptions) -> None:
 
 
 def _start(data: Path, path: Path, options: RunOptions) -> None:
-    """The closed-form start: minutes, exact, repeatable from the seed."""
+    """The closed-form start: takes minutes, and gives the same model for the same seed, crops and library versions."""
     config = PRESETS[options.preset]
     count = options.crops or START_CROPS
     try:
