@@ -18,7 +18,6 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 KERNELS = "vqcodec/kernels/triton_kernels.py"
 # What is left to mend; a name comes off when it is, and none is added.
 LEFT = {
-    "vqcodec/image/search.py:search",
     "vqcodec/image/train/synthesis.py:train_restore",
 }
 

@@ -1,4 +1,4 @@
-"""The models in the package: which there are, loading them, finding the one a file needs. Loading imports torch."""
+"""The models in the package: which there are, loading them, finding the one a file needs. Sound imports torch."""
 
 from __future__ import annotations
 
@@ -60,8 +60,7 @@ _DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 def _device(name: str) -> torch.device:
-    if not _DEVICES.fullmatch(name):
-        raise DeviceError(f"there is no device {name!r}; give auto, cpu, cuda or cuda:N")
+    _check_name(name)
     import torch
 
     if name == "auto":
@@ -75,12 +74,25 @@ def _device(name: str) -> torch.device:
     return device
 
 
+def _check_name(name: str) -> None:
+    if not _DEVICES.fullmatch(name):
+        raise DeviceError(f"there is no device {name!r}; give auto, cpu, cuda or cuda:N")
+
+
+def _image_codec(release: Release, device: str) -> ImageCodec:
+    """Pictures are coded on the CPU whatever the device; one that is asked for by name must be there all the same."""
+    _check_name(device)
+    if device.startswith("cuda"):
+        _device(device)
+    return _load_image(release)
+
+
 @cache
-def _load_image(release: Release, device: torch.device) -> ImageCodec:
+def _load_image(release: Release) -> ImageCodec:
     from vqcodec.image.codec import ImageCodec
     from vqcodec.image.model import load_model
 
-    codec = ImageCodec(load_model(release.path), IMAGE_MODELS.index(release), device)
+    codec = ImageCodec(load_model(release.path), IMAGE_MODELS.index(release))
     _check_identity(release, codec.model_id)
     return codec
 
@@ -105,17 +117,17 @@ def _check_identity(release: Release, identity: bytes) -> None:
 
 
 def load_image_codec(device: str = "auto") -> ImageCodec:
-    """The newest image codec; loaded once per device.
+    """The newest image codec; loaded once.
 
     Raises:
         DeviceError: the device is not there.
         ModelError: the weights are damaged, or this machine cannot reproduce the prior.
     """
-    return _load_image(IMAGE_MODELS[-1], _device(device))
+    return _image_codec(IMAGE_MODELS[-1], device)
 
 
 def load_audio_codec(device: str = "auto") -> AudioCodec:
-    """The newest audio codec; as :func:`load_image_codec`."""
+    """The newest audio codec, loaded once per device; errors as of :func:`load_image_codec`."""
     return _load_audio(AUDIO_MODELS[-1], _device(device))
 
 
@@ -127,7 +139,7 @@ def image_codec_for(header: ImageHeader, device: str = "auto") -> ImageCodec:
         CorruptError: the model is one for sound.
         DeviceError, ModelError: as for :func:`load_image_codec`.
     """
-    return _load_image(_needed(header.model_id, IMAGE_MODELS, "pictures"), _device(device))
+    return _image_codec(_needed(header.model_id, IMAGE_MODELS, "pictures"), device)
 
 
 def audio_codec_for(header: AudioHeader, device: str = "auto") -> AudioCodec:

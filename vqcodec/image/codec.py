@@ -6,20 +6,18 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vqcodec.bitstream import Chunk, ImageHeader
-from vqcodec.bitstream.arrays import I32, U8
-from vqcodec.errors import ChecksumError, CorruptError, VqcError
-from vqcodec.image.bands import from_bands, pad, to_bands
+from vqcodec.bitstream.arrays import F32, I32, U8
+from vqcodec.errors import ChecksumError, CorruptError
+from vqcodec.image.bands import from_bands, pad
 from vqcodec.image.codes import CodeWriter, decode_codes, grid, hash_codes, zero_code
-from vqcodec.image.config import step_size
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.model import ImageModel, model_id
-from vqcodec.image.search import rate_tables, search
-from vqcodec.image.synthesis import Restore, restore
-from vqcodec.image.units import bands_to_vectors, low_steps, slice_units
+from vqcodec.image.search import Search
+from vqcodec.image.synthesis import Filter, windows
+from vqcodec.image.units import low_steps, step_sizes, to_planes, to_units
+from vqcodec.prior.integer import planes_first
 
 __all__ = ["ImageCodec"]
 
@@ -29,35 +27,28 @@ TILE_LOG2 = 10
 
 
 class ImageCodec:
-    """One model on one device. Not thread-safe for training, safe for concurrent encode and decode.
+    """One model. Safe for concurrent encode and decode.
 
     Attributes:
         model_id: first 4 bytes of the SHA-256 of the canonical weights.
         model_hint: number of the model in the registry.
     """
 
-    def __init__(self, model: ImageModel, hint: int, device: torch.device) -> None:
+    def __init__(self, model: ImageModel, hint: int) -> None:
         self.model = model
         self.model_id = model_id(model)
         self.model_hint = hint
-        self.device = device
-        self._colour = model.colour.to(device)
-        self._restore: Restore | None = None
-        if model.restore:
-            self._restore = Restore(model.config.restore_width, model.config.restore_layers).to(device).eval()
-            self._restore.load_state_dict(model.restore)
 
     @property
     def cell(self) -> int:
-        """U8 per side of a cell of the coarsest level."""
+        """Pixels per side of a cell of the coarsest level."""
         return 1 << self.model.config.levels
 
     @cached_property
-    def _rates(self) -> list[Tensor]:
-        """Rate terms of the search; decoding needs none."""
-        return rate_tables(self.model.codes)
+    def _search(self) -> Search:
+        """Decoding needs none."""
+        return Search(self.model)
 
-    @torch.inference_mode()
     def encode(self, pixels: U8, step: int) -> list[Chunk]:
         """Code a picture.
 
@@ -73,44 +64,17 @@ class ImageCodec:
         tiles = self._tiles(low.shape[1], low.shape[2])
         return [self._encode_tile(low, vectors, tile, step, gray) for tile in tiles]
 
-    def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[Tensor]]:
-        """Rounded low band, and vectors of all slices in units."""
-        config = self.model.config
-        x = torch.from_numpy(pixels.copy()).to(self.device)[None]
-        planes = pad(x, self.cell).float() - 128.0
-        planes = (planes.expand(-1, -1, -1, 3) if planes.shape[3] == 1 else planes) @ self._colour.T
-        bands = to_bands(planes, config.levels)
-        del planes
-        steps = torch.tensor([step])
-        low = (bands[0] / low_steps(config, steps).to(self.device)).round().to(torch.int32).cpu().numpy()
-        units = [slice_units(config, i, steps).to(self.device) for i in range(len(config.slices))]
-        vectors = [(v / u).cpu() for v, u in zip(bands_to_vectors(config, bands), units, strict=True)]
-        return low, vectors
+    def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[F32]]:
+        """Rounded low band, and vectors of all slices in steps."""
+        planes = to_planes(pixels[None], self.model.colour)
+        return to_units(self.model.config, pad(planes, self.cell), np.array([step]))
 
-    def _encode_tile(self, low: I32, vectors: Sequence[Tensor], tile: Tile, step: int, gray: bool) -> Chunk:
+    def _encode_tile(self, low: I32, vectors: Sequence[F32], tile: Tile, step: int, gray: bool) -> Chunk:
         codes_model = self.model.codes
-        part = low[:, tile[0], tile[1]]
-        height, width = part.shape[1:3]
-        views = [v[:, *self._slice_tile(i, tile)].numpy() for i, v in enumerate(vectors)]
+        views = [v[:, :, *self._slice_tile(i, tile, wide=True)] for i, v in enumerate(vectors)]
         writer = CodeWriter(codes_model)
-        codes = search(
-            self.model.config,
-            codes_model,
-            self._rates,
-            self.model.codebooks,
-            self.model.trust,
-            part,
-            views,
-            np.array([step]),
-            gray=gray,
-            writer=writer,
-        )
+        codes = self._search(low[:, *tile], views, np.array([step]), gray=gray, writer=writer)
         payload, ends = writer.finish()
-        again = decode_codes(codes_model, step, payload, height, width, gray=gray)
-        if not all(np.array_equal(a, b) for a, b in zip(codes, again, strict=True)):
-            raise VqcError(
-                "the codes just written do not decode to themselves; please report this as a bug with the picture"
-            )
         return Chunk(payload, ends, hash_codes(codes, codes_model.low_size))
 
     def _tiles(self, height: int, width: int) -> Iterator[Tile]:
@@ -119,17 +83,17 @@ class ImageCodec:
             for x in range(0, width, side):
                 yield slice(y, min(y + side, height)), slice(x, min(x + side, width))
 
-    def _slice_tile(self, index: int, tile: Tile) -> Tile:
-        """A tile on the grid of a slice."""
+    def _slice_tile(self, index: int, tile: Tile, *, wide: bool = False) -> Tile:
+        """A tile on the grid of a slice, or of its coefficients (``wide``)."""
         config = self.model.config
         s = config.slices[index]
         scale = 2 ** (config.levels - s.level)
+        d = 1 if wide else s.d
         rows, columns = tile
         return slice(rows.start * scale, rows.stop * scale), slice(
-            columns.start * scale // s.d, columns.stop * scale // s.d
+            columns.start * scale // d, columns.stop * scale // d
         )
 
-    @torch.inference_mode()
     def decode(self, header: ImageHeader, chunks: Sequence[Chunk | None]) -> U8:
         """Decode a picture: uint8 [H, W, 3], or [H, W, 1] for gray.
 
@@ -194,30 +158,38 @@ class ImageCodec:
             )
         return codes
 
-    def _details(self, codes: Sequence[I32], step: int) -> list[Tensor]:
+    def _details(self, codes: Sequence[I32], step: int) -> list[F32]:
         """Details of every level in units of the step; tile by tile, as the encoder had them."""
         config = self.model.config
         height, width = codes[0].shape[1:3]
-        out = [torch.empty(1, height << k, width << k, 3, 3) for k in range(config.levels)]
+        out = [np.empty((3, 3, 1, height << k, width << k), np.float32) for k in range(config.levels)]
         for tile in self._tiles(height, width):
             low = codes[0][:, *tile]
-            known = Dequantiser(config, self.model.codebooks, self.model.trust, low, torch.tensor([step]))
+            known = Dequantiser(config, self.model.codebooks, self.model.trust, low, np.array([step]))
             for i, code in enumerate(codes[1:]):
                 known.add(i, code[:, *self._slice_tile(i, tile)])
             for k, part in enumerate(known.details):
-                out[k][:, tile[0].start << k : tile[0].stop << k, tile[1].start << k : tile[1].stop << k] = part
+                rows, columns = (slice(side.start << k, side.stop << k) for side in tile)
+                out[k][..., rows, columns] = part
         return out
 
     def _synthesise(self, header: ImageHeader, codes: Sequence[I32]) -> U8:
-        config = self.model.config
-        steps = torch.tensor([header.step])
-        low = (torch.from_numpy(codes[0]) * low_steps(config, steps)).to(self.device)
-        details = [d.to(self.device) * step_size(header.step) for d in self._details(codes, header.step)]
-        planes = from_bands([low, *details])
-        del details
-        if self._restore is not None:
-            planes = restore(self._restore, planes, header.step)
-        planes = planes[:, : header.height, : header.width]
-        rgb = planes[..., :1] / self._colour[0].sum() + 128.0 if header.gray else planes @ self._colour + 128.0
-        pixels: U8 = rgb[0].round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
+        """Everything is in units of the step until the samples are made: so the filter wants it."""
+        steps = np.array([header.step])
+        unit = float(step_sizes(steps)[0])
+        low = planes_first(codes[0]).astype(np.float32) * (low_steps(self.model.config, steps) / np.float32(unit))
+        planes = from_bands([low, *self._details(codes, header.step)])[:, 0]
+        work = Filter(self.model.restore, header.step) if self.model.restore else None
+        colours = 1 if header.gray else 3
+        pixels = np.empty((header.height, header.width, colours), np.uint8)
+        colour = self.model.colour
+        back = np.array([[1 / colour[0].sum(), 0, 0]]) if header.gray else colour.T
+        back = (back * unit).astype(np.float32)
+        for rows, columns in windows(header.height, header.width):
+            part = planes[:, rows, columns] if work is None else work.window(planes, rows, columns)
+            samples = (back @ part.reshape(3, -1)).reshape(colours, *part.shape[1:])
+            samples += 128
+            np.rint(samples, out=samples)
+            np.clip(samples, 0, 255, out=samples)
+            pixels[rows, columns] = samples.transpose(1, 2, 0)
         return pixels

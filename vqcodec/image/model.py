@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vqcodec.bitstream.arrays import F32, I32, I64, U16, Arrays
 from vqcodec.bitstream.coder import Tables
@@ -41,17 +39,17 @@ class ImageModel:
         codebooks: per slice [g, K, d], in units.
         trust: shrinkage of the chroma prediction (see image.dequantise), per level.
         codes: prior and tables, integers only.
-        restore: tensors of the filter after the inverse wavelet (see transform.restore); empty: none.
+        restore: arrays of the filter after the inverse wavelet (see image.synthesis); empty: none.
         stored: the integer arrays as the file holds them.
         training: options of the stages that made it, by stage.
     """
 
     config: ImageConfig
-    colour: Tensor
-    codebooks: list[Tensor]
-    trust: list[Tensor]
+    colour: F32
+    codebooks: list[F32]
+    trust: list[F32]
     codes: CodeModel
-    restore: dict[str, Tensor] = field(default_factory=dict)
+    restore: dict[str, F32] = field(default_factory=dict)
     stored: Arrays = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -124,14 +122,12 @@ def check_vector(codes: CodeModel) -> int:
 def model_arrays(model: ImageModel) -> Arrays:
     """All arrays of a model by name, as stored."""
     out = dict(model.stored)
-    out["colour"] = model.colour.numpy()
+    out["colour"] = model.colour
     for spec, codebook in zip(model.config.slices, model.codebooks, strict=True):
-        out[f"codebook.{spec.name}"] = codebook.numpy()
+        out[f"codebook.{spec.name}"] = codebook
     for level, trust in zip(range(model.config.levels - 1, 0, -1), model.trust, strict=True):
-        out[f"trust.{level}"] = trust.numpy()
-    for name, tensor in model.restore.items():
-        out[f"restore.{name}"] = tensor.detach().numpy()
-    return out
+        out[f"trust.{level}"] = trust
+    return out | {f"restore.{name}": array for name, array in model.restore.items()}
 
 
 def model_id(model: ImageModel) -> bytes:
@@ -157,13 +153,11 @@ def load_model(path: Path) -> ImageModel:
     config, arrays, codes, training = read_model(FORM, path)
     return ImageModel(
         config=config,
-        colour=torch.from_numpy(arrays["colour"]),
-        codebooks=[torch.from_numpy(arrays[f"codebook.{s.name}"]) for s in config.slices],
-        trust=[torch.from_numpy(arrays[f"trust.{level}"]) for level in range(config.levels - 1, 0, -1)],
+        colour=arrays["colour"],
+        codebooks=[arrays[f"codebook.{s.name}"] for s in config.slices],
+        trust=[arrays[f"trust.{level}"] for level in range(config.levels - 1, 0, -1)],
         codes=codes,
-        restore={
-            k.removeprefix("restore."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("restore.")
-        },
+        restore={k.removeprefix("restore."): v for k, v in arrays.items() if k.startswith("restore.")},
         stored={k: v for k, v in arrays.items() if k.startswith("prior.")},
         training=training,
     )

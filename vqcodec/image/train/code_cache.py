@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from vqcodec.bitstream.arrays import I64
+from vqcodec.bitstream.arrays import I64, U8
 from vqcodec.image.model import ImageModel
-from vqcodec.image.search import rate_tables, search
+from vqcodec.image.search import Search
 from vqcodec.image.train.data import CropSource
-from vqcodec.image.units import to_units
+from vqcodec.image.units import to_planes, to_units
 
 __all__ = ["CodeCache", "cache_codes", "load_cache", "save_cache"]
 
@@ -41,22 +39,18 @@ class CodeCache:
         return len(self.step) * self.size**2
 
 
-def _codes_of(model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64) -> list[npt.NDArray[np.int16]]:
-    config = model.config
-    planes = (crops.float() - 128.0) @ model.colour.T
-    low, vectors = to_units(config, planes, torch.from_numpy(step))
-    codes = search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step)
-    return [c.astype(np.int16) for c in codes]
+def _codes_of(search: Search, crops: U8, step: I64) -> list[npt.NDArray[np.int16]]:
+    model = search.model
+    low, vectors = to_units(model.config, to_planes(crops, model.colour), step)
+    return [c.astype(np.int16) for c in search(low, vectors, step)]
 
 
-@torch.inference_mode()
 def cache_codes(model: ImageModel, source: CropSource, count: int, seed: int = 0) -> CodeCache:
     """Code ``count`` crops, each at a random step index, with the encoder's own search under the model's prior."""
     step = np.random.default_rng(seed).integers(0, 256, count)
-    rates = rate_tables(model.codes)
+    search = Search(model)
     parts = [
-        _codes_of(model, rates, source.batch(len(step[k : k + BATCH])), step[k : k + BATCH])
-        for k in range(0, count, BATCH)
+        _codes_of(search, source.batch(len(step[k : k + BATCH])), step[k : k + BATCH]) for k in range(0, count, BATCH)
     ]
     return CodeCache(step, source.size, [np.concatenate(p) for p in zip(*parts, strict=True)])
 

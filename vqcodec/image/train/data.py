@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
+
+from vqcodec.bitstream.arrays import U8
 
 __all__ = ["CropSource"]
 
@@ -29,7 +28,7 @@ class CropSource:
     def __init__(self, folder: Path, size: int, seed: int = 0) -> None:
         self.size = size
         self.rng = np.random.default_rng(seed)
-        self.pictures: list[npt.NDArray[np.uint8]] = []
+        self.pictures: list[U8] = []
         for path in sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES):
             with Image.open(path) as im:
                 picture = np.asarray(im.convert("RGB"))
@@ -40,7 +39,7 @@ class CropSource:
         area = np.array([p.shape[0] * p.shape[1] for p in self.pictures], float)
         self.weights = area / area.sum()
 
-    def crop(self) -> npt.NDArray[np.uint8]:
+    def crop(self) -> U8:
         """One crop [size, size, 3]."""
         rng, size = self.rng, self.size
         picture = self.pictures[rng.choice(len(self.pictures), p=self.weights)]
@@ -59,6 +58,6 @@ class CropSource:
             crop = crop.transpose(1, 0, 2)
         return np.ascontiguousarray(crop)
 
-    def batch(self, count: int) -> Tensor:
-        """uint8 [count, size, size, 3]."""
-        return torch.from_numpy(np.stack([self.crop() for _ in range(count)]))
+    def batch(self, count: int) -> U8:
+        """[count, size, size, 3]."""
+        return np.stack([self.crop() for _ in range(count)])

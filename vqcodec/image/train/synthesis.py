@@ -19,16 +19,17 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from vqcodec.bitstream.arrays import I64
+from vqcodec.bitstream.arrays import F32, I64, U8
 from vqcodec.image.bands import from_bands
 from vqcodec.image.config import step_size
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.model import ImageModel, load_model, save_model
-from vqcodec.image.search import rate_tables, search
-from vqcodec.image.synthesis import Restore
+from vqcodec.image.search import Search
 from vqcodec.image.train.data import CropSource
+from vqcodec.image.train.filter import Restore
 from vqcodec.image.train.similarity import dissimilarity
-from vqcodec.image.units import low_steps, to_units
+from vqcodec.image.units import low_steps, step_sizes, to_planes, to_units
+from vqcodec.prior.integer import planes_first, planes_last
 from vqcodec.train.loop import faded, follow, log_line, save_checkpoint
 
 __all__ = ["RestoreOptions", "build_cache", "decode_crops", "train_restore"]
@@ -57,21 +58,19 @@ class RestoreOptions:
     seed: int = 11
 
 
-@torch.inference_mode()
-def decode_crops(model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64) -> tuple[Tensor, Tensor]:
-    """Planes of uint8 crops [B, H, W, 3] before coding and after decoding (without the filter), both [B, H, W, 3]."""
-    config = model.config
-    planes = (crops.float() - 128.0) @ model.colour.T
-    steps = torch.from_numpy(step)
-    low, vectors = to_units(config, planes, steps)
-    codes = search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step)
+def decode_crops(search: Search, crops: U8, step: I64) -> tuple[F32, F32]:
+    """Planes of crops [B, H, W, 3] before coding and after decoding (without the filter), both [3, B, H, W]."""
+    model = search.model
+    planes = to_planes(crops, model.colour)
+    low, vectors = to_units(model.config, planes, step)
+    codes = search(low, vectors, step)
     height, width = low.shape[1:3]
-    known = Dequantiser(config, model.codebooks, model.trust, codes[0][:, :height, :width], steps)
+    known = Dequantiser(model.config, model.codebooks, model.trust, codes[0][:, :height, :width], step)
     for i, code in enumerate(codes[1:]):
         known.add(i, code)
-    delta = torch.tensor([step_size(int(s)) for s in step])[:, None, None, None, None]
-    decoded = torch.from_numpy(codes[0][:, :height, :width]) * low_steps(config, steps)
-    return planes, from_bands([decoded, *(d * delta for d in known.details)])
+    size = step_sizes(step)[:, None, None]
+    decoded = planes_first(codes[0][:, :height, :width]) * low_steps(model.config, step)[:, None, None]
+    return planes, from_bands([decoded.astype(np.float32), *(d * size for d in known.details)])
 
 
 def build_cache(model: ImageModel, data: Path, folder: Path, options: RestoreOptions) -> None:
@@ -80,16 +79,16 @@ def build_cache(model: ImageModel, data: Path, folder: Path, options: RestoreOpt
     source = CropSource(data, 256, seed=options.seed)
     rng = np.random.default_rng(options.seed + 1)
     shape = (options.crops, 256, 256, 3)
-    arrays = {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float16, shape)
-        for name in ("original", "decoded")
-    }
+    arrays = [
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float16, shape) for name in ("original", "decoded")
+    ]
     step = rng.integers(0, 256, options.crops)
-    rates = rate_tables(model.codes)
+    search = Search(model)
     for start in range(0, options.crops, 25):
         part = slice(start, min(start + 25, options.crops))
-        original, decoded = decode_crops(model, rates, source.batch(part.stop - start), step[part])
-        arrays["original"][part], arrays["decoded"][part] = original.numpy(), decoded.numpy()
+        found = decode_crops(search, source.batch(part.stop - start), step[part])
+        for array, planes in zip(arrays, found, strict=True):
+            array[part] = planes_last(planes)
     np.save(folder / "step.npy", step)
 
 
@@ -173,7 +172,7 @@ def train_restore(
     torch.manual_seed(options.seed)
     network = Restore(model.config.restore_width, model.config.restore_layers)
     if model.restore:
-        network.load_state_dict(model.restore)
+        network.load_arrays(model.restore)
     network.to(device)
     average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), betas=(0.9, 0.99), weight_decay=0.0)
@@ -185,7 +184,7 @@ def train_restore(
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         done, share = state["done"], state["share"]
-    to_rgb = torch.linalg.inv(model.colour).to(device)
+    to_rgb = torch.linalg.inv(torch.from_numpy(model.colour)).to(device)
     trained: nn.Module = DistributedDataParallel(network) if world > 1 else network
     began, shown = time.monotonic(), time.monotonic()
     start_share = share
@@ -214,7 +213,7 @@ def train_restore(
             _save(checkpoint, network, average, optimiser, done, share)
     if rank == 0:
         _save(checkpoint, network, average, optimiser, done, share)
-        model.restore = {k: v.detach().cpu().contiguous() for k, v in average.state_dict().items()}
+        model.restore = average.arrays()
         save_model(model, run / "model.safetensors")
 
 
