@@ -35,6 +35,13 @@ __all__ = ["compress"]
     "--effort", type=click.IntRange(1, 9), default=5, show_default=True, help="1 (fast) to 9 (thorough), for pictures."
 )
 @click.option(
+    "--tune",
+    type=click.Choice(["visual", "psnr"]),
+    default="visual",
+    show_default=True,
+    help="What a picture's bits are spent on: how it looks, or the least squared error (see decompress --faithful).",
+)
+@click.option(
     "--strip", is_flag=True, help="Leave out colour profile, EXIF (place, time, camera), XMP; tags and cover of sounds."
 )
 @options.common

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["compress", "compress_picture", "decode_file", "decompress", "info", "verify"]
 
 _EFFORTS = range(1, 10)
+_TUNES = ("visual", "psnr")
 
 
 def compress(
@@ -34,6 +35,7 @@ def compress(
     target_size: int | None = None,
     target_psnr: float | None = None,
     effort: int = 5,
+    tune: str = "visual",
     strip: bool = False,
     device: str = "auto",
     max_pixels: int = 100_000_000,
@@ -56,6 +58,8 @@ def compress(
         target_psnr: decibels over all colour samples, at least; the coarsest step that reaches it is chosen. Pictures
             only.
         effort: 1 (fast) to 9 (thorough), for pictures; there is one way to encode sound.
+        tune: ``visual``, or ``psnr`` for the least squared error of a picture. Both make files of the same kind, which
+            ``faithful`` of :func:`decompress` decodes to the picture of the least squared error.
         strip: leave out the colour profile, EXIF and XMP of a picture, the tags and the cover of a sound.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         max_pixels: larger pictures are refused.
@@ -71,6 +75,8 @@ def compress(
 
     aim = make_aim(quality, target_bpp, target_size, target_psnr, target_kbps)
     _check_effort(effort)
+    if tune not in _TUNES:
+        raise UsageError(f"tune {tune!r} is not known; give {' or '.join(_TUNES)}")
     name, head = name_of(source), head_of(source)
     with naming(name):
         if sample_rate is not None or hasattr(source, "sample_rate") or is_sound(head, name):
@@ -83,7 +89,7 @@ def compress(
             raise UsageError("a tensor is taken as sound, so give its sample_rate; give a picture as a uint8 array")
         picture = load_picture(head + source.read() if hasattr(source, "read") else source, max_pixels=max_pixels)
         _warn(name, picture.notes)
-        return compress_picture(picture, aim, effort=effort, strip=strip, device=device)
+        return compress_picture(picture, aim, effort=effort, tune=tune, strip=strip, device=device)
 
 
 def _check_effort(effort: int) -> None:
@@ -96,7 +102,9 @@ def _warn(name: str, notes: tuple[str, ...]) -> None:
         warn(f"{name}: {note}" if name else note, VqcWarning, stacklevel=3)
 
 
-def compress_picture(picture: Picture, aim: Aim, *, effort: int, strip: bool, device: str) -> bytes:
+def compress_picture(
+    picture: Picture, aim: Aim, *, effort: int, strip: bool, device: str, tune: str = "visual"
+) -> bytes:
     """Compress a loaded picture; the step is searched where a target asks for it.
 
     Raises:
@@ -111,14 +119,15 @@ def compress_picture(picture: Picture, aim: Aim, *, effort: int, strip: bool, de
 
     @cache
     def encode(step: int) -> tuple[list[Chunk], bytes]:
-        chunks = codec.encode(picture.pixels, step, effort=effort)
+        chunks = codec.encode(picture.pixels, step, effort=effort, tune=tune)
         file = VqcFile(_header(picture, step, codec), list(chunks), metadata, picture.alpha)
         return chunks, write_vqc(file)
 
     @cache
     def psnr_at(step: int) -> float:
         chunks, _ = encode(step)
-        return psnr(codec.decode(_header(picture, step, codec), chunks), picture.pixels)
+        decoded = codec.decode(_header(picture, step, codec), chunks, faithful=tune == "psnr")
+        return psnr(decoded, picture.pixels)
 
     pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
     step = choose_step(aim, pixels, lambda step: len(encode(step)[1]), psnr_at)
@@ -146,6 +155,7 @@ def decompress(
     device: str = "auto",
     allow_truncated: bool = False,
     conceal: bool = False,
+    faithful: bool = False,
     max_pixels: int = 100_000_000,
     max_seconds: int = 86_400,
 ) -> Any:
@@ -160,6 +170,8 @@ def decompress(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         allow_truncated: decode what a cut file still holds.
         conceal: fill damaged tiles or stretches instead of refusing the file.
+        faithful: the picture of the least squared error, where by default it is the one that looks best; no matter for
+            sound.
         max_pixels: larger pictures are refused before anything is allocated.
         max_seconds: longer sounds likewise.
 
@@ -179,17 +191,17 @@ def decompress(
             return collect(decode_sound(file, file.header, device=device, start=start, end=end, name=name))
         if start is not None or end is not None:
             raise UsageError("holds a picture, which has no start and end in seconds; leave them out")
-        return decode_file(file, device)
+        return decode_file(file, device, faithful=faithful)
 
 
-def decode_file(file: VqcFile, device: str) -> Image.Image:
+def decode_file(file: VqcFile, device: str, *, faithful: bool = False) -> Image.Image:
     """Decode a parsed file to a Pillow image."""
     from vqcodec.media import to_pil
 
     header = file.header
     if not isinstance(header, ImageHeader):
         raise InputError("holds sound, not a picture; use vqcodec.decompress")
-    pixels = _image_codec(header, device).decode(header, file.chunks)
+    pixels = _image_codec(header, device).decode(header, file.chunks, faithful=faithful)
     return to_pil(pixels, file.alpha, file.metadata)
 
 

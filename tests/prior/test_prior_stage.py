@@ -45,7 +45,7 @@ def model(photos: Path) -> ImageModel:
     crops = CropSource(photos, 256, seed=1).batch(4)
     fit = fit_closed_form(TINY, crops, np.array([20, 90, 150, 220]))
     arrays = integer_arrays(TINY, fit.model, fit.stored, fit.low_stored)
-    return ImageModel(TINY, fit.colour, fit.codebooks, fit.trust, fit.model, {}, arrays)
+    return ImageModel(TINY, fit.colour, fit.codebooks, fit.trust, fit.model, stored=arrays)
 
 
 def _slice(model: ImageModel, name: str) -> PriorSlice:

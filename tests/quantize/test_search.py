@@ -18,7 +18,7 @@ from vqcodec.models import load_image_codec
 from vqcodec.quantize import search as search_module
 from vqcodec.quantize.dequantise import Dequantiser
 from vqcodec.quantize.search import rate_tables, search
-from vqcodec.quantize.units import LAMBDA, slice_units, steps_tensor
+from vqcodec.quantize.units import BIT_WEIGHT, LAMBDA, slice_units, steps_tensor
 from vqcodec.transform.bands import to_vectors
 
 Assign = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -35,7 +35,7 @@ def searched(codec: ImageCodec, pixels: np.ndarray, step: int) -> list[np.ndarra
     low, vectors = codec._analyse(pixels, step)
     m = codec.model
     views = [v.numpy() for v in vectors]
-    return search(m.config, m.codes, rate_tables(m.codes, 1.0), m.codebooks, m.trust, low, views, np.array([step]))
+    return search(m.config, m.codes, rate_tables(m.config, m.codes), m.codebooks, m.trust, low, views, np.array([step]))
 
 
 @pytest.mark.parametrize("step", [0, 90, 220])
@@ -83,7 +83,7 @@ def test_rates_are_the_bits_of_the_stream(tiny_codec: ImageCodec, monkeypatch: p
     def counted(x: Tensor, codebook: Tensor, bias: Tensor, rows: Tensor) -> Tensor:
         nonlocal bits
         codes = assign(x, codebook, bias, rows)
-        bits += float(cost(x, codebook, bias, rows, codes)[1].sum()) / LAMBDA
+        bits += float(cost(x, codebook, bias, rows, codes)[1].sum()) / (BIT_WEIGHT * LAMBDA)
         return codes
 
     monkeypatch.setattr(search_module, "assign", counted)
@@ -92,7 +92,7 @@ def test_rates_are_the_bits_of_the_stream(tiny_codec: ImageCodec, monkeypatch: p
     payload, _ = encode_codes(tiny_codec.model.codes, 60, codes, 1, 3)
     low_band = 8 * 3 * 3 * 2
     assert bits < 8 * len(payload) < bits * 1.002 + 32 + low_band
-    assert rate_tables(tiny_codec.model.codes)[0].min() >= 0
+    assert rate_tables(tiny_codec.model.config, tiny_codec.model.codes)[0].min() >= 0
 
 
 def test_dequantised_vectors_stay_near(tiny_codec: ImageCodec) -> None:

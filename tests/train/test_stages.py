@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,17 @@ def test_the_start_is_repeatable(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_filter_trains_saves_and_resumes(run: Path) -> None:
+    pytest.importorskip("ssimulacra2")
+    if find_spec("stlpips_pytorch") is None:
+        pytest.skip("its loss needs the weights of stlpips-pytorch")
     before = load_model(run / "model.safetensors")
     assert not before.restore
     call(run, "--stage", "restore", "--crops", "16", "--steps", "3")
     after = load_model(run / "model.safetensors")
-    assert after.restore["last.weight"].any()
+    assert after.restore["head.last.weight"].any()
+    assert set(after.faithful) == {k for k in after.restore if k.startswith("head.")}
+    assert not torch.equal(after.faithful["head.last.weight"], after.restore["head.last.weight"])
+    assert after.training["restore"]["steps"] == 3
     assert all(torch.equal(a, b) for a, b in zip(before.codebooks, after.codebooks, strict=True))
     assert torch.load(run / "restore.ckpt", weights_only=True)["done"] == 3
     call(run, "--stage", "restore", "--crops", "16", "--steps", "5", "--resume")

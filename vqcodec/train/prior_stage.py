@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,9 @@ def train_prior(
     new = _with_networks(model, networks, train)
     report = _report(model.codes, new, networks, train, test, before)
     _log(run, {"bits_per_pixel": report})
+    held_out = options.held_out_data and str(options.held_out_data.name)
+    facts = asdict(options) | {"held_out_data": held_out, "minutes": minutes, "steps": steps}
+    new.training = model.training | {"prior": facts}
     save_model(new, run / "model.safetensors")
     checkpoint.unlink(missing_ok=True)
     return report

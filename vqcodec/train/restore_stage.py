@@ -1,8 +1,7 @@
 """Stage "restore": the filter after the inverse wavelet, trained on cached decoded planes.
 
-Nothing but the filter is in the loop: crops are coded once under the model at hand and their decoded planes kept, so
-that a step costs only the network. The loss is each crop's error relative to its error before the filter, so that every
-quality and every kind of picture counts alike (in decibels, as it is measured); squared error and 1 - MS-SSIM share it.
+Nothing but the filter is in the loop, so that a step costs only the network and its losses. One trunk carries two last
+layers: one learns what looks best, the other the least squared error.
 """
 
 from __future__ import annotations
@@ -10,30 +9,25 @@ from __future__ import annotations
 import copy
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from vqcodec.models.config import step_size
-from vqcodec.models.store import ImageModel, load_model, save_model
-from vqcodec.quantize.dequantise import Dequantiser
-from vqcodec.quantize.search import rate_tables, search
-from vqcodec.quantize.units import low_steps, to_units
-from vqcodec.train.data import CropSource
+from vqcodec.models.store import load_model, save_model
 from vqcodec.train.loop import faded, follow, log_line, save_checkpoint
-from vqcodec.train.similarity import dissimilarity
-from vqcodec.transform.bands import from_bands
-from vqcodec.transform.restore import Restore
+from vqcodec.train.restore_data import Crops, build_cache
+from vqcodec.train.restore_loss import Errors, RestoreLoss, Weights
+from vqcodec.transform.restore import Head, Restore
 
-__all__ = ["RestoreOptions", "build_cache", "decode_crops", "train_restore"]
+__all__ = ["RestoreOptions", "train_restore"]
 
-U8 = npt.NDArray[np.uint8]
+SAVE_EVERY, SHOW_EVERY = 180.0, 300.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -43,108 +37,48 @@ class RestoreOptions:
     Attributes:
         crops: cached crops of 256 x 256.
         batch, side: crops per step and their side; cut at random from the cached ones.
-        similarity: share of MS-SSIM in the loss, 0..1; the rest is the squared error.
+        weights: of the terms of the visual loss.
+        faithful: weight of the other last layer's loss.
         learning_rate: constant, then a cosine to 2 % from ``decay_from`` of the run on.
         held_out: crops kept for the figures in the log.
     """
 
     crops: int = 1500
-    batch: int = 6
-    side: int = 176
-    similarity: float = 0.5
+    batch: int = 4
+    side: int = 160
+    weights: Weights = field(default_factory=Weights)
+    faithful: float = 1.0
     learning_rate: float = 2e-3
-    decay_from: float = 0.4
+    decay_from: float = 0.3
     averaging: float = 0.999
-    held_out: int = 60
+    held_out: int = 48
     seed: int = 11
 
 
-@torch.inference_mode()
-def decode_crops(
-    model: ImageModel, rates: list[Tensor], crops: Tensor, step: npt.NDArray[np.int64]
-) -> tuple[Tensor, Tensor]:
-    """Planes of uint8 crops [B, H, W, 3] before coding and after decoding (without the filter), both [B, H, W, 3]."""
-    config = model.config
-    planes = (crops.float() - 128.0) @ model.colour.T
-    steps = torch.from_numpy(step)
-    low, vectors = to_units(config, planes, steps)
-    codes = search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step)
-    height, width = low.shape[1:3]
-    known = Dequantiser(config, model.codebooks, model.trust, codes[0][:, :height, :width], steps)
-    for i, code in enumerate(codes[1:]):
-        known.add(i, code)
-    delta = torch.tensor([step_size(int(s)) for s in step])[:, None, None, None, None]
-    decoded = torch.from_numpy(codes[0][:, :height, :width]) * low_steps(config, steps)
-    return planes, from_bands([decoded, *(d * delta for d in known.details)])
+class Pair(nn.Module):
+    """The network with both last layers."""
 
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.restore, self.faithful = Restore(width, layers), Head(width)
 
-def build_cache(model: ImageModel, data: Path, folder: Path, options: RestoreOptions) -> None:
-    """Code random crops at random step indices and keep original and decoded planes (half precision) in a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    source = CropSource(data, 256, seed=options.seed)
-    rng = np.random.default_rng(options.seed + 1)
-    shape = (options.crops, 256, 256, 3)
-    arrays = {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float16, shape)
-        for name in ("original", "decoded")
-    }
-    step = rng.integers(0, 256, options.crops)
-    rates = rate_tables(model.codes)
-    for start in range(0, options.crops, 25):
-        part = slice(start, min(start + 25, options.crops))
-        original, decoded = decode_crops(model, rates, source.batch(part.stop - start), step[part])
-        arrays["original"][part], arrays["decoded"][part] = original.numpy(), decoded.numpy()
-    np.save(folder / "step.npy", step)
+    def forward(self, planes: Tensor, step: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+        """Planes that look best, and those of the least squared error."""
+        visual, faithful = self.restore.heads(planes, step, factor, [self.restore.head, self.faithful])
+        return visual, faithful
 
+    def load(self, restore: dict[str, Tensor], faithful: dict[str, Tensor]) -> None:
+        """Start from a model's tensors."""
+        self.restore.load_state_dict(restore)
+        self.faithful.load_state_dict({k.removeprefix("head."): v for k, v in (faithful or restore).items()
+                                       if k.startswith("head.")})  # fmt: skip
 
-class Crops:
-    """Cached crops; random windows of them as tensors [B, 3, side, side]."""
-
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.original = np.load(folder / "original.npy", mmap_mode="r")
-        self.decoded = np.load(folder / "decoded.npy", mmap_mode="r")
-        self.step: npt.NDArray[np.int64] = np.load(folder / "step.npy")
-        self.rng = np.random.default_rng(seed)
-
-    def held_out(self, wanted: int) -> int:
-        """Crops kept for the figures: the first so many, a quarter at most."""
-        return min(wanted, len(self.step) // 4)
-
-    def take(self, pick: npt.NDArray[np.int64], side: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Decoded and original planes and step indices of the crops picked, cut to a random window and flipped."""
-        pairs = []
-        for i in pick:
-            pair = np.stack([self.decoded[i], self.original[i]])
-            if side is not None:
-                y, x = self.rng.integers(0, (pair.shape[1] - side) // 2 + 1, 2) * 2
-                pair = pair[:, y : y + side, x : x + side]
-                pair = pair[:, :, ::-1] if self.rng.random() < 0.5 else pair
-            pairs.append(np.ascontiguousarray(pair))
-        both = torch.from_numpy(np.stack(pairs)).float().permute(1, 0, 4, 2, 3)
-        return both[0].contiguous(), both[1].contiguous(), torch.from_numpy(self.step[pick])
-
-
-def _gain(network: nn.Module, crops: Crops, to_rgb: Tensor, wanted: int) -> tuple[list[float], list[float]]:
-    """Mean gains in dB of squared error and of 1 - MS-SSIM on held-out crops, by quarter of the step range."""
-    held_out = crops.held_out(wanted)
-    gains = []
-    with torch.inference_mode():
-        for start in range(0, held_out, 10):
-            decoded, original, step = crops.take(np.arange(start, min(start + 10, held_out)))
-            before, after = (_losses(x, original, to_rgb) for x in (decoded, network(decoded, step)))
-            gains.append(10 * torch.log10(before / after))
-    quarter = crops.step[:held_out] // 64
-    squared, similar = (
-        [round(float(gain[quarter == q].mean()), 4) if (quarter == q).any() else 0.0 for q in range(4)]
-        for gain in torch.cat(gains, 1).numpy()
-    )
-    return squared, similar
-
-
-def _losses(decoded: Tensor, original: Tensor, to_rgb: Tensor) -> Tensor:
-    """Mean squared error and 1 - MS-SSIM of planes [B, 3, H, W]; [2, B]."""
-    rgb_a, rgb_b = (torch.einsum("bchw,dc->bdhw", x, to_rgb) + 128 for x in (decoded, original))
-    return torch.stack([(decoded - original).square().mean((1, 2, 3)), dissimilarity(rgb_a, rgb_b)])
+    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """What a model stores: the tensors of the network, and those that stand in for its head."""
+        restore, faithful = (
+            {k: v.detach().cpu().contiguous() for k, v in m.state_dict().items()} for m in (self.restore, self.faithful)
+        )
+        return restore, {f"head.{k}": v for k, v in faithful.items()}
 
 
 def train_restore(
@@ -170,56 +104,128 @@ def train_restore(
     model = load_model(run / "model.safetensors")
     cache = run / "restore-cache"
     if rank == 0 and not (cache / "step.npy").exists():
-        build_cache(model, data, cache, options)
+        build_cache(model, data, cache, options.crops, options.seed)
     if world > 1:
         dist.barrier()
-    crops = Crops(cache, options.seed + rank)
     torch.manual_seed(options.seed)
-    network = Restore(model.config.restore_width, model.config.restore_layers)
+    network = Pair(model.config.restore_width, model.config.restore_layers)
     if model.restore:
-        network.load_state_dict(model.restore)
-    network.to(device)
-    average = copy.deepcopy(network)
-    optimiser = torch.optim.AdamW(network.parameters(), betas=(0.9, 0.99), weight_decay=0.0)
-    done, share = 0, 0.0
+        network.load(model.restore, model.faithful)
+    trainer = _Trainer(network, RestoreLoss(torch.linalg.inv(model.colour), options.weights), options, device)
+    trainer.crops = Crops(cache, options.seed + rank)
+    trainer.learn_usual()
     checkpoint = run / "restore.ckpt"
-    if resume and checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        done, share = state["done"], state["share"]
-    to_rgb = torch.linalg.inv(model.colour).to(device)
+    share = trainer.load(checkpoint) if resume and checkpoint.exists() else 0.0
     trained: nn.Module = DistributedDataParallel(network) if world > 1 else network
-    began, shown = time.monotonic(), time.monotonic()
-    start_share = share
-    losses: list[float] = []
+    began = saved = shown = time.monotonic()
+    start_share, losses = share, []
     while True:
-        share = done / steps if steps else start_share + (time.monotonic() - began) / (60 * (minutes or 10))
+        now = time.monotonic()
+        share = trainer.done / steps if steps else start_share + (now - began) / (60 * (minutes or 10))
         if share >= 1:
             break
-        for group in optimiser.param_groups:
-            group["lr"] = options.learning_rate * _schedule(done, share, options.decay_from)
-        losses.append(_step(trained, optimiser, crops, to_rgb, options, device))
-        done += 1
-        follow(average, network, done, options.averaging)
-        if rank == 0 and time.monotonic() - shown > 60:
-            shown = time.monotonic()
-            line = {
-                "stage": "restore",
-                "step": done,
-                "seconds": round(shown - began),
-                "loss": round(float(np.mean(losses)), 5),
-            }
-            line["gain_db"], line["similarity_db"] = _gain(average.to("cpu"), crops, to_rgb.cpu(), options.held_out)
-            average.to(device)
+        losses.append(trainer.step(trained, share))
+        if rank == 0 and now - saved > SAVE_EVERY:
+            saved = now
+            trainer.save(checkpoint, share)
+        if rank == 0 and now - shown > SHOW_EVERY:
+            shown = now
+            line = {"stage": "restore", "step": trainer.done, "seconds": round(now - began), "share": round(share, 4)}
+            log_line(run, line | {"loss": np.round(np.mean(losses, 0), 5).tolist()} | trainer.figures())
             losses.clear()
-            log_line(run, line)
-            _save(checkpoint, network, average, optimiser, done, share)
     if rank == 0:
-        _save(checkpoint, network, average, optimiser, done, share)
-        model.restore = {k: v.detach().cpu().contiguous() for k, v in average.state_dict().items()}
+        trainer.save(checkpoint, share)
+        model.restore, model.faithful = trainer.average.tensors()
+        length = {"minutes": minutes, "steps": trainer.done, "photographs": len(list(data.iterdir()))}
+        model.training["restore"] = asdict(options) | length
         save_model(model, run / "model.safetensors")
+
+
+class _Trainer:
+    """Network, its average, optimiser and losses; one step, figures and checkpoints."""
+
+    crops: Crops
+
+    def __init__(self, network: Pair, loss: RestoreLoss, options: RestoreOptions, device: torch.device) -> None:
+        self.network, self.loss = network.to(device), loss.to(device)
+        self.average = copy.deepcopy(self.network)
+        self.optimiser = torch.optim.AdamW(network.parameters(), betas=(0.9, 0.99), weight_decay=0.0)
+        self.options, self.device, self.done = options, device, 0
+
+    def _take(self, pick: Any, side: int | None = None) -> list[Tensor]:
+        return [t.to(self.device) for t in self.crops.take(pick, side)]
+
+    @torch.inference_mode()
+    def _before(self, pick: Any) -> tuple[Errors, Tensor]:
+        decoded, original, step, _ = self._take(pick)
+        return self.loss.errors(decoded, original), step
+
+    def learn_usual(self) -> None:
+        """Errors before the filter by step, from the held-out crops."""
+        parts = [self._before(k) for k in self._held_out()]
+        every = Errors(*(torch.cat([getattr(e, name) for e, _ in parts]) for name in Errors.__annotations__))
+        self.loss.learn_usual(torch.cat([step for _, step in parts]), every)
+
+    def _held_out(self) -> list[Any]:
+        return list(np.array_split(np.arange(count := self.crops.held_out(self.options.held_out)), -(-count // 8)))
+
+    def step(self, network: nn.Module, share: float) -> tuple[float, float]:
+        """One step; the two losses."""
+        o = self.options
+        for group in self.optimiser.param_groups:
+            group["lr"] = o.learning_rate * _schedule(self.done, share, o.decay_from)
+        pick = self.crops.rng.integers(self.crops.held_out(o.held_out), len(self.crops.step), o.batch)
+        decoded, original, step, factor = self._take(pick, o.side)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            visual, faithful = network(decoded, step, factor)
+        losses = (
+            self.loss.visual(visual.float(), decoded, original, step),
+            self.loss.faithful(faithful.float(), decoded, original, step),
+        )
+        self.optimiser.zero_grad(set_to_none=True)
+        (losses[0] + o.faithful * losses[1]).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.done += 1
+        follow(self.average, self.network, self.done, o.averaging)
+        return float(losses[0].detach()), float(losses[1].detach())
+
+    @torch.inference_mode()
+    def figures(self) -> dict[str, Any]:
+        """Errors after the filter as shares of those before, in dB, on held-out crops by quarter of the step range."""
+        rows, faithful, steps = [], [], []
+        for k in self._held_out():
+            decoded, original, step, factor = self._take(k)
+            visual, exact = self.average(decoded, step, factor)
+            before, after = (self.loss.errors(x, original) for x in (decoded, visual))
+            rows.append(torch.stack([_decibels(getattr(before, n), getattr(after, n)) for n in Errors.__annotations__]))
+            faithful.append(_decibels(before.squared, (exact - original).square().mean((1, 2, 3))))
+            steps.append(step)
+        table = torch.cat([torch.cat(rows, 1), torch.cat(faithful)[None]])
+        quarter = torch.cat(steps) // 64
+        names = (*Errors.__annotations__, "faithful")
+        return {
+            name: [round(float(row[quarter == q].mean()), 3) for q in range(4) if (quarter == q).any()]
+            for name, row in zip(names, table, strict=True)
+        }
+
+    def save(self, path: Path, share: float) -> None:
+        """Write a checkpoint."""
+        state = {"network": self.network, "average": self.average, "optimiser": self.optimiser}
+        save_checkpoint(path, {k: v.state_dict() for k, v in state.items()} | {"done": self.done, "share": share})
+
+    def load(self, path: Path) -> float:
+        """Go on from a checkpoint; returns its place in the schedule."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.done = state["done"]
+        return float(state["share"])
+
+
+def _decibels(before: Tensor, after: Tensor) -> Tensor:
+    return 10 * torch.log10((before + 1e-6) / (after + 1e-6))
 
 
 def _schedule(done: int, share: float, decay_from: float) -> float:
@@ -227,41 +233,6 @@ def _schedule(done: int, share: float, decay_from: float) -> float:
     if share < decay_from:
         return warm
     return warm * faded(min((share - decay_from) / (1 - decay_from), 1.0))
-
-
-def _step(
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    crops: Crops,
-    to_rgb: Tensor,
-    options: RestoreOptions,
-    device: torch.device,
-) -> float:
-    pick = crops.rng.integers(crops.held_out(options.held_out), len(crops.step), options.batch)
-    decoded, original, step = crops.take(pick, options.side)
-    decoded, original = decoded.to(device), original.to(device)
-    delta = torch.tensor([step_size(int(s)) for s in step.tolist()], device=device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        restored = network(decoded, step)
-    with torch.no_grad():
-        before = _losses(decoded, original, to_rgb)
-    after = _losses(restored.float(), original, to_rgb)
-    # the floors keep blank crops from ruling
-    squared = (after[0] / (before[0] + 0.005 * delta**2)).mean()
-    similar = (after[1] / (before[1] + 1e-4)).mean()
-    loss = torch.lerp(squared, similar, options.similarity)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    optimiser.step()
-    return float(loss.detach())
-
-
-def _save(
-    path: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, done: int, share: float
-) -> None:
-    state = {"network": network.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
-    save_checkpoint(path, {**state, "done": done, "share": share})
 
 
 def _join_processes() -> tuple[int, int]:

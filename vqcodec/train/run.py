@@ -15,6 +15,7 @@ from vqcodec.errors import InputError, UsageError
 from vqcodec.models.audio_store import save_audio_model
 from vqcodec.models.config import AUDIO_PRESETS, PRESETS
 from vqcodec.models.store import ImageModel, integer_arrays, save_model
+from vqcodec.quantize.units import BIT_WEIGHT
 from vqcodec.train.audio_data import parse_folder
 from vqcodec.train.audio_prior import AudioPriorOptions, fit_audio_prior
 from vqcodec.train.audio_stage import load_transform, train_transform
@@ -136,7 +137,9 @@ def _start(data: Path, path: Path, options: RunOptions) -> None:
     step = np.random.default_rng(options.seed + 1).integers(0, 256, count)
     fit = fit_closed_form(config, crops, step, verbose=True)
     arrays = integer_arrays(config, fit.model, fit.stored, fit.low_stored)
-    save_model(ImageModel(config, fit.colour, fit.codebooks, fit.trust, fit.model, {}, arrays), path)
+    training = {"start": {"crops": count, "seed": options.seed, "bit_weight": BIT_WEIGHT}}
+    model = ImageModel(config, fit.colour, fit.codebooks, fit.trust, fit.model, stored=arrays, training=training)
+    save_model(model, path)
 
 
 def _keep_pages() -> None:
