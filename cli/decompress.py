@@ -28,6 +28,7 @@ __all__ = ["decompress"]
 @options.end
 @click.option("--allow-truncated", is_flag=True, help="Decode what a cut file still holds.")
 @click.option("--conceal", is_flag=True, help="Fill damaged parts instead of refusing the file.")
+@click.option("--faithful", is_flag=True, help="The picture of the least squared error, not the one that looks best.")
 @options.common
 @click.pass_context
 def decompress(
@@ -99,7 +100,9 @@ def _sound(source: str | bytes, pair: Pair, settings: dict[str, Any], force: boo
 
     if pair.target != STREAM:
         check_sound_suffix(Path(pair.target))
-    sound = vqcodec.stream_sound(source, **{key: value for key, value in settings.items() if key != "max_pixels"})
+    sound = vqcodec.stream_sound(
+        source, **{key: value for key, value in settings.items() if key not in ("max_pixels", "faithful")}
+    )
     facts = {
         "kind": "audio",
         "duration": round(sound.samples / sound.sample_rate, 6),

@@ -103,7 +103,8 @@ def decompress(
             raise UsageError("holds a picture, which has no start and end in seconds; leave them out")
         from vqcodec.image.vqc import decode_picture
 
-        return decode_picture(file, header, registry.image_codec_for(header, settings.device))
+        faithful = settings.faithful
+        return decode_picture(file, header, registry.image_codec_for(header, settings.device), faithful=faithful)
 
 
 def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> SoundStream:

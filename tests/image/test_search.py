@@ -17,7 +17,7 @@ from vqcodec.image.codec import ImageCodec
 from vqcodec.image.codes import encode_codes
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.search import rate_tables, search
-from vqcodec.image.units import slice_units, steps_tensor
+from vqcodec.image.units import BIT_WEIGHT, slice_units, steps_tensor
 from vqcodec.kernels import assign
 from vqcodec.prior.rate import LAMBDA
 from vqcodec.registry import load_image_codec
@@ -36,7 +36,7 @@ def searched(codec: ImageCodec, pixels: np.ndarray, step: int) -> list[np.ndarra
     low, vectors = codec._analyse(pixels, step)
     m = codec.model
     views = [v.numpy() for v in vectors]
-    return search(m.config, m.codes, rate_tables(m.codes, 1.0), m.codebooks, m.trust, low, views, np.array([step]))
+    return search(m.config, m.codes, rate_tables(m.config, m.codes), m.codebooks, m.trust, low, views, np.array([step]))
 
 
 @pytest.mark.parametrize("step", [0, 90, 220])
@@ -84,7 +84,7 @@ def test_rates_are_the_bits_of_the_stream(tiny_codec: ImageCodec, monkeypatch: p
     def counted(x: Tensor, codebook: Tensor, bias: Tensor, rows: Tensor) -> Tensor:
         nonlocal bits
         codes = assign(x, codebook, bias, rows)
-        bits += float(cost(x, codebook, bias, rows, codes)[1].sum()) / LAMBDA
+        bits += float(cost(x, codebook, bias, rows, codes)[1].sum()) / (BIT_WEIGHT * LAMBDA)
         return codes
 
     monkeypatch.setattr(search_module, "assign", counted)
@@ -93,7 +93,7 @@ def test_rates_are_the_bits_of_the_stream(tiny_codec: ImageCodec, monkeypatch: p
     payload, _ = encode_codes(tiny_codec.model.codes, 60, codes, 1, 3)
     low_band = 8 * 3 * 3 * 2
     assert bits < 8 * len(payload) < bits * 1.002 + 32 + low_band
-    assert rate_tables(tiny_codec.model.codes)[0].min() >= 0
+    assert rate_tables(tiny_codec.model.config, tiny_codec.model.codes)[0].min() >= 0
 
 
 def test_dequantised_vectors_stay_near(tiny_codec: ImageCodec) -> None:

@@ -18,7 +18,7 @@ from vqcodec.image.config import step_size
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.model import ImageModel, model_id
 from vqcodec.image.search import rate_tables, search
-from vqcodec.image.synthesis import Restore, restore
+from vqcodec.image.synthesis import BLOCK, Restore, restore
 from vqcodec.image.units import bands_to_vectors, low_steps, slice_units
 
 __all__ = ["ImageCodec"]
@@ -42,28 +42,31 @@ class ImageCodec:
         self.model_hint = hint
         self.device = device
         self._colour = model.colour.to(device)
-        self._restore: Restore | None = None
+        self._restore: dict[bool, Restore] = {}  # by whether the least squared error is wanted
         if model.restore:
-            self._restore = Restore(model.config.restore_width, model.config.restore_layers).to(device).eval()
-            self._restore.load_state_dict(model.restore)
+            for faithful, tensors in ((False, model.restore), (True, model.restore | model.faithful)):
+                network = Restore(model.config.restore_width, model.config.restore_layers).to(device).eval()
+                network.load_state_dict(tensors)
+                self._restore[faithful] = network
 
     @property
     def cell(self) -> int:
-        """U8 per side of a cell of the coarsest level."""
+        """Pixels per side of a cell of the coarsest level."""
         return 1 << self.model.config.levels
 
     @cached_property
-    def _rates(self) -> list[Tensor]:
-        """Rate terms of the search; decoding needs none."""
-        return rate_tables(self.model.codes)
+    def _rates(self) -> dict[str, list[Tensor]]:
+        """Rate terms of the search by what it serves; decoding needs none."""
+        return {tune: rate_tables(self.model.config, self.model.codes, tune) for tune in ("visual", "psnr")}
 
     @torch.inference_mode()
-    def encode(self, pixels: U8, step: int) -> list[Chunk]:
+    def encode(self, pixels: U8, step: int, *, tune: str = "visual") -> list[Chunk]:
         """Code a picture.
 
         Args:
             pixels: [H, W, 3], or [H, W, 1] for gray.
             step: step index, 0 (finest) to 255.
+            tune: ``visual``, or ``psnr``: bits are weighed so that the squared error of the picture is least.
 
         Returns:
             One chunk per tile of 1024 x 1024 pixels, row by row, each verified by decoding its codes.
@@ -71,7 +74,7 @@ class ImageCodec:
         gray = pixels.shape[2] == 1
         low, vectors = self._analyse(pixels, step)
         tiles = self._tiles(low.shape[1], low.shape[2])
-        return [self._encode_tile(low, vectors, tile, step, gray) for tile in tiles]
+        return [self._encode_tile(low, vectors, tile, step, gray=gray, tune=tune) for tile in tiles]
 
     def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[Tensor]]:
         """Rounded low band, and vectors of all slices in units."""
@@ -87,7 +90,9 @@ class ImageCodec:
         vectors = [(v / u).cpu() for v, u in zip(bands_to_vectors(config, bands), units, strict=True)]
         return low, vectors
 
-    def _encode_tile(self, low: I32, vectors: Sequence[Tensor], tile: Tile, step: int, gray: bool) -> Chunk:
+    def _encode_tile(
+        self, low: I32, vectors: Sequence[Tensor], tile: Tile, step: int, *, gray: bool, tune: str
+    ) -> Chunk:
         codes_model = self.model.codes
         part = low[:, tile[0], tile[1]]
         height, width = part.shape[1:3]
@@ -96,7 +101,7 @@ class ImageCodec:
         codes = search(
             self.model.config,
             codes_model,
-            self._rates,
+            self._rates[tune],
             self.model.codebooks,
             self.model.trust,
             part,
@@ -130,18 +135,21 @@ class ImageCodec:
         )
 
     @torch.inference_mode()
-    def decode(self, header: ImageHeader, chunks: Sequence[Chunk | None]) -> U8:
+    def decode(self, header: ImageHeader, chunks: Sequence[Chunk | None], *, faithful: bool = False) -> U8:
         """Decode a picture: uint8 [H, W, 3], or [H, W, 1] for gray.
 
         A chunk that is None is concealed with the mean colour of the others; one that is not complete gives the stages
         it still holds.
+
+        Args:
+            faithful: the picture of the least squared error, where by default it is the one that looks best.
 
         Raises:
             CorruptError: a chunk's bytes are no stream of codes.
             ChecksumError: the codes are not those that were written.
         """
         codes = self.decode_codes(header, chunks)
-        return self._synthesise(header, codes)
+        return self._synthesise(header, codes, faithful)
 
     def decode_codes(self, header: ImageHeader, chunks: Sequence[Chunk | None]) -> list[I32]:
         """Codes of the whole picture: the low band's values, then every slice; errors as for :meth:`decode`."""
@@ -194,30 +202,42 @@ class ImageCodec:
             )
         return codes
 
-    def _details(self, codes: Sequence[I32], step: int) -> list[Tensor]:
-        """Details of every level in units of the step; tile by tile, as the encoder had them."""
+    def _details(self, codes: Sequence[I32], step: int) -> tuple[list[Tensor], Tensor]:
+        """Details of every level in units of the step, and the factor of the activity by block of the filter.
+
+        Tile by tile, as the encoder had them.
+        """
         config = self.model.config
         height, width = codes[0].shape[1:3]
         out = [torch.empty(1, height << k, width << k, 3, 3) for k in range(config.levels)]
+        blocks = self.cell // BLOCK
+        factor = torch.empty(1, height * blocks, width * blocks)
         for tile in self._tiles(height, width):
             low = codes[0][:, *tile]
             known = Dequantiser(config, self.model.codebooks, self.model.trust, low, torch.tensor([step]))
             for i, code in enumerate(codes[1:]):
                 known.add(i, code[:, *self._slice_tile(i, tile)])
             for k, part in enumerate(known.details):
-                out[k][:, tile[0].start << k : tile[0].stop << k, tile[1].start << k : tile[1].stop << k] = part
-        return out
+                out[k][:, *_scaled(tile, 1 << k)] = part
+            factor[:, *_scaled(tile, blocks)] = known.activity(BLOCK.bit_length() - 1)
+        return out, factor
 
-    def _synthesise(self, header: ImageHeader, codes: Sequence[I32]) -> U8:
+    def _synthesise(self, header: ImageHeader, codes: Sequence[I32], faithful: bool) -> U8:
         config = self.model.config
         steps = torch.tensor([header.step])
         low = (torch.from_numpy(codes[0]) * low_steps(config, steps)).to(self.device)
-        details = [d.to(self.device) * step_size(header.step) for d in self._details(codes, header.step)]
-        planes = from_bands([low, *details])
+        details, factor = self._details(codes, header.step)
+        planes = from_bands([low, *(d.to(self.device) * step_size(header.step) for d in details)])
         del details
-        if self._restore is not None:
-            planes = restore(self._restore, planes, header.step)
+        if self._restore:
+            planes = restore(self._restore[faithful], planes, header.step, factor.to(self.device))
         planes = planes[:, : header.height, : header.width]
         rgb = planes[..., :1] / self._colour[0].sum() + 128.0 if header.gray else planes @ self._colour + 128.0
         pixels: U8 = rgb[0].round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
         return pixels
+
+
+def _scaled(tile: Tile, scale: int) -> Tile:
+    """A tile on a grid that is so many times finer."""
+    rows, columns = tile
+    return slice(rows.start * scale, rows.stop * scale), slice(columns.start * scale, columns.stop * scale)

@@ -79,8 +79,8 @@ class ImageConfig:
     activity_level: int = 3
     activity_exponent: float = 0.6
     activity_floor: float = 80.0
-    restore_width: int = 40
-    restore_layers: int = 3
+    restore_width: int = 64
+    restore_layers: int = 4
 
 
 # Weights of SliceConfig, finest level first. Measured on training photographs for SSIMULACRA2, PSNR held: luma of

@@ -52,7 +52,7 @@ class Dequantiser:
     ) -> None:
         self.config, self.codebooks, self.trust = config, codebooks, trust
         self._low, self._step = low, step
-        self._factor: Tensor | None = None  # on the grid of the level at hand, [B, h, w]
+        self._factors: dict[int, Tensor] = {}  # by level, [B, h, w]
         self._gains = image_gains(config)[1]
         self._luma: Tensor | None = None  # of the level at hand, [B, h, w, 3, 1]
         self._predicted: Tensor | None = None  # chroma of the level at hand
@@ -63,18 +63,24 @@ class Dequantiser:
 
         All levels above ``activity_level`` must have been added, for finer slices all coarser levels.
         """
-        s, config = self.config.slices[index], self.config
-        if s.level > config.activity_level:
+        s = self.config.slices[index]
+        if s.level > self.config.activity_level:
             return None
-        if self._factor is None:
-            size = steps_tensor(self._step)[:, None, None, None, None]
-            low = torch.from_numpy(self._low) * low_steps(config, self._step)
-            known = self.details[: config.levels - config.activity_level]
-            self._factor = activity_factor(config, coarse_luma(config, low, [d * size for d in known]))
-        while self._factor.shape[1] < self.details[-1].shape[1] * 2:
-            self._factor = finer(self._factor)
-        batch, height, width = self._factor.shape
-        return self._factor.reshape(batch, height, width // s.d, 1, s.d)
+        factor = self.activity(s.level)
+        return factor.reshape(*factor.shape[:2], -1, 1, s.d)
+
+    def activity(self, level: int) -> Tensor:
+        """Factor of quantize.activity by position of a level, [B, h, w]."""
+        config = self.config
+        if level not in self._factors:
+            if level < config.activity_level:
+                self._factors[level] = finer(self.activity(level + 1))
+            else:
+                size = steps_tensor(self._step)[:, None, None, None, None]
+                low = torch.from_numpy(self._low) * low_steps(config, self._step)
+                known = self.details[: config.levels - level]
+                self._factors[level] = activity_factor(config, coarse_luma(config, low, [d * size for d in known]))
+        return self._factors[level]
 
     def slopes(self) -> Tensor:
         """What the level above says of chroma here: luma times slope, split by trust, [B, h, w, 3, 2, knots]."""

@@ -42,6 +42,7 @@ class ImageModel:
         trust: shrinkage of the chroma prediction (see image.dequantise), per level.
         codes: prior and tables, integers only.
         restore: tensors of the filter after the inverse wavelet (see transform.restore); empty: none.
+        faithful: those in whose place others stand where the least squared error is asked for.
         stored: the integer arrays as the file holds them.
         training: options of the stages that made it, by stage.
     """
@@ -52,6 +53,7 @@ class ImageModel:
     trust: list[Tensor]
     codes: CodeModel
     restore: dict[str, Tensor] = field(default_factory=dict)
+    faithful: dict[str, Tensor] = field(default_factory=dict)
     stored: Arrays = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -129,8 +131,9 @@ def model_arrays(model: ImageModel) -> Arrays:
         out[f"codebook.{spec.name}"] = codebook.numpy()
     for level, trust in zip(range(model.config.levels - 1, 0, -1), model.trust, strict=True):
         out[f"trust.{level}"] = trust.numpy()
-    for name, tensor in model.restore.items():
-        out[f"restore.{name}"] = tensor.detach().numpy()
+    for kind, tensors in (("restore", model.restore), ("faithful", model.faithful)):
+        for name, tensor in tensors.items():
+            out[f"{kind}.{name}"] = tensor.detach().numpy()
     return out
 
 
@@ -155,15 +158,18 @@ def load_model(path: Path) -> ImageModel:
         SelfCheckError: the prior or the coder gives something else here than where the model was made.
     """
     config, arrays, codes, training = read_model(FORM, path)
+
+    def tensors(kind: str) -> dict[str, Tensor]:
+        return {k.removeprefix(kind): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(kind)}
+
     return ImageModel(
         config=config,
         colour=torch.from_numpy(arrays["colour"]),
         codebooks=[torch.from_numpy(arrays[f"codebook.{s.name}"]) for s in config.slices],
         trust=[torch.from_numpy(arrays[f"trust.{level}"]) for level in range(config.levels - 1, 0, -1)],
         codes=codes,
-        restore={
-            k.removeprefix("restore."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("restore.")
-        },
+        restore=tensors("restore."),
+        faithful=tensors("faithful."),
         stored={k: v for k, v in arrays.items() if k.startswith("prior.")},
         training=training,
     )

@@ -1,11 +1,14 @@
 """The filter after the inverse wavelet: a small convolutional network that brings decoded planes nearer the original.
 
-It works at half resolution on the four pixels of every 2 x 2 block, on what is left when the local mean is taken away,
-in units of the quantiser step: there the noise of quantisation looks alike at every quality. What still depends on
-quality is learned as scales and shifts at eight knots of the step index.
+It works at a quarter of the resolution on the sixteen pixels of every 4 x 4 block, on what is left when the local mean
+is taken away, in units of the quantiser step of the place (the picture's, divided by the factor of quantize.activity):
+there the noise of quantisation looks alike at every quality. What still depends on quality is learned as scales and
+shifts at eight knots of the step index.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +17,29 @@ from torch import Tensor, nn
 from vqcodec.image.config import step_size
 from vqcodec.prior.knots import KNOTS, step_knots
 
-__all__ = ["Restore", "restore"]
+__all__ = ["BLOCK", "Head", "Restore", "restore"]
 
-BOX = 9  # side of the local mean
+BLOCK = 4  # side of the block of pixels at one position of the network
 WINDOW = 256  # rows filtered at a time
 CLIP = 6.0  # soft limit of the input, in steps
 START_SCALE = 0.5
+
+
+class Head(nn.Module):
+    """Last layer: what is added to the planes, in steps, by pixel of the block; starts as zero."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.last = nn.Conv2d(width, 3 * BLOCK**2, 3, padding=1)
+        self.scale = nn.Parameter(torch.zeros(KNOTS, 3 * BLOCK**2))
+        nn.init.zeros_(self.last.weight)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor, knots: Tensor) -> Tensor:
+        """Of the trunk's output [B, width, h, w] and the step's knots [B, KNOTS]: [B, 48, h, w]."""
+        out: Tensor = self.last(x) * (START_SCALE * (1 + knots @ self.scale))[:, :, None, None]
+        return out
 
 
 class Restore(nn.Module):
@@ -32,45 +52,54 @@ class Restore(nn.Module):
 
     def __init__(self, width: int, layers: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(12, width, 3, padding=1)
+        self.first = nn.Conv2d(3 * BLOCK**2, width, 3, padding=1)
         self.hidden = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(layers))
-        self.last = nn.Conv2d(width, 12, 3, padding=1)
         self.scale = nn.Parameter(torch.zeros(layers + 1, KNOTS, width))
         self.shift = nn.Parameter(torch.zeros(layers + 1, KNOTS, width))
-        self.last_scale = nn.Parameter(torch.zeros(KNOTS, 12))
-        nn.init.zeros_(self.last.weight)
-        assert self.last.bias is not None
-        nn.init.zeros_(self.last.bias)
+        self.head = Head(width)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def reach(self) -> int:
-        """Pixels to each side that an output pixel depends on, rounded up to an even number."""
-        return BOX // 2 + 2 * (len(self.hidden) + 2) + BOX // 2 % 2
+        """Pixels to each side that an output pixel depends on, rounded up to whole blocks."""
+        return BLOCK * (len(self.hidden) + 3)
 
-    def forward(self, planes: Tensor, step: Tensor) -> Tensor:
-        """Planes [B, 3, H, W] (H, W even) decoded at step indices [B] to better ones."""
-        delta = torch.tensor([step_size(int(s)) for s in step.tolist()], device=planes.device)[:, None, None, None]
+    def forward(self, planes: Tensor, step: Tensor, factor: Tensor) -> Tensor:
+        """Planes decoded at some steps to better ones.
+
+        Args:
+            planes: [B, 3, H, W], H and W whole blocks.
+            step: step indices [B].
+            factor: of quantize.activity by block, [B, H / 4, W / 4].
+        """
+        return self.heads(planes, step, factor, [self.head])[0]
+
+    def heads(self, planes: Tensor, step: Tensor, factor: Tensor, heads: Sequence[Head]) -> list[Tensor]:
+        """As :meth:`forward`, with several last layers on one trunk."""
+        delta = torch.tensor([step_size(int(s)) for s in step.tolist()], device=planes.device)[:, None, None]
+        size = (delta / factor)[:, None]
         knots = step_knots(step.to(planes.device))
-        x = (planes - F.avg_pool2d(planes, BOX, 1, BOX // 2, count_include_pad=False)) / delta
-        x = x / (1 + x.abs() / CLIP)
-        x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        mean = F.avg_pool2d(F.avg_pool2d(planes, BLOCK), 3, 1, 1, count_include_pad=False)
+        x = (F.pixel_unshuffle(planes, BLOCK) - mean.repeat_interleave(BLOCK**2, 1)) / size
+        x = (x / (1 + x.abs() / CLIP)).contiguous(memory_format=torch.channels_last)
         x = self._modulate(0, self.first(x), knots)
         for i, layer in enumerate(self.hidden):
             y = self._modulate(i + 1, layer(x), knots)
-            x = x + y if i == len(self.hidden) - 1 else y
-        out = self.last(x) * (START_SCALE * (1 + knots @ self.last_scale))[:, :, None, None]
-        return planes + F.pixel_shuffle(out, 2) * delta
+            x = x + y if i % 2 else y
+        return [planes + F.pixel_shuffle(head(x, knots) * size, BLOCK) for head in heads]
 
     def _modulate(self, layer: int, x: Tensor, knots: Tensor) -> Tensor:
         scale, shift = knots @ self.scale[layer], knots @ self.shift[layer]
         return F.relu(x * (1 + scale)[:, :, None, None] + shift[:, :, None, None])
 
 
-def restore(network: Restore, planes: Tensor, step: int) -> Tensor:
-    """Filter whole planes [1, H, W, 3] (H, W even) in overlapping windows, so that memory stays bounded.
+def restore(network: Restore, planes: Tensor, step: int, factor: Tensor) -> Tensor:
+    """Filter whole planes [1, H, W, 3] (H, W whole blocks) in overlapping windows, so that memory stays bounded.
 
     The overlap is the network's reach: the result is that of one pass over the whole picture, up to float rounding.
+
+    Args:
+        factor: of quantize.activity by block, [1, H / 4, W / 4].
     """
     x = planes.permute(0, 3, 1, 2)
     height = x.shape[2]
@@ -79,6 +108,6 @@ def restore(network: Restore, planes: Tensor, step: int) -> Tensor:
     for top in range(0, height, WINDOW):
         bottom = min(top + WINDOW, height)
         first, last = max(top - network.reach, 0), min(bottom + network.reach, height)
-        y = network(x[:, :, first:last], steps)
+        y = network(x[:, :, first:last], steps, factor[:, first // BLOCK : last // BLOCK])
         out[:, top:bottom] = y[:, :, top - first : bottom - first].permute(0, 2, 3, 1)
     return out

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vqcodec.bitstream import Chunk, ImageHeader, VqcFile, write_vqc
 from vqcodec.errors import UsageError
 from vqcodec.image.files import Picture, load_picture, to_pil
-from vqcodec.options import CompressSettings
+from vqcodec.options import CompressSettings, Tune
 from vqcodec.sources import name_of, warn_all
 from vqcodec.target import Aim, choose_step, psnr
 
@@ -39,10 +39,10 @@ def compress_picture(source: Any, head: bytes, settings: CompressSettings, load:
     content = head + source.read() if hasattr(source, "read") else source
     picture = load_picture(content, max_pixels=settings.max_pixels)
     warn_all(picture.notes, name_of(source))
-    return encode_picture(picture, aim, load(), strip=settings.strip)
+    return encode_picture(picture, aim, load(), strip=settings.strip, tune=settings.tune)
 
 
-def encode_picture(picture: Picture, aim: Aim, codec: ImageCodec, *, strip: bool) -> bytes:
+def encode_picture(picture: Picture, aim: Aim, codec: ImageCodec, *, strip: bool, tune: Tune = "visual") -> bytes:
     """Compress a loaded picture; the step is searched where a target asks for it.
 
     Raises:
@@ -52,14 +52,15 @@ def encode_picture(picture: Picture, aim: Aim, codec: ImageCodec, *, strip: bool
 
     @cache
     def encode(step: int) -> tuple[list[Chunk], bytes]:
-        chunks = codec.encode(picture.pixels, step)
+        chunks = codec.encode(picture.pixels, step, tune=tune)
         file = VqcFile(_header(picture, step, codec), list(chunks), metadata, picture.alpha)
         return chunks, write_vqc(file)
 
     @cache
     def psnr_at(step: int) -> float:
         chunks, _ = encode(step)
-        return psnr(codec.decode(_header(picture, step, codec), chunks), picture.pixels)
+        decoded = codec.decode(_header(picture, step, codec), chunks, faithful=tune == "psnr")
+        return psnr(decoded, picture.pixels)
 
     pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
     step = choose_step(aim, pixels, lambda step: len(encode(step)[1]), psnr_at)
@@ -79,10 +80,10 @@ def _header(picture: Picture, step: int, codec: ImageCodec) -> ImageHeader:
     )
 
 
-def decode_picture(file: VqcFile, header: ImageHeader, codec: ImageCodec) -> Image.Image:
+def decode_picture(file: VqcFile, header: ImageHeader, codec: ImageCodec, *, faithful: bool = False) -> Image.Image:
     """A parsed file as a Pillow image of mode L, LA, RGB or RGBA.
 
     Raises:
         ChecksumError, CorruptError: see :meth:`ImageCodec.decode`.
     """
-    return to_pil(codec.decode(header, file.chunks), file.alpha, file.metadata)
+    return to_pil(codec.decode(header, file.chunks, faithful=faithful), file.alpha, file.metadata)

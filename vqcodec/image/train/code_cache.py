@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vqcodec.bitstream.arrays import I64
+from vqcodec.bitstream.arrays import I32, I64
 from vqcodec.image.model import ImageModel
 from vqcodec.image.search import rate_tables, search
 from vqcodec.image.train.data import CropSource
 from vqcodec.image.units import to_units
+from vqcodec.sources import write_atomic
 
-__all__ = ["CodeCache", "cache_codes", "load_cache", "save_cache"]
+__all__ = ["CodeCache", "cache_codes", "code_crops", "load_cache", "save_cache"]
 
 BATCH = 16  # crops searched at a time
 
@@ -41,31 +42,34 @@ class CodeCache:
         return len(self.step) * self.size**2
 
 
-def _codes_of(model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64) -> list[npt.NDArray[np.int16]]:
+def code_crops(model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64) -> tuple[Tensor, list[I32]]:
+    """Planes [B, H, W, 3] of uint8 crops [B, H, W, 3], and their codes by the encoder's own search."""
     config = model.config
     planes = (crops.float() - 128.0) @ model.colour.T
     low, vectors = to_units(config, planes, torch.from_numpy(step))
-    codes = search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step)
-    return [c.astype(np.int16) for c in codes]
+    return planes, search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step)
 
 
 @torch.inference_mode()
 def cache_codes(model: ImageModel, source: CropSource, count: int, seed: int = 0) -> CodeCache:
     """Code ``count`` crops, each at a random step index, with the encoder's own search under the model's prior."""
     step = np.random.default_rng(seed).integers(0, 256, count)
-    rates = rate_tables(model.codes)
-    parts = [
-        _codes_of(model, rates, source.batch(len(step[k : k + BATCH])), step[k : k + BATCH])
-        for k in range(0, count, BATCH)
-    ]
+    rates = rate_tables(model.config, model.codes)
+    parts = []
+    for k in range(0, count, BATCH):
+        _, codes = code_crops(model, rates, source.batch(len(step[k : k + BATCH])), step[k : k + BATCH])
+        parts.append([c.astype(np.int16) for c in codes])
     return CodeCache(step, source.size, [np.concatenate(p) for p in zip(*parts, strict=True)])
 
 
 def save_cache(cache: CodeCache, path: Path) -> None:
-    """Write a cache as compressed npz."""
+    """Write a cache as compressed npz, whole or not at all."""
     arrays: dict[str, Any] = {f"codes{i:02}": c for i, c in enumerate(cache.codes)}
-    with path.open("wb") as f:
-        np.savez_compressed(f, step=cache.step, size=np.array(cache.size), **arrays)
+
+    def write(file: BinaryIO) -> None:
+        np.savez_compressed(file, step=cache.step, size=np.array(cache.size), **arrays)
+
+    write_atomic(path, write, force=True)
 
 
 def load_cache(path: Path) -> CodeCache:
