@@ -106,8 +106,8 @@ def _frames(tag: bytes, pos: int, version: int, flags: int, found: Found) -> Ite
             found.drop("what an ID3 tag holds after damage")
             return
         plain = body if version == 2 else _plain(body, marks | (2 if flags & 0x80 else 0), version, room)
-        if plain is not None and len(plain) > len(body):
-            room -= len(plain)  # all that is inflated counts, so that no tag costs more than 16 MiB of it
+        # All that is inflated counts, so that no tag costs more than 16 MiB of it.
+        room = 0 if plain is None else room - max(0, len(plain) - len(body))
         if plain is None:
             found.drop(f"an ID3 frame {name} that is encrypted or damaged")
         else:

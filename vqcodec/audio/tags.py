@@ -39,6 +39,7 @@ METADATA_BYTES = 2**24 - 1
 """Of tags and picture together; what a FLAC block can hold, and what a .vqc file may by default."""
 MOST_TAGS = 2**16
 """More than this is no description of a sound; it bounds the memory that 16 MiB of the shortest tags would take."""
+_TOO_MUCH = f"tags beyond {MOST_TAGS:,} or 16 MiB"
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 _UNESCAPES = {value: key for key, value in _ESCAPES.items()}
@@ -87,7 +88,7 @@ class Found:
         if not key:
             self.drop("tags without a name")
         elif len(self.tags) >= MOST_TAGS or self._size > METADATA_BYTES:
-            self.drop(f"tags beyond {MOST_TAGS:,} or 16 MiB")
+            self.drop(_TOO_MUCH)
         else:
             self.tags.append((_NOT_KEY.sub("_", key).upper(), value))
 
@@ -151,15 +152,18 @@ def unpack_tags(text: bytes) -> Tags:
 
 def parse_comments(block: bytes, found: Found) -> bool:
     """Collect the tags of a Vorbis comment (RFC 9639, 8.6), as far as the block is whole; returns whether it is."""
-    pos, sizes = 0, len(block)
-    if sizes < 8:
+    size = len(block)
+    if size < 8:
         return False
     pos = 8 + int.from_bytes(block[:4], "little")
     count = int.from_bytes(block[pos - 4 : pos], "little")
-    for _ in range(count):
+    for number in range(count):
+        if number == 2 * MOST_TAGS:  # however many are empty
+            found.drop(_TOO_MUCH)
+            return False
         start = pos + 4
         end = start + int.from_bytes(block[pos:start], "little")
-        if max(start, end) > sizes:
+        if max(start, end) > size:
             return False
         raw, pos = block[start:end], end
         key, equals, value = raw.partition(b"=")
@@ -169,7 +173,7 @@ def parse_comments(block: bytes, found: Found) -> bool:
             found.add(decode_text(key), decode_text(value))
         elif raw:
             found.drop("tags without a name")
-    return pos <= sizes
+    return pos <= size
 
 
 def _from_base64(value: bytes) -> bytes:
