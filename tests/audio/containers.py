@@ -19,9 +19,7 @@ def chunk(kind: bytes, body: bytes, *, size: int | None = None, pad: bool = True
 def fmt(channels: int = 1, mask: int | None = None, bits: int = 16, order: str = "<", tag: int = 1) -> bytes:
     """Body of a ``fmt `` chunk; WAVE_FORMAT_EXTENSIBLE with a mask."""
     width = channels * bits // 8
-    body = struct.pack(
-        order + "HHIIHH", tag if mask is None else 0xFFFE, channels, RATE, RATE * width, width, bits
-    )
+    body = struct.pack(order + "HHIIHH", tag if mask is None else 0xFFFE, channels, RATE, RATE * width, width, bits)
     if mask is None:
         return body
     return body + struct.pack(order + "HHI", 22, bits, mask) + bytes.fromhex("0100000000001000800000aa00389b71")

@@ -16,7 +16,7 @@ from vqcodec.errors import InputError, LimitError, OutputError, UsageError
 from vqcodec.kinds import is_sound
 
 RATE = 16_000
-TAGS = {"TITLE": "Tüte", "ARTIST": "two\nlines", "ALBUMARTIST": "x"}
+TAGS = {"TITLE": ["Tüte"], "ARTIST": ["two\nlines"], "ALBUMARTIST": ["x"]}
 COVER = flac_picture(3, "image/png", "", b"\x89PNG picture")
 DAY = 86_400
 

@@ -157,7 +157,7 @@ def test_every_text_of_an_id3_tag(tmp_path, version):
     tag = id3(
         version,
         text(b"TIT2", b"\0Caf\xe9"),
-        text(b"TPE1", b"\1" + "Björk\0Ольга".encode("utf-16")),
+        text(b"TPE1", b"\1" + "Björk\0日本".encode("utf-16")),
         text(b"TPE2", "\3Jürgen\0".encode()),
         text(b"TPOS", b"\x001/2"),
         text(b"TCON", b"\0(17)\0(RX)\0(9)Thrash\0Own"),
@@ -177,7 +177,7 @@ def test_every_text_of_an_id3_tag(tmp_path, version):
     assert found.tags == [
         ("TITLE", "Café"),
         ("ARTIST", "Björk"),
-        ("ARTIST", "Ольга"),
+        ("ARTIST", "日本"),
         ("ALBUMARTIST", "Jürgen"),
         ("DISCNUMBER", "1/2"),
         ("GENRE", "Rock"),
@@ -211,7 +211,9 @@ def test_tags_at_the_end(tmp_path):
     old = id3v1(b"Caf\xe9 M\xfcller", b"note", 7, 17)
     plain = [("TITLE", "Café Müller"), ("ARTIST", "Björk"), ("DATE", "1999"), ("COMMENT", "note")]
     assert tags_of(tmp_path, MPEG + old) == [*plain, ("TRACKNUMBER", "7"), ("GENRE", "Rock")]
-    items = ape(("Title", b"Long title", 0), ("Artist", "A\0Bö".encode(), 0), ("Cover Art (Front)", b"a.jpg\0" + JPEG, 1))
+    items = ape(
+        ("Title", b"Long title", 0), ("Artist", "A\0Bö".encode(), 0), ("Cover Art (Front)", b"a.jpg\0" + JPEG, 1)
+    )
     found = read(tmp_path, id3(4, frame(4, b"TIT2", b"\3First")) + MPEG + items + old).found
     assert dict(found.tags)["TITLE"] == "First"
     assert [value for key, value in found.tags if key == "ARTIST"] == ["A", "Bö"]
@@ -292,7 +294,9 @@ def test_a_flac_file(tmp_path):
 
 
 def test_a_flac_file_behind_id3(tmp_path):
-    content = id3(3, frame(3, b"TIT2", b"\0ID3"), frame(3, b"TMOO", b"\0calm")) + flac((4, comments(("TITLE", "Vorbis"))))
+    content = id3(3, frame(3, b"TIT2", b"\0ID3"), frame(3, b"TMOO", b"\0calm")) + flac(
+        (4, comments(("TITLE", "Vorbis")))
+    )
     assert tags_of(tmp_path, content) == [("TITLE", "Vorbis"), ("MOOD", "calm")]
 
 

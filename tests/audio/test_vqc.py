@@ -30,7 +30,7 @@ from vqcodec.registry import load_audio_codec
 from vqcodec.target import make_aim, quality_of_step, step_of_quality
 
 RATE = 16_000
-TAGS = {"TITLE": "Tüte", "ARTIST": "two\nlines"}
+TAGS = {"TITLE": ["Tüte"], "ARTIST": ["two\nlines"]}
 COVER = flac_picture(3, "image/png", "", b"picture")
 
 

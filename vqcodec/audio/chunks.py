@@ -158,14 +158,14 @@ def read_chunks(file: BinaryIO, offset: int, found: Found) -> Body:
     else:
         dialect, first = _DIALECTS[family], offset + 12
     walk = _walk(file, first, size, dialect)
+    if family == b"BW64" or (family == b"RF64" and not walk.first(b"ds64")):  # the library knows neither
+        walk.clean = False
     own = Found()
     for chunk in walk.chunks:
         _collect(file, chunk, dialect, own, found)
     found.merge(own)  # an ID3 tag has the last word: it keeps long, repeated and foreign texts better
     if dialect is _CAF:
-        data = walk.first(b"data")
-        promised = data.size if data and data.size < 2**63 else None  # -1: not known, as the format allows
-        return Body(note=_note(promised, size - data.start) if data and promised else "")
+        return _caf_body(file, walk, size)
     if form in (b"AIFF", b"AIFC"):
         return _aiff_body(file, walk, size, form)
     return _wave_body(file, walk, size, dialect)
@@ -266,6 +266,22 @@ def _wave_head(fmt: bytes, extra: bytes, length: int, order: str) -> bytes:
     sizes = _written(dialect, b"ds64", struct.pack("<QQQI", total + 36, length, 0, 0))
     head = struct.pack("<4sI4s", b"RF64", 2**32 - 1, b"WAVE") + sizes + chunks
     return head + struct.pack("<4sI", b"data", 2**32 - 1)
+
+
+def _caf_body(file: BinaryIO, walk: _Walk, size: int) -> Body:
+    """The format allows a length of -1 for samples up to the end of the file, which the library takes for damage."""
+    data = walk.first(b"data")
+    if data is None or data.start + data.size <= size:
+        return Body()
+    there = size - data.start
+    note = _note(data.size, there) if data.size < 2**63 else ""
+    head = b"caff\0\1\0\0"
+    for chunk in walk.chunks:
+        if chunk.kind in (b"desc", b"kuki", b"pakt", b"chan"):
+            file.seek(chunk.start)
+            body = file.read(min(chunk.size, METADATA_BYTES))
+            head += _CAF.head.pack(chunk.kind, len(body)) + body
+    return Body(None, View(head + _CAF.head.pack(b"data", there), data.start, there), note)
 
 
 def _aiff_body(file: BinaryIO, walk: _Walk, size: int, form: bytes) -> Body:

@@ -49,7 +49,9 @@ def convert(
         why = next((line.strip()[:120] for line in done.stderr.splitlines() if _REASON.search(line)), "ffmpeg failed")
         raise InputError(f"{name}: cannot be read as {kind.what} ({why}); is the file whole, and does it hold sound?")
     notes = ["only its sound is kept, the video is left out"] if _VIDEO.search(done.stderr) else []
-    short = ["-t", "0.1", "-c:a", "flac", "-f", "flac", f"file:{tags}"]
+    # What the container says about itself is no tag, nor is ffmpeg's own name.
+    ours = [word for key in ("major_brand", "minor_version", "compatible_brands") for word in ("-metadata", f"{key}=")]
+    short = [*ours, "-fflags", "+bitexact", "-t", "0.1", "-c:a", "flac", "-f", "flac", f"file:{tags}"]
     for pictures in (["-map", "0:v?", "-c:v", "copy"], []):  # a video as picture is refused
         if not _run([*common, *pictures, *short]).returncode:
             return samples, tags, notes
