@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from vqcodec.audio.files import Sound, SoundStream
+    from vqcodec.audio.files import Sound
+    from vqcodec.audio.stream import SoundStream
 
     Source = Compressed | BinaryIO | Image.Image | npt.NDArray[np.generic] | Tensor | Sound
 

@@ -7,13 +7,13 @@ the promise (the file is not larger, the PSNR not lower than asked for) but a ne
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from vqcodec.bitstream.metadata import encode_metadata
 from vqcodec.errors import UsageError
 
 __all__ = [
@@ -170,7 +170,7 @@ def strip_hint(smallest: int, limit: float, metadata: Mapping[str, bytes]) -> st
         limit: bytes that were asked for.
         metadata: what the file keeps beside its pixels or samples.
     """
-    size = sum(len(encode_metadata(value)) for value in metadata.values())
+    size = sum(min(len(value), len(zlib.compress(value, 9))) for value in metadata.values())
     if not size or smallest - size > limit:
         return ""
     return f", or leave out its {' and '.join(metadata)} ({size:,} bytes) by --strip (strip=True)"

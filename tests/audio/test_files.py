@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from vqcodec.audio.files import Sound, SoundStream, array_source, open_sound
+from vqcodec.audio.files import Sound, array_source, open_sound
 from vqcodec.audio.save import save_sound, write_sound
+from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import flac_picture
 from vqcodec.errors import InputError, LimitError, OutputError, UsageError
 from vqcodec.kinds import is_sound

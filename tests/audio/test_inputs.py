@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ import soundfile
 from audio.containers import COMM, DATA, FMT, PCM, RATE, SSND, aiff, chunk, fmt, frame, id3, info, w64, wav
 
 import vqcodec
-from vqcodec.audio.files import Sound, SoundSource, SoundStream, array_source, open_sound, sound_source
+from vqcodec.audio import vqc
+from vqcodec.audio.files import Sound, SoundSource, array_source, open_sound, sound_source
 from vqcodec.audio.layout import DEFAULT_MASKS, MASK_TAG
 from vqcodec.audio.save import save_sound
+from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import METADATA_BYTES, flac_picture
-from vqcodec.errors import InputError, LimitError, VqcWarning
+from vqcodec.bitstream import Chunk, read_vqc, write_vqc
+from vqcodec.errors import InputError, LimitError, UsageError, VqcWarning
 from vqcodec.kinds import is_sound
 
 CASES = Path(__file__).parent / "cases"
@@ -430,41 +434,31 @@ class TestLimits:
         data = vqcodec.compress(np.zeros((48_000 * 60, 2), np.int16), sample_rate=48_000)
         assert vqcodec.decompress(data).samples.shape == (48_000 * 60, 2)
         large = SoundStream(48_000, 2, 2**28, iter([]))
-        from vqcodec.audio.vqc import collect
-
         with pytest.raises(LimitError, match=r"2\.0 GiB of samples from 12,600 bytes .* stream_sound"):
-            collect(large, 12_600)
+            vqc.collect(large, [Chunk(bytes(12_600), (), 0), None])
 
     def test_no_memory(self, monkeypatch):
-        from vqcodec.audio import vqc
-
         def refuse(*_: object) -> None:
             raise MemoryError
 
         monkeypatch.setattr(vqc.np, "empty", refuse)
         with pytest.raises(LimitError, match="too much for memory"):
-            vqc.collect(SoundStream(48_000, 2, 2**20, iter([])), 10)
+            vqc.collect(SoundStream(48_000, 2, 2**20, iter([])), [])
 
 
 def test_a_cover_that_is_larger_than_the_target_names_the_remedy(fake_codec):
     sound = Sound(
         PCM[:, None] / np.float32(32_768), RATE, {}, flac_picture(3, "", "", np.random.default_rng(1).bytes(9_000))
     )
-    with pytest.raises(
-        vqcodec.errors.UsageError, match=r"out of reach.*leave out its picture \(9,\d\d\d bytes\) by --strip"
-    ):
+    with pytest.raises(UsageError, match=r"out of reach.*leave out its picture \(9,\d\d\d bytes\) by --strip"):
         vqcodec.compress(sound, target_size=5_000)
     assert len(vqcodec.compress(sound, target_size=5_000, strip=True)) <= 5_000
-    with pytest.raises(vqcodec.errors.UsageError) as caught:
+    with pytest.raises(UsageError) as caught:
         vqcodec.compress(sound, target_size=20)
     assert "--strip" not in str(caught.value)
 
 
 def test_more_tags_than_are_kept_are_warned_of(fake_codec):
-    from dataclasses import replace
-
-    from vqcodec.bitstream import read_vqc, write_vqc
-
     file = read_vqc(vqcodec.compress(PCM, sample_rate=RATE))
     data = write_vqc(replace(file, metadata={"tags": b"A=b\n" * 200_000}))
     with pytest.warns(VqcWarning, match="only the first 65,536 of its tags"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from vqcodec.audio.check import SampleCheck, check_layout
 from vqcodec.audio.chunks import View
 from vqcodec.audio.ffmpeg import convert
 from vqcodec.audio.layout import MASK_TAG, mask_of, mask_tags, wave_order
 from vqcodec.audio.metadata import Metadata, read_metadata
+from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import METADATA_BYTES, Found, Tag, Tags, cover_image, pack_tags, tag_pairs
-from vqcodec.bitstream import Limits
-from vqcodec.errors import InputError, LimitError, UsageError, VqcError, VqcWarning
+from vqcodec.errors import InputError, UsageError, VqcError
 from vqcodec.kinds import foreign_sound
 from vqcodec.sources import HEAD
 
@@ -31,7 +31,6 @@ __all__ = [
     "Float32",
     "Sound",
     "SoundSource",
-    "SoundStream",
     "array_source",
     "open_sound",
     "sound_source",
@@ -39,10 +38,6 @@ __all__ = [
 
 BLOCK = 65_536
 """Samples that are in memory at a time."""
-_LOUDEST = 64.0  # 36 dB above full scale: beyond, it is not a loud sound but integers that were not divided
-_MAX_CHANNELS = 8
-_MAX_RATE = 2**20 - 1
-_MIN_RATE = 1_000
 _UNKNOWN = 2**62  # the library's word for a length that a file does not tell is beyond this
 
 Float32 = npt.NDArray[np.float32]
@@ -75,27 +70,6 @@ class SoundSource:
         speakers = b"".join(line + b"\n" for line in lines if line.startswith(MASK_TAG.encode() + b"="))
         notes = tuple(note for note in self.notes if note not in self.metadata_notes)
         return replace(self, metadata={"tags": speakers} if speakers else {}, notes=notes, metadata_notes=())
-
-
-@dataclass(frozen=True)
-class SoundStream:
-    """A sound that is decoded while it is read.
-
-    Attributes:
-        sample_rate: Hz.
-        channels: how many.
-        samples: how many per channel all blocks have together.
-        blocks: float32 [n, channels], once, in WAVE order; full scale is 1, and a sample may lie beyond.
-        tags: texts by name (``TITLE``, ``ARTIST`` ...), each name's in a list.
-        picture: the cover as the body of a FLAC PICTURE block, or None.
-    """
-
-    sample_rate: int
-    channels: int
-    samples: int
-    blocks: Iterator[Float32]
-    tags: Tags = field(default_factory=dict)
-    picture: bytes | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,8 +149,8 @@ def array_source(samples: Any, sample_rate: int, *, max_seconds: int, repair: bo
         )
     if array.dtype.kind != "f" and array.dtype not in (np.int16, np.int32):
         raise UsageError(f"the array has type {array.dtype}; give floats from -1 to 1, int16 or int32")
-    _check_layout(sample_rate, array.shape[1], UsageError)
-    check = _Checker("the array", sample_rate, array.shape[1], max_seconds, repair)
+    check_layout(sample_rate, array.shape[1], UsageError)
+    check = SampleCheck("the array", sample_rate, array.shape[1], max_seconds, repair)
     check.length(len(array))
     scale = 1.0 if array.dtype.kind == "f" else -1.0 / np.iinfo(array.dtype).min
 
@@ -245,8 +219,8 @@ def _file_source(path: Path, name: str, folder: Path, max_seconds: int, repair: 
             about = read_metadata(path)
         with _opened(path, about.view) as file:
             rate, channels, frames, flac = file.samplerate, file.channels, file.frames, file.format == "FLAC"
-        _check_layout(rate, channels, InputError)
-    check = _Checker(name, rate, channels, max_seconds, repair)
+        check_layout(rate, channels, InputError)
+    check = SampleCheck(name, rate, channels, max_seconds, repair)
     if frames < _UNKNOWN:
         check.length(frames)
     metadata, more = _metadata(about.found, mask_tags(about.mask, channels))
@@ -329,83 +303,3 @@ def _reading(name: str) -> Iterator[None]:
             f"{name}: cannot be read as sound ({detail.strip().rstrip('.')}); is the file whole? "
             "WAV, FLAC, OGG, Opus and MP3 can be read"
         ) from error
-
-
-def _check_layout(sample_rate: int, channels: int, kind: type[VqcError]) -> None:
-    if not _MIN_RATE <= sample_rate <= _MAX_RATE:
-        raise kind(f"a sample rate of {sample_rate} Hz is out of range; {_MIN_RATE:,} to {_MAX_RATE:,} can be kept")
-    if not 1 <= channels <= _MAX_CHANNELS:
-        raise LimitError(
-            f"{channels:,} channels are more than {_MAX_CHANNELS}; split them (arrays are [time, channels])"
-        )
-
-
-@dataclass
-class _Checker:
-    """Refuses sounds that are empty or too long, and samples that are no samples, or replaces those."""
-
-    name: str
-    sample_rate: int
-    channels: int
-    max_seconds: int
-    repair: bool
-    told: bool = False  # what was replaced is told once, however often the sound is read
-
-    def length(self, samples: int) -> None:
-        if samples > self.max_seconds * self.sample_rate:
-            raise LimitError(
-                f"{self.name}: {samples / self.sample_rate:,.0f} s are longer than {self.max_seconds:,} s; "
-                "raise the limit by --max-seconds (max_seconds)"
-            )
-        try:
-            Limits(seconds=self.max_seconds).check_audio(self.sample_rate, self.channels, samples)
-        except LimitError as error:
-            raise LimitError(f"{self.name}: {error}") from error
-
-    def blocks(self, blocks: Iterator[Float32]) -> Iterator[Float32]:
-        count = bad = 0
-        first = 0.0
-        for block in blocks:
-            if not max(-float(block.min()), float(block.max())) <= _LOUDEST:  # also for NaN
-                seconds = self._samples(block, count)
-                first = first if bad else seconds
-                bad += int((~np.isfinite(block)).sum())
-                block = repaired(block)
-            count += len(block)
-            self.length(count)
-            yield block
-        if not count:
-            raise InputError(f"{self.name}: holds no samples")
-        if bad and not self.told:
-            self.told = True
-            text = f"{self.name}: {bad:,} samples that are no finite numbers were replaced, the first at {first:.3f} s"
-            warnings.warn(text, VqcWarning, stacklevel=2)
-
-    def _samples(self, block: Float32, before: int) -> float:
-        """Refuse a block with samples that are none, or tell the time of the first one that can be replaced."""
-        numbers = np.isfinite(block)
-        wrong = np.abs(block, where=numbers, out=np.zeros_like(block)) > _LOUDEST
-        if not self.repair:
-            wrong |= ~numbers
-        place, channel = np.argwhere(wrong if wrong.any() else ~numbers)[0]
-        seconds = (before + int(place)) / self.sample_rate
-        if not wrong.any():
-            return seconds
-        if np.isfinite(value := block[place, channel]):
-            what, remedy = f"is {value:g}", "full scale is 1, so scale the samples first"
-        else:
-            what, remedy = (
-                "is not a finite number",
-                "clean the samples, or let --repair (repair=True) replace them",
-            )
-        raise InputError(f"{self.name}: the sample at {seconds:.3f} s {what}; {remedy}")
-
-
-def repaired(block: Float32) -> Float32:
-    """Samples [n, C] with those that are no finite numbers on a straight line between their neighbours."""
-    out = block.copy()
-    places = np.arange(len(block))
-    for channel in out.T:
-        good = np.isfinite(channel)
-        channel[~good] = np.interp(places[~good], places[good], channel[good]) if good.any() else 0
-    return out

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import soundfile
 
 from vqcodec.audio.chunks import INFO_NAMES
-from vqcodec.audio.files import SoundStream
 from vqcodec.audio.layout import MASK_TAG, mask_of
+from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import METADATA_BYTES, Tag, comment_block, parse_picture, tag_pairs
 from vqcodec.bitstream.arrays import F32
 from vqcodec.errors import OutputError, UsageError

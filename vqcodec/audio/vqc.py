@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vqcodec.audio.files import Float32, Sound, SoundSource, SoundStream, array_source, open_sound, sound_source
+from vqcodec.audio.files import Float32, Sound, SoundSource, array_source, open_sound, sound_source
 from vqcodec.audio.resample import REACH, resample, resampled_length
+from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import MOST_TAGS, unpack_tags
 from vqcodec.bitstream import AudioHeader, Chunk, VqcFile, write_vqc
 from vqcodec.errors import LimitError, UsageError
