@@ -42,6 +42,7 @@ class CompressOptions(TypedDict, total=False):
         target_size: bytes of the file, at most; likewise.
         target_psnr: decibels over all colour samples, at least; the coarsest step that reaches it. Pictures only.
         strip: leave out the colour profile, EXIF and XMP of a picture, the tags and the cover of a sound.
+        repair: replace samples of a sound that are no finite numbers instead of refusing it.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for the networks of pictures; sound is computed on the CPU.
         max_pixels: larger pictures are refused.
         max_seconds: longer sounds are refused.
@@ -54,6 +55,7 @@ class CompressOptions(TypedDict, total=False):
     target_size: int | None
     target_psnr: float | None
     strip: bool
+    repair: bool
     device: str
     max_pixels: int
     max_seconds: int
@@ -107,6 +109,7 @@ class CompressSettings:
     target_size: int | None = None
     target_psnr: float | None = None
     strip: bool = False
+    repair: bool = False
     device: str = "auto"
     max_pixels: int = MAX_PIXELS
     max_seconds: int = MAX_SECONDS

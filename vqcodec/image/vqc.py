@@ -62,7 +62,7 @@ def encode_picture(picture: Picture, aim: Aim, codec: ImageCodec, *, strip: bool
         return psnr(codec.decode(_header(picture, step, codec), chunks), picture.pixels)
 
     pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
-    step = choose_step(aim, pixels, lambda step: len(encode(step)[1]), psnr_at)
+    step = choose_step(aim, pixels, lambda step: len(encode(step)[1]), psnr_at, metadata)
     return encode(step)[1]
 
 
