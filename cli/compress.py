@@ -45,6 +45,7 @@ _SHOWN = ["kind", "width", "height", "duration", "sample_rate", "channels", "qua
 @click.option(
     "--strip", is_flag=True, help="Leave out colour profile, EXIF (place, time, camera), XMP; tags and cover of sounds."
 )
+@click.option("--repair", is_flag=True, help="Replace samples that are no finite numbers (sound).")
 @options.common
 @click.pass_context
 def compress(

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from vqcodec.audio.files import Sound, SoundStream
+    from vqcodec.audio.files import Sound
+    from vqcodec.audio.stream import SoundStream
 
     Source = Compressed | BinaryIO | Image.Image | npt.NDArray[np.generic] | Tensor | Sound
 
@@ -98,7 +99,7 @@ def decompress(
             from vqcodec.audio.vqc import collect, decode_sound
 
             codec = registry.audio_codec_for(header, settings.device)
-            return collect(decode_sound(file, header, codec, settings.stretch, name))
+            return collect(decode_sound(file, header, codec, settings.stretch, name), file.chunks)
         if settings.stretch != (None, None):
             raise UsageError("holds a picture, which has no start and end in seconds; leave them out")
         from vqcodec.image.vqc import decode_picture

@@ -46,6 +46,7 @@ class CompressOptions(TypedDict, total=False):
         tune: ``visual``, or ``psnr`` for the least squared error of a picture. Both make files of the same kind, which
             ``faithful`` of :func:`vqcodec.decompress` decodes to the picture of the least squared error.
         strip: leave out the colour profile, EXIF and XMP of a picture, the tags and the cover of a sound.
+        repair: replace samples of a sound that are no finite numbers instead of refusing it.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for the networks of pictures; sound is computed on the CPU.
         max_pixels: larger pictures are refused.
         max_seconds: longer sounds are refused.
@@ -59,6 +60,7 @@ class CompressOptions(TypedDict, total=False):
     target_psnr: float | None
     tune: Tune
     strip: bool
+    repair: bool
     device: str
     max_pixels: int
     max_seconds: int
@@ -115,6 +117,7 @@ class CompressSettings:
     target_psnr: float | None = None
     tune: Tune = "visual"
     strip: bool = False
+    repair: bool = False
     device: str = "auto"
     max_pixels: int = MAX_PIXELS
     max_seconds: int = MAX_SECONDS

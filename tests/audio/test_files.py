@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from vqcodec.audio.files import Sound, SoundStream, array_source, open_sound
+from vqcodec.audio.files import Sound, array_source, open_sound
 from vqcodec.audio.save import save_sound, write_sound
+from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import flac_picture
 from vqcodec.errors import InputError, LimitError, OutputError, UsageError
 from vqcodec.kinds import is_sound
 
 RATE = 16_000
-TAGS = {"TITLE": "Tüte", "ARTIST": "two\nlines", "ALBUMARTIST": "x"}
+TAGS = {"TITLE": ["Tüte"], "ARTIST": ["two\nlines"], "ALBUMARTIST": ["x"]}
 COVER = flac_picture(3, "image/png", "", b"\x89PNG picture")
 DAY = 86_400
 

@@ -63,7 +63,7 @@ def encode_picture(picture: Picture, aim: Aim, codec: ImageCodec, *, strip: bool
         return psnr(decoded, picture.pixels)
 
     pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
-    step = choose_step(aim, pixels, lambda step: len(encode(step)[1]), psnr_at)
+    step = choose_step(aim, pixels, lambda step: len(encode(step)[1]), psnr_at, metadata)
     return encode(step)[1]
 
 
