@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec.image.config import step_size
-from vqcodec.image.train.perceptual import PerceptualDistance
 from vqcodec.image.train.similarity import dissimilarity
 from vqcodec.image.train.visibility import visible_error
+from vqcodec.stlpips import PerceptualDistance
 
 __all__ = ["Errors", "RestoreLoss", "Weights"]
 

@@ -115,5 +115,5 @@ def _binomial(like: Tensor) -> Tensor:
 def _weights(network: str) -> Path:
     found = find_spec("stlpips_pytorch")
     if found is None or not found.submodule_search_locations:
-        raise InputError("training with ST-LPIPS needs its weights: pip install --no-deps stlpips-pytorch")
+        raise InputError("ST-LPIPS needs its weights: pip install stlpips-pytorch")
     return Path(found.submodule_search_locations[0]) / "weights" / "vST0.0" / f"{network}_shift_tolerant.pth"
