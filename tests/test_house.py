@@ -19,8 +19,6 @@ KERNELS = "vqcodec/kernels/triton_kernels.py"
 # What is left to mend; a name comes off when it is, and none is added.
 LEFT = {
     "vqcodec/image/search.py:search",
-    "vqcodec/image/train/prior.py:train_prior",
-    "vqcodec/image/train/synthesis.py:train_restore",
 }
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 import vqcodec
 from vqcodec.cli import COMMANDS, main
+from vqcodec.cli.report import INTERRUPTED, TERMINATED
 from vqcodec.image.save import SUFFIXES
 from vqcodec.kinds import SOUND_SUFFIXES
 
@@ -92,7 +93,7 @@ def test_exit_codes_are_those_of_the_errors():
 
     table = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.VqcError)]
-    assert {kind.exit_code for kind in kinds} | {0, 130} == table
+    assert {kind.exit_code for kind in kinds} | {0, INTERRUPTED, TERMINATED} == table
 
 
 def test_links_lead_somewhere():

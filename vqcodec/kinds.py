@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SOUND_INPUT_SUFFIXES", "SOUND_SUFFIXES", "VIDEO_SUFFIXES", "Foreign", "foreign_sound", "is_sound"]
+from vqcodec.errors import UsageError
+
+__all__ = [
+    "SOUND_INPUT_SUFFIXES",
+    "SOUND_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "Foreign",
+    "foreign_sound",
+    "is_sound",
+    "takes_for_sound",
+]
 
 # What is taken from a folder; a file named by itself may have any suffix.
 SOUND_INPUT_SUFFIXES = (
@@ -74,3 +84,18 @@ def is_sound(head: bytes, name: str = "") -> bool:
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2:  # a frame of MPEG audio, layer III
         return True
     return not head.startswith(_VQC) and Path(name).suffix.lower() in SOUND_INPUT_SUFFIXES
+
+
+def takes_for_sound(source: object, head: bytes, name: str, kind: str | None, sample_rate: int | None) -> bool:
+    """Whether what a caller gives is taken for sound; ``kind`` decides where it is given, else a rate, else the bytes.
+
+    Raises:
+        UsageError: there is no such kind, or a tensor may be either.
+    """
+    if kind not in (None, "image", "audio"):
+        raise UsageError(f"there is no kind {kind!r}; give image or audio")
+    if kind is not None:
+        return kind == "audio"
+    if sample_rate is None and hasattr(source, "detach"):
+        raise UsageError("a tensor may be a picture or a sound; give kind='image', or the sample_rate of a sound")
+    return sample_rate is not None or hasattr(source, "sample_rate") or is_sound(head, name)

@@ -45,7 +45,8 @@ class CompressOptions(TypedDict, total=False):
         target_psnr: decibels over all colour samples, at least; the coarsest step that reaches it. Pictures only.
         tune: ``visual``, or ``psnr`` for the least squared error of a picture. Both make files of the same kind, which
             ``faithful`` of :func:`vqcodec.decompress` decodes to the picture of the least squared error.
-        strip: leave out the colour profile, EXIF and XMP of a picture, the tags and the cover of a sound.
+        strip: leave out the colour profile, EXIF and XMP of a picture, which is converted to sRGB, and the tags and
+            the cover of a sound.
         repair: replace samples of a sound that are no finite numbers instead of refusing it.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for the networks of pictures; sound is computed on the CPU.
         max_pixels: larger pictures are refused.

@@ -60,7 +60,7 @@ _DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 def _device(name: str) -> torch.device:
-    if not _DEVICES.fullmatch(name):
+    if not _DEVICES.fullmatch(str(name)):  # before torch is imported
         raise DeviceError(f"there is no device {name!r}; give auto, cpu, cuda or cuda:N")
     import torch
 

@@ -156,7 +156,8 @@ class TestRefused:
 
 class TestArrays:
     def test_layouts_and_types(self):
-        torch = pytest.importorskip("torch")
+        import torch
+
         samples = tone(100)
         for given in (
             samples,
@@ -309,7 +310,8 @@ class TestSound:
         assert Sound(tone(), RATE).cover is None
 
     def test_tensor(self):
-        torch = pytest.importorskip("torch")
+        import torch
+
         tensor = Sound(tone(), RATE).tensor()
         assert tensor.dtype == torch.float32
         assert tensor.shape == (2, 8_000)

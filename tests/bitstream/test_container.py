@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from abuse.samples import MODEL, audio, image, rich_image
@@ -100,7 +102,8 @@ def test_read_header_needs_no_bodies() -> None:
     assert list(info.section_sizes) == ["icc", "exif", "xmp", "alpha"]
     assert info.file_size == len(data)
     assert info.overhead + 2130 + sum(info.section_sizes.values()) == len(data)
-    assert read_header(data[:80]) == info
+    assert info.missing == 0
+    assert read_header(data[:80]) == replace(info, missing=len(data) - 80)
 
 
 def test_cut_files_give_what_is_whole() -> None:
@@ -135,6 +138,9 @@ def test_damaged_parts_are_named_or_concealed() -> None:
     healed = read_vqc(bytes(data), conceal=True)
     assert healed.chunks == [*file.chunks[:2], None, file.chunks[3]]
     assert sorted(healed.metadata) == ["exif", "icc"]
+    assert healed.lost == ["xmp"]
+    assert healed.alpha is not None
+    assert not healed.cut
 
 
 def test_trailing_bytes() -> None:

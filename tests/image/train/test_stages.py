@@ -18,7 +18,7 @@ from vqcodec.cli.train import train
 from vqcodec.errors import InputError
 from vqcodec.image.model import load_model
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 @pytest.fixture(scope="module")
