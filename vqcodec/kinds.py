@@ -96,6 +96,6 @@ def takes_for_sound(source: object, head: bytes, name: str, kind: str | None, sa
         raise UsageError(f"there is no kind {kind!r}; give image or audio")
     if kind is not None:
         return kind == "audio"
-    if sample_rate is None and hasattr(source, "detach"):
+    if sample_rate is None and hasattr(source, "numpy"):
         raise UsageError("a tensor may be a picture or a sound; give kind='image', or the sample_rate of a sound")
     return sample_rate is not None or hasattr(source, "sample_rate") or is_sound(head, name)
