@@ -18,7 +18,7 @@ RULES = {
     "bitstream": {"errors"},
     "kernels": set(),
     "prior": {"bitstream", "errors"},
-    "kinds": set(),
+    "kinds": {"errors"},
     "stlpips": {"errors"},
     "sources": {"errors"},
     "target": {"errors"},

@@ -10,7 +10,6 @@ from vqcodec.errors import UsageError
 __all__ = [
     "SOUND_INPUT_SUFFIXES",
     "SOUND_SUFFIXES",
-    "VIDEO_SUFFIXES",
     "Foreign",
     "foreign_sound",
     "is_sound",
@@ -19,13 +18,11 @@ __all__ = [
 
 # What is taken from a folder; a file named by itself may have any suffix.
 SOUND_INPUT_SUFFIXES = (
-    *(".aac", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".caf", ".flac", ".m4a", ".m4b", ".mka", ".mp3", ".mpc"),
-    *(".oga", ".ogg", ".opus", ".rf64", ".w64", ".wav", ".wma", ".wv"),
+    *(".aac", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".caf", ".flac", ".m4a", ".m4b", ".mka", ".mp3", ".mp4"),
+    *(".mpc", ".oga", ".ogg", ".opus", ".rf64", ".w64", ".wav", ".wma", ".wv"),
 )
 SOUND_SUFFIXES = (".flac", ".wav")
 """What can be written."""
-VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm", ".wmv")
-"""Not taken from a folder; named by itself, such a file gives its sound where ffmpeg is installed."""
 
 _STARTS = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff", b"riff\x2e\x91\xcf\x11")
 _FORMS = (
@@ -96,6 +93,6 @@ def takes_for_sound(source: object, head: bytes, name: str, kind: str | None, sa
         raise UsageError(f"there is no kind {kind!r}; give image or audio")
     if kind is not None:
         return kind == "audio"
-    if sample_rate is None and hasattr(source, "detach"):
+    if sample_rate is None and hasattr(source, "numpy"):
         raise UsageError("a tensor may be a picture or a sound; give kind='image', or the sample_rate of a sound")
     return sample_rate is not None or hasattr(source, "sample_rate") or is_sound(head, name)

@@ -285,6 +285,11 @@ class TestOut:
         back = vqcodec.decompress(vqcodec.compress(tmp_path / f"a{suffix}"))
         assert back.tags["ARTIST"] == ["Alice", "Bob"]
 
+    def test_names_that_flac_cannot_hold(self, tmp_path):
+        notes = save_sound(self.stream({"a=b": ["x"], "TITLE": ["y"]}), tmp_path / "a.flac", force=False)
+        assert notes == ["FLAC keeps no tags named 'a=b': dropped; names are of ASCII without ="]
+        assert read(tmp_path / "a.flac")[1].metadata["tags"] == b"TITLE=y\n"
+
     def test_own_names_of_an_info_list_come_back(self, tmp_path):
         assert save_sound(self.stream({"IXYZ": ["x"], "ENGINEER": ["e"]}), tmp_path / "a.wav", force=False) == []
         assert read(tmp_path / "a.wav")[1].metadata["tags"] == b"IXYZ=x\nENGINEER=e\n"
@@ -463,3 +468,13 @@ def test_more_tags_than_are_kept_are_warned_of(fake_codec):
     data = write_vqc(replace(file, metadata={"tags": b"A=b\n" * 200_000}))
     with pytest.warns(VqcWarning, match="only the first 65,536 of its tags"):
         assert len(vqcodec.decompress(data).tags["A"]) == 65_536
+
+
+def test_stripped_of_metadata_nothing_is_said_about_them(tmp_path, fake_codec, recwarn):
+    content = wav(FMT, chunk(b"bext", bytes(602)), chunk(b"data", PCM.tobytes(), size=0))
+    (tmp_path / "a.wav").write_bytes(content)
+    vqcodec.compress(tmp_path / "a.wav", strip=True)
+    assert [str(warning.message).split(": ")[1].split(";")[0] for warning in recwarn.list] == [UNKNOWN]
+    recwarn.clear()
+    vqcodec.compress(tmp_path / "a.wav")
+    assert [str(warning.message).split(": ")[1] for warning in recwarn.list][1] == "not kept"

@@ -336,9 +336,7 @@ def test_hours_fit_in_memory(tmp_path):
             yield block
 
     source = SoundSource(RATE, 1, {}, blocks)
-    encode_sound(
-        source, make_aim(quality=1), load_audio_codec("cpu"), strip=False
-    )  # what is loaded once does not count
+    encode_sound(source, make_aim(quality=1), load_audio_codec("cpu"))  # what is loaded once does not count
     tracemalloc.start()
     data = encode_sound(source, make_aim(quality=1), codec)
     total = 0

@@ -174,6 +174,32 @@ def again(exif: Image.Exif) -> Image.Exif:
     return out
 
 
+def bmp(
+    rgb: np.ndarray, kind: bytes, points: tuple[float, ...] = (0.0,) * 9, gamma: float = 0, icc: bytes = b""
+) -> bytes:
+    """A BMP of 24 bits with a header of version 5."""
+    height, width, _ = rgb.shape
+    rows = b"".join(row[:, ::-1].tobytes().ljust(-(-3 * width // 4) * 4, b"\0") for row in rgb[::-1])
+    head = struct.pack("<IiiHHIIiiII", 124, width, height, 1, 24, 0, len(rows), 0, 0, 0, 0) + bytes(16) + kind
+    head += struct.pack("<9i3I", *(round(v * 2**30) for v in points), *[round(gamma * 65_536)] * 3)
+    head += struct.pack("<4I", 4, 124 + len(rows), len(icc), 0)
+    return b"BM" + struct.pack("<IHHI", 138 + len(rows) + len(icc), 0, 0, 138) + head + rows + icc
+
+
+def test_colours_of_bmp(rgb):
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert load_picture(bmp(rgb, b"DEBM", icc=icc)).metadata == {"icc": icc}
+    assert load_picture(bmp(rgb, b"BGRs")).metadata == {}
+    assert load_picture(bmp(rgb, b"\0\0\0\0")).metadata == {}
+    linear = load_picture(bmp(rgb, b"\0\0\0\0", gamma=1.0))
+    assert linear.pixels.mean() > rgb.mean() + 20
+    p3 = (0.4866, 0.2290, 0.0, 0.2657, 0.6917, 0.0451, 0.1982, 0.0793, 1.0439)
+    data = bmp(rgb, b"\0\0\0\0", points=p3)
+    light = np.where(rgb / 255 <= 0.04045, rgb / 255 / 12.92, ((rgb / 255 + 0.055) / 1.055) ** 2.4)
+    assert np.abs(shown(load_picture(data)) - rgb_of(light)).max() <= 3
+    assert load_picture(Image.open(io.BytesIO(data))).metadata == load_picture(data).metadata
+
+
 def test_uncalibrated_colours_are_said(rgb):
     exif = Image.Exif()
     exif[0x8769] = {0xA001: 0xFFFF}

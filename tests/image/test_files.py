@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import sys
 import threading
 import warnings
 import zlib
@@ -235,6 +236,18 @@ def test_text_file(tmp_path):
     path.write_text("no picture at all")
     with pytest.raises(InputError, match=r"a\.png: not a picture"):
         load_picture(path)
+
+
+def test_jpeg_xl_without_its_package_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_jxl", None)
+    with pytest.raises(InputError, match="pillow-jxl-plugin"):
+        load_picture(b"\xff\x0a" + bytes(30))
+
+
+def test_jpeg_xl(rgb):
+    pytest.importorskip("pillow_jxl")
+    data = encoded(Image.fromarray(rgb), "JXL", lossless=True)
+    assert np.array_equal(load_picture(data).pixels, rgb)
 
 
 def test_own_format_is_pointed_out(tmp_path):

@@ -1,7 +1,7 @@
 """What a sound file says beside its samples: tags and pictures of every container, speakers, and what is not right.
 
-The one reader of tags. tinytag (MIT) was tried instead and loses or changes too much (duplicate and non-numeric values,
-Windows-1252, names of keys, RF64, W64 and CAF, all of a tag that is damaged anywhere); mutagen is under the GPL.
+The one reader of tags. tinytag 2.3 (MIT) was tried instead: it loses repeated and non-numeric values, Windows-1252, APE
+and unsynchronised ID3 tags, knows no RF64, W64 and CAF, and takes 100 s for 1 MiB of comments. mutagen is GPL.
 Reading is linear in the bytes there are, and keeps at most what :class:`vqcodec.audio.tags.Found` holds.
 """
 

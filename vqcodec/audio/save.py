@@ -18,7 +18,7 @@ import soundfile
 from vqcodec.audio.chunks import INFO_NAMES
 from vqcodec.audio.layout import MASK_TAG, mask_of
 from vqcodec.audio.stream import SoundStream
-from vqcodec.audio.tags import METADATA_BYTES, Tag, comment_block, parse_picture, tag_pairs
+from vqcodec.audio.tags import METADATA_BYTES, Tag, comment_block, is_key, parse_picture, tag_pairs
 from vqcodec.bitstream.arrays import F32
 from vqcodec.errors import OutputError, UsageError
 from vqcodec.kinds import SOUND_SUFFIXES
@@ -149,6 +149,8 @@ def _metadata_blocks(sound: SoundStream, notes: list[str]) -> list[tuple[int, by
             room -= size
         else:
             lost += 1
+    if bad := [key for key in sound.tags if not is_key(key)]:
+        notes.append(f"FLAC keeps no tags named {', '.join(map(repr, bad[:8]))}: dropped; names are of ASCII without =")
     if lost:
         notes.append(f"FLAC keeps no more than 16 MiB of tags: {lost:,} dropped")
     blocks = [(4, comment_block(tags))]

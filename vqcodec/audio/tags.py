@@ -24,6 +24,7 @@ __all__ = [
     "cover_image",
     "decode_text",
     "flac_picture",
+    "is_key",
     "pack_tags",
     "parse_comments",
     "parse_picture",
@@ -123,6 +124,11 @@ def tag_pairs(tags: Mapping[str, str | Sequence[str]]) -> Iterator[Tag]:
     for key, values in tags.items():
         for value in [values] if isinstance(values, str) else values:
             yield key, value
+
+
+def is_key(name: str) -> bool:
+    """Whether a Vorbis comment may have this name."""
+    return bool(_KEY.fullmatch(name))
 
 
 def pack_tags(tags: Iterable[Tag]) -> bytes:

@@ -150,9 +150,7 @@ class Colours:
         return bool(light[0] < 0.2 < light[1])
 
 
-def describe(
-    info: Mapping[str | tuple[int, int], Any], cicp: bytes | None, exif: Exif | None, *, profile: bool
-) -> Colours | None:
+def describe(info: Mapping[Any, Any], cicp: bytes | None, exif: Exif | None, *, profile: bool) -> Colours | None:
     """What a picture says of its colours, by PNG's order of precedence; None where it is sRGB or its profile holds.
 
     Args:

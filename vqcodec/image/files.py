@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import re
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from vqcodec.errors import InputError, LimitError, UsageError, VqcError
 from vqcodec.image.avif import is_avif, nclx, without_exif
+from vqcodec.image.bmp import bmp_colours
 from vqcodec.image.colour import describe
 from vqcodec.image.exif import exif_with_prefix
 from vqcodec.image.icc import profile_fault, profile_space, to_srgb
@@ -37,6 +39,7 @@ INPUT_SUFFIXES = (
     *(".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
 )
 _SIGNATURE = b"\x89VQC"
+_JXL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 # A pipe is read at once: at most so many bytes per pixel allowed (16 bits, RGBA, not packed) and for metadata.
 _PIXEL_BYTES, _PIPE_BYTES = 8, 64 * 2**20
 # Pillow's names of turns and mirrorings, by the orientation that they undo (TIFF 6.0, tag 274).
@@ -107,7 +110,7 @@ def _load(source: Source, max_pixels: int, given: Given, name: str) -> Picture:
     if isinstance(source, Image.Image):
         with _reading("the image"):
             return _from_pil(source, "the image", max_pixels, given=given)
-    if hasattr(source, "detach"):
+    if hasattr(source, "numpy"):
         return _from_array(_from_tensor(source), max_pixels)
     if not isinstance(source, (bytes, str, os.PathLike)):
         raise UsageError(f"{type(source).__name__} is no picture; give a path, bytes, a Pillow image or an array")
@@ -116,6 +119,7 @@ def _load(source: Source, max_pixels: int, given: Given, name: str) -> Picture:
         head = file.read(16)
         if head.startswith(_SIGNATURE):
             raise InputError(f"{name}: is a .vqc file already; decompress it instead")
+        _load_plugin(head, name)
         try:
             return _from_pil(_identify(file, head), name, max_pixels, file=file)
         except VqcError:
@@ -149,6 +153,19 @@ def _open(source: str | os.PathLike[str] | bytes, max_pixels: int) -> IO[bytes]:
             f"{os.fspath(source)}: gives more than {most:,} bytes; raise the limit by --max-pixels (max_pixels)"
         )
     return io.BytesIO(content)
+
+
+def _load_plugin(head: bytes, name: str) -> None:
+    """Have JPEG XL read, for which Pillow needs a package beside it, but does not look by itself.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    if head.startswith(_JXL):
+        try:
+            importlib.import_module("pillow_jxl")
+        except ImportError as error:
+            raise InputError(f"{name}: is a JPEG XL picture; install pillow-jxl-plugin to read it") from error
 
 
 def _identify(file: IO[bytes], head: bytes) -> ImageFile.ImageFile:
@@ -254,7 +271,7 @@ def _from_pil(
     """A picture from an image; ``file`` is what it is read from, where that is known."""
     _check_size(*image.size, name, max_pixels)
     notes: list[str] = []
-    facts = _facts(image, file)
+    facts, own = _facts(image, file)
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         what = "pictures (the others may be a preview, depth or a gain map)" if image.format == "MPO" else "frames"
@@ -263,7 +280,7 @@ def _from_pil(
         notes.append("16 bits per sample are reduced to 8")
     image.load()
     _check_size(*image.size, name, max_pixels)  # a few formats learn their size while loading
-    metadata = collect(image, given or {}, notes.append)
+    metadata = collect(image, {**own, **(given or {})}, notes.append)
     orientation = take_orientation(metadata)
     if image.format == "TIFF":
         orientation = 1  # Pillow has applied it on loading
@@ -273,31 +290,33 @@ def _from_pil(
     _drop_foreign_profile(metadata, {"CMYK": ("CMYK",), "LAB": ("Lab",)}.get(image.mode, ("RGB", "GRAY")), notes)
     pixels, alpha = split_alpha(eight_bit(image, name, facts.depth, metadata, notes))
     if image.mode not in ("CMYK", "LAB"):  # which are sRGB by now
-        pixels = _with_known_colours(pixels, image, facts.cicp, metadata, notes)
+        pixels = _with_known_colours(pixels, {**image.info, **own}, facts.cicp, metadata, notes)
     pixels = join_equal(pixels)
     _drop_foreign_profile(metadata, ("RGB", "GRAY") if pixels.shape[2] == 1 else ("RGB",), notes)
     return Picture(pixels, alpha, metadata, tuple(notes))
 
 
-def _facts(image: Image.Image, file: IO[bytes] | None) -> PngFacts:
-    """What the file says and Pillow does not, as far as the file is at hand."""
+def _facts(image: Image.Image, file: IO[bytes] | None) -> tuple[PngFacts, Given]:
+    """What the file says and Pillow does not, as far as the file is at hand; what has a name of Pillow's, by that."""
     file = file or getattr(image, "fp", None)
     if file is None or file.closed:
-        return PngFacts()
+        return PngFacts(), {}
     if image.format == "PNG":
-        return png_facts(file)
+        return png_facts(file), {}
+    if image.format == "BMP":
+        return PngFacts(), bmp_colours(file)
     if image.format == "AVIF" and "icc_profile" not in image.info:
         file.seek(0)
-        return PngFacts(cicp=nclx(file.read()))
-    return PngFacts()
+        return PngFacts(cicp=nclx(file.read())), {}
+    return PngFacts(), {}
 
 
 def _with_known_colours(
-    pixels: UInt8, image: Image.Image, cicp: bytes | None, metadata: dict[str, bytes], notes: list[str]
+    pixels: UInt8, info: Mapping[Any, Any], cicp: bytes | None, metadata: dict[str, bytes], notes: list[str]
 ) -> UInt8:
     """Pixels, and in the metadata the profile that goes with them, where something else says which colours they are."""
     try:
-        colours = describe(image.info, cicp, parse_exif(metadata.get("exif")), profile="icc" in metadata)
+        colours = describe(info, cicp, parse_exif(metadata.get("exif")), profile="icc" in metadata)
         if colours is None:
             return pixels
         pixels, icc = colours.apply(pixels)

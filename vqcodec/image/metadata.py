@@ -63,9 +63,10 @@ def collect(image: Image.Image, given: Given, note: Note) -> dict[str, bytes]:
         given: what replaces the image's own.
         note: told what is dropped.
     """
-    info: dict[str | tuple[int, int], object] = dict(image.info)
-    info.update(given)
-    found: dict[str, object] = {"icc": info.get("icc_profile"), "xmp": info.get("xmp")}
+    found: dict[str, object] = {
+        "icc": given.get("icc_profile", image.info.get("icc_profile")),
+        "xmp": given.get("xmp", image.info.get("xmp")),
+    }
     if found["icc"] is None and "icc_profile" in image.info and "icc_profile" not in given:
         note("its colour profile is damaged and was dropped")  # Pillow leaves the name without a value
     try:

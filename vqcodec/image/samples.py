@@ -106,7 +106,7 @@ def _convert_by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
     from PIL import ImageCms
 
     source: Any = ImageCms.createProfile("LAB") if image.mode == "LAB" else None
-    if icc and profile_space(icc) == image.mode:
+    if icc and profile_space(icc).upper() == image.mode:
         source = io.BytesIO(icc)
     if source is None:
         return image.convert("RGB")
