@@ -151,6 +151,7 @@ def test_unreachable_targets_name_the_nearest(rgb):
         {"target_bpp": 1, "target_psnr": 30},
         {"effort": 0},
         {"effort": 10},
+        {"tune": "loud"},
     ],
 )
 def test_options_out_of_range(rgb, options):

@@ -120,13 +120,13 @@ def compress_picture(
     @cache
     def encode(step: int) -> tuple[list[Chunk], bytes]:
         chunks = codec.encode(picture.pixels, step, effort=effort, tune=tune)
-        file = VqcFile(_header(picture, step, codec), list(chunks), metadata, picture.alpha)
+        file = VqcFile(_header(picture, step, codec, tune), list(chunks), metadata, picture.alpha)
         return chunks, write_vqc(file)
 
     @cache
     def psnr_at(step: int) -> float:
         chunks, _ = encode(step)
-        decoded = codec.decode(_header(picture, step, codec), chunks, faithful=tune == "psnr")
+        decoded = codec.decode(_header(picture, step, codec, tune), chunks, faithful=tune == "psnr")
         return psnr(decoded, picture.pixels)
 
     pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
@@ -134,7 +134,7 @@ def compress_picture(
     return encode(step)[1]
 
 
-def _header(picture: Picture, step: int, codec: ImageCodec) -> ImageHeader:
+def _header(picture: Picture, step: int, codec: ImageCodec, tune: str) -> ImageHeader:
     height, width, channels = picture.pixels.shape
     return ImageHeader(
         width=width,
@@ -144,6 +144,7 @@ def _header(picture: Picture, step: int, codec: ImageCodec) -> ImageHeader:
         alpha=picture.alpha is not None,
         model_id=codec.model_id,
         model_hint=codec.model_hint,
+        even=tune == "psnr",
     )
 
 

@@ -15,7 +15,7 @@ from vqcodec.bitstream.prior import F32, I32, low_prediction, phase
 from vqcodec.kernels import assign
 from vqcodec.models.config import ImageConfig
 from vqcodec.quantize.dequantise import Dequantiser
-from vqcodec.quantize.units import BIT_WEIGHT, LAMBDA, PSNR_BIT_WEIGHT
+from vqcodec.quantize.units import BIT_WEIGHT, LAMBDA
 
 __all__ = ["bit_costs", "rate_tables", "search"]
 
@@ -27,16 +27,10 @@ def bit_costs(tables: Tables) -> F32:
     return out
 
 
-def rate_tables(config: ImageConfig, model: CodeModel, tune: str = "visual") -> list[Tensor]:
-    """Per slice LAMBDA times the weighted bits of every code under every row: float32 [g, rows * bins, K].
-
-    Args:
-        tune: ``visual`` weighs all bits alike; ``psnr`` as the squared error of the picture asks, in which an error of
-            one unit counts the less the finer the slice's steps are.
-    """
+def rate_tables(model: CodeModel, weight: float = BIT_WEIGHT) -> list[Tensor]:
+    """Per slice weight times LAMBDA times the bits of every code under every row: float32 [g, rows * bins, K]."""
     out = []
-    for spec, s, tables, shared in zip(config.slices, model.slices, model.tables, model.shared, strict=True):
-        weight = PSNR_BIT_WEIGHT * spec.weight**2 if tune == "psnr" else BIT_WEIGHT
+    for s, tables, shared in zip(model.slices, model.tables, model.shared, strict=True):
         cost = torch.from_numpy(np.float32(weight * LAMBDA) * bit_costs(tables))
         cost = cost[None] if shared else cost.reshape(s.groups, -1, cost.shape[-1])
         out.append(cost.expand(s.groups, -1, -1))

@@ -54,7 +54,7 @@ def _codes_of(
 def cache_codes(model: ImageModel, source: CropSource, count: int, seed: int = 0) -> CodeCache:
     """Code ``count`` crops, each at a random step index, with the encoder's own search under the model's prior."""
     step = np.random.default_rng(seed).integers(0, 256, count)
-    rates = rate_tables(model.config, model.codes)
+    rates = rate_tables(model.codes)
     parts = [
         _codes_of(model, rates, source.batch(len(step[k : k + BATCH])), step[k : k + BATCH])
         for k in range(0, count, BATCH)

@@ -12,27 +12,28 @@ from torch import Tensor
 from vqcodec.models.store import ImageModel
 from vqcodec.quantize.dequantise import Dequantiser
 from vqcodec.quantize.search import rate_tables, search
-from vqcodec.quantize.units import low_steps, steps_tensor, to_units
+from vqcodec.quantize.units import BIT_WEIGHT, PSNR_BIT_WEIGHT, low_steps, steps_tensor, to_units
 from vqcodec.train.data import CropSource
 from vqcodec.transform.bands import from_bands
-from vqcodec.transform.restore import BLOCK
+from vqcodec.transform.restore import BLOCK, Conditions
 
 __all__ = ["Crops", "build_cache", "decode_crops"]
 
 NAMES = ("original", "decoded")
-BATCH = 25  # crops coded at a time
+BATCH = 10  # crops coded at a time
+EVEN = 5
 
 
 @torch.inference_mode()
 def decode_crops(
-    model: ImageModel, rates: list[Tensor], crops: Tensor, step: npt.NDArray[np.int64]
+    model: ImageModel, rates: list[Tensor], crops: Tensor, step: npt.NDArray[np.int64], *, even: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Planes of uint8 crops [B, H, W, 3] before coding and after decoding without the filter, and what it needs beside.
 
     Returns:
         Original and decoded planes [B, H, W, 3], and the factor of quantize.activity by block [B, H / 4, W / 4].
     """
-    config = model.config
+    config = model.config.evened() if even else model.config
     planes = (crops.float() - 128.0) @ model.colour.T
     steps = torch.from_numpy(step)
     low, vectors = to_units(config, planes, steps)
@@ -48,7 +49,7 @@ def decode_crops(
 
 
 def build_cache(model: ImageModel, data: Path, folder: Path, count: int, seed: int) -> None:
-    """Code random crops at random step indices; planes are kept in half precision."""
+    """Code random crops at random step indices, one batch in ``EVEN`` with even steps; planes in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
     source = CropSource(data, 256, seed=seed)
     rng = np.random.default_rng(seed + 1)
@@ -58,13 +59,16 @@ def build_cache(model: ImageModel, data: Path, folder: Path, count: int, seed: i
     }
     factor = np.empty((count, 256 // BLOCK, 256 // BLOCK), np.float16)
     step = rng.integers(0, 256, count)
-    rates = rate_tables(model.config, model.codes)
+    even = np.arange(count) // BATCH % EVEN == EVEN - 1
+    rates = {flag: rate_tables(model.codes, PSNR_BIT_WEIGHT if flag else BIT_WEIGHT) for flag in (False, True)}
     for start in range(0, count, BATCH):
-        part = slice(start, min(start + BATCH, count))
-        original, decoded, factors = decode_crops(model, rates, source.batch(part.stop - start), step[part])
+        part, flag = slice(start, min(start + BATCH, count)), bool(even[start])
+        crops = source.batch(part.stop - start)
+        original, decoded, factors = decode_crops(model, rates[flag], crops, step[part], even=flag)
         arrays["original"][part], arrays["decoded"][part] = original.numpy(), decoded.numpy()
         factor[part] = factors.numpy()
     np.save(folder / "factor.npy", factor)
+    np.save(folder / "even.npy", even)
     np.save(folder / "step.npy", step)  # the last: a cache without it is not whole
 
 
@@ -74,6 +78,7 @@ class Crops:
     def __init__(self, folder: Path, seed: int) -> None:
         self.original, self.decoded = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in NAMES)
         self.factor: npt.NDArray[np.float16] = np.load(folder / "factor.npy")
+        self.even: npt.NDArray[np.bool_] = np.load(folder / "even.npy")
         self.step: npt.NDArray[np.int64] = np.load(folder / "step.npy")
         self.rng = np.random.default_rng(seed)
 
@@ -81,8 +86,8 @@ class Crops:
         """Crops kept for the figures: the first so many, a quarter at most."""
         return min(wanted, len(self.step) // 4)
 
-    def take(self, pick: npt.NDArray[np.int64], side: int | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Decoded and original planes, step indices and factors of the crops picked.
+    def take(self, pick: npt.NDArray[np.int64], side: int | None = None) -> tuple[Tensor, Tensor, Conditions]:
+        """Decoded and original planes of the crops picked, and what the filter is told of them.
 
         Args:
             side: of a random window in each, flipped at random; a multiple of a block. None takes whole crops.
@@ -100,5 +105,6 @@ class Crops:
             pairs.append(np.ascontiguousarray(pair))
             factors.append(factor)
         both = torch.from_numpy(np.stack(pairs)).float().permute(1, 0, 4, 2, 3)
-        step, factor = torch.from_numpy(self.step[pick]), torch.from_numpy(np.stack(factors)).float()
-        return both[0].contiguous(), both[1].contiguous(), step, factor
+        step, even = torch.from_numpy(self.step[pick]), torch.from_numpy(self.even[pick])
+        conditions = Conditions(step, even, torch.from_numpy(np.stack(factors)).float())
+        return both[0].contiguous(), both[1].contiguous(), conditions

@@ -23,7 +23,7 @@ from vqcodec.models.store import load_model, save_model
 from vqcodec.train.loop import faded, follow, log_line, save_checkpoint
 from vqcodec.train.restore_data import Crops, build_cache
 from vqcodec.train.restore_loss import Errors, RestoreLoss, Weights
-from vqcodec.transform.restore import Head, Restore
+from vqcodec.transform.restore import Conditions, Head, Restore
 
 __all__ = ["RestoreOptions", "train_restore"]
 
@@ -62,9 +62,9 @@ class Pair(nn.Module):
         super().__init__()
         self.restore, self.faithful = Restore(width, layers), Head(width)
 
-    def forward(self, planes: Tensor, step: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, planes: Tensor, conditions: Conditions) -> tuple[Tensor, Tensor]:
         """Planes that look best, and those of the least squared error."""
-        visual, faithful = self.restore.heads(planes, step, factor, [self.restore.head, self.faithful])
+        visual, faithful = self.restore.heads(planes, conditions, [self.restore.head, self.faithful])
         return visual, faithful
 
     def load(self, restore: dict[str, Tensor], faithful: dict[str, Tensor]) -> None:
@@ -152,13 +152,15 @@ class _Trainer:
         self.optimiser = torch.optim.AdamW(network.parameters(), betas=(0.9, 0.99), weight_decay=0.0)
         self.options, self.device, self.done = options, device, 0
 
-    def _take(self, pick: Any, side: int | None = None) -> list[Tensor]:
-        return [t.to(self.device) for t in self.crops.take(pick, side)]
+    def _take(self, pick: Any, side: int | None = None) -> tuple[Tensor, Tensor, Conditions]:
+        decoded, original, told = self.crops.take(pick, side)
+        told = Conditions(told.step.to(self.device), told.even.to(self.device), told.factor.to(self.device))
+        return decoded.to(self.device), original.to(self.device), told
 
     @torch.inference_mode()
     def _before(self, pick: Any) -> tuple[Errors, Tensor]:
-        decoded, original, step, _ = self._take(pick)
-        return self.loss.errors(decoded, original), step
+        decoded, original, told = self._take(pick)
+        return self.loss.errors(decoded, original), told.step
 
     def learn_usual(self) -> None:
         """Errors before the filter by step, from the held-out crops."""
@@ -175,12 +177,12 @@ class _Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = o.learning_rate * _schedule(self.done, share, o.decay_from)
         pick = self.crops.rng.integers(self.crops.held_out(o.held_out), len(self.crops.step), o.batch)
-        decoded, original, step, factor = self._take(pick, o.side)
+        decoded, original, told = self._take(pick, o.side)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            visual, faithful = network(decoded, step, factor)
+            visual, faithful = network(decoded, told)
         losses = (
-            self.loss.visual(visual.float(), decoded, original, step),
-            self.loss.faithful(faithful.float(), decoded, original, step),
+            self.loss.visual(visual.float(), decoded, original, told.step),
+            self.loss.faithful(faithful.float(), decoded, original, told.step),
         )
         self.optimiser.zero_grad(set_to_none=True)
         (losses[0] + o.faithful * losses[1]).backward()  # type: ignore[no-untyped-call]
@@ -195,12 +197,12 @@ class _Trainer:
         """Errors after the filter as shares of those before, in dB, on held-out crops by quarter of the step range."""
         rows, faithful, steps = [], [], []
         for k in self._held_out():
-            decoded, original, step, factor = self._take(k)
-            visual, exact = self.average(decoded, step, factor)
+            decoded, original, told = self._take(k)
+            visual, exact = self.average(decoded, told)
             before, after = (self.loss.errors(x, original) for x in (decoded, visual))
             rows.append(torch.stack([_decibels(getattr(before, n), getattr(after, n)) for n in Errors.__annotations__]))
             faithful.append(_decibels(before.squared, (exact - original).square().mean((1, 2, 3))))
-            steps.append(step)
+            steps.append(told.step)
         table = torch.cat([torch.cat(rows, 1), torch.cat(faithful)[None]])
         quarter = torch.cat(steps) // 64
         names = (*Errors.__annotations__, "faithful")
