@@ -210,6 +210,7 @@ def test_unreachable_targets_name_the_nearest(rgb):
         {"quality": 50, "target_size": 1000},
         {"target_bpp": 1, "target_psnr": 30},
         {"effort": 5},
+        {"tune": "loud"},
     ],
 )
 def test_options_out_of_range(rgb, options):

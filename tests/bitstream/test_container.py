@@ -58,7 +58,8 @@ def image_files(draw: st.DrawFn) -> VqcFile:
     side = st.integers(1, 200)
     alpha = draw(st.booleans())
     fields = (draw(side), draw(side), draw(st.integers(0, 255)), draw(st.booleans()), alpha)
-    header = ImageHeader(*fields, draw(st.binary(min_size=4, max_size=4)), draw(hashes), draw(st.integers(6, 12)))
+    model = (draw(st.binary(min_size=4, max_size=4)), draw(hashes))
+    header = ImageHeader(*fields, *model, draw(st.integers(6, 12)), draw(st.booleans()))
     rows, columns = header.grid
     chunks: list[Chunk | None] = [Chunk(draw(payloads), (), draw(hashes)) for _ in range(rows * columns)]
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))

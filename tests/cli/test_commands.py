@@ -47,6 +47,7 @@ class TestCompress:
             (["--target-size", "400"], {"target_size": 400}),
             (["--target-bpp", "1.5"], {"target_bpp": 1.5}),
             (["--target-psnr", "30"], {"target_psnr": 30}),
+            (["--tune", "psnr"], {"tune": "psnr"}),
             (["--strip"], {"strip": True}),
             (["--device", "cpu"], {}),
         ):

@@ -14,13 +14,13 @@ from vqcodec.bitstream.arrays import I32, U8
 from vqcodec.errors import ChecksumError, CorruptError, DecodeError, VqcError
 from vqcodec.image.bands import from_bands, pad, to_bands
 from vqcodec.image.codes import CodeWriter, decode_codes, grid, hash_codes, zero_code
-from vqcodec.image.config import step_size
+from vqcodec.image.config import ImageConfig, step_size
 from vqcodec.image.damage import whole_stages
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.model import ImageModel, model_id
 from vqcodec.image.search import rate_tables, search
-from vqcodec.image.synthesis import BLOCK, Restore, restore
-from vqcodec.image.units import bands_to_vectors, low_steps, slice_units
+from vqcodec.image.synthesis import BLOCK, Conditions, Restore, restore
+from vqcodec.image.units import BIT_WEIGHT, PSNR_BIT_WEIGHT, bands_to_vectors, low_steps, slice_units
 
 __all__ = ["ImageCodec"]
 
@@ -52,13 +52,14 @@ class ImageCodec:
 
     @property
     def cell(self) -> int:
-        """Pixels per side of a cell of the coarsest level."""
+        """U8 per side of a cell of the coarsest level."""
         return 1 << self.model.config.levels
 
     @cached_property
     def _rates(self) -> dict[str, list[Tensor]]:
         """Rate terms of the search by what it serves; decoding needs none."""
-        return {tune: rate_tables(self.model.config, self.model.codes, tune) for tune in ("visual", "psnr")}
+        weights = {"visual": BIT_WEIGHT, "psnr": PSNR_BIT_WEIGHT}
+        return {tune: rate_tables(self.model.codes, weight) for tune, weight in weights.items()}
 
     @torch.inference_mode()
     def encode(self, pixels: U8, step: int, *, tune: str = "visual") -> list[Chunk]:
@@ -67,19 +68,22 @@ class ImageCodec:
         Args:
             pixels: [H, W, 3], or [H, W, 1] for gray.
             step: step index, 0 (finest) to 255.
-            tune: ``visual``, or ``psnr``: bits are weighed so that the squared error of the picture is least.
+            tune: ``visual``, or ``psnr``: steps are even, and the header must say so.
 
         Returns:
             One chunk per tile of 1024 x 1024 pixels, row by row, each verified by decoding its codes.
         """
         gray = pixels.shape[2] == 1
-        low, vectors = self._analyse(pixels, step)
+        config = self._config(even=tune == "psnr")
+        low, vectors = self._analyse(pixels, step, config)
         tiles = self._tiles(low.shape[1], low.shape[2])
-        return [self._encode_tile(low, vectors, tile, step, gray=gray, tune=tune) for tile in tiles]
+        return [self._encode_tile(low, vectors, tile, step, config, gray=gray, tune=tune) for tile in tiles]
 
-    def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[Tensor]]:
+    def _config(self, *, even: bool) -> ImageConfig:
+        return self.model.config.evened() if even else self.model.config
+
+    def _analyse(self, pixels: U8, step: int, config: ImageConfig) -> tuple[I32, list[Tensor]]:
         """Rounded low band, and vectors of all slices in units."""
-        config = self.model.config
         x = torch.from_numpy(pixels.copy()).to(self.device)[None]
         planes = pad(x, self.cell).float() - 128.0
         planes = (planes.expand(-1, -1, -1, 3) if planes.shape[3] == 1 else planes) @ self._colour.T
@@ -92,7 +96,7 @@ class ImageCodec:
         return low, vectors
 
     def _encode_tile(
-        self, low: I32, vectors: Sequence[Tensor], tile: Tile, step: int, *, gray: bool, tune: str
+        self, low: I32, vectors: Sequence[Tensor], tile: Tile, step: int, config: ImageConfig, *, gray: bool, tune: str
     ) -> Chunk:
         codes_model = self.model.codes
         part = low[:, tile[0], tile[1]]
@@ -100,7 +104,7 @@ class ImageCodec:
         views = [v[:, *self._slice_tile(i, tile)].numpy() for i, v in enumerate(vectors)]
         writer = CodeWriter(codes_model)
         codes = search(
-            self.model.config,
+            config,
             codes_model,
             self._rates[tune],
             self.model.codebooks,
@@ -219,12 +223,11 @@ class ImageCodec:
             )
         return codes
 
-    def _details(self, codes: Sequence[I32], step: int) -> tuple[list[Tensor], Tensor]:
+    def _details(self, codes: Sequence[I32], step: int, config: ImageConfig) -> tuple[list[Tensor], Tensor]:
         """Details of every level in units of the step, and the factor of the activity by block of the filter.
 
         Tile by tile, as the encoder had them.
         """
-        config = self.model.config
         height, width = codes[0].shape[1:3]
         out = [torch.empty(1, height << k, width << k, 3, 3) for k in range(config.levels)]
         blocks = self.cell // BLOCK
@@ -240,14 +243,15 @@ class ImageCodec:
         return out, factor
 
     def _synthesise(self, header: ImageHeader, codes: Sequence[I32], faithful: bool) -> U8:
-        config = self.model.config
+        config = self._config(even=header.even)
         steps = torch.tensor([header.step])
         low = (torch.from_numpy(codes[0]) * low_steps(config, steps)).to(self.device)
-        details, factor = self._details(codes, header.step)
+        details, factor = self._details(codes, header.step, config)
         planes = from_bands([low, *(d.to(self.device) * step_size(header.step) for d in details)])
         del details
         if self._restore:
-            planes = restore(self._restore[faithful], planes, header.step, factor.to(self.device))
+            conditions = Conditions(steps, torch.tensor([header.even]), factor.to(self.device))
+            planes = restore(self._restore[faithful], planes, conditions)
         planes = planes[:, : header.height, : header.width]
         rgb = planes[..., :1] / self._colour[0].sum() + 128.0 if header.gray else planes @ self._colour + 128.0
         pixels: U8 = rgb[0].round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()

@@ -70,7 +70,7 @@ class Dequantiser:
         return factor.reshape(*factor.shape[:2], -1, 1, s.d)
 
     def activity(self, level: int) -> Tensor:
-        """Factor of quantize.activity by position of a level, [B, h, w]."""
+        """Factor of image.activity by position of a level, [B, h, w]."""
         config = self.config
         if level not in self._factors:
             if level < config.activity_level:

@@ -12,7 +12,7 @@ from vqcodec.bitstream.arrays import F32, I32, I64
 from vqcodec.image.codes import CodeModel, CodeWriter, walk
 from vqcodec.image.config import ImageConfig
 from vqcodec.image.dequantise import Dequantiser
-from vqcodec.image.units import BIT_WEIGHT, PSNR_BIT_WEIGHT
+from vqcodec.image.units import BIT_WEIGHT
 from vqcodec.kernels import assign
 from vqcodec.prior.integer import low_prediction, phase
 from vqcodec.prior.rate import LAMBDA, bit_costs
@@ -20,16 +20,10 @@ from vqcodec.prior.rate import LAMBDA, bit_costs
 __all__ = ["rate_tables", "search"]
 
 
-def rate_tables(config: ImageConfig, model: CodeModel, tune: str = "visual") -> list[Tensor]:
-    """Per slice LAMBDA times the weighted bits of every code under every row: float32 [g, rows * bins, K].
-
-    Args:
-        tune: ``visual`` weighs all bits alike; ``psnr`` as the squared error of the picture asks, in which an error of
-            one unit counts the less the finer the slice's steps are.
-    """
+def rate_tables(model: CodeModel, weight: float = BIT_WEIGHT) -> list[Tensor]:
+    """Per slice weight times LAMBDA times the bits of every code under every row: float32 [g, rows * bins, K]."""
     out = []
-    for spec, s, tables, shared in zip(config.slices, model.slices, model.tables, model.shared, strict=True):
-        weight = PSNR_BIT_WEIGHT * spec.weight**2 if tune == "psnr" else BIT_WEIGHT
+    for s, tables, shared in zip(model.slices, model.tables, model.shared, strict=True):
         cost = torch.from_numpy(np.float32(weight * LAMBDA) * bit_costs(tables))
         cost = cost[None] if shared else cost.reshape(s.groups, -1, cost.shape[-1])
         out.append(cost.expand(s.groups, -1, -1))

@@ -1,7 +1,7 @@
 """The filter after the inverse wavelet: a small convolutional network that brings decoded planes nearer the original.
 
 It works at a quarter of the resolution on the sixteen pixels of every 4 x 4 block, on what is left when the local mean
-is taken away, in units of the quantiser step of the place (the picture's, divided by the factor of quantize.activity):
+is taken away, in units of the quantiser step of the place (the picture's, divided by the factor of image.activity):
 there the noise of quantisation looks alike at every quality. What still depends on quality is learned as scales and
 shifts at eight knots of the step index.
 """
@@ -9,6 +9,7 @@ shifts at eight knots of the step index.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -17,12 +18,43 @@ from torch import Tensor, nn
 from vqcodec.image.config import step_size
 from vqcodec.prior.knots import KNOTS, step_knots
 
-__all__ = ["BLOCK", "Head", "Restore", "restore"]
+__all__ = ["BLOCK", "Conditions", "Head", "Restore", "restore"]
 
 BLOCK = 4  # side of the block of pixels at one position of the network
 WINDOW = 256  # rows filtered at a time
 CLIP = 6.0  # soft limit of the input, in steps
 START_SCALE = 0.5
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the noise of decoded planes depends on.
+
+    Attributes:
+        step: step indices [B].
+        even: [B] whether steps are the same for all bands and places.
+        factor: of image.activity by block, [B, H / 4, W / 4].
+    """
+
+    step: Tensor
+    even: Tensor
+    factor: Tensor
+
+    @property
+    def knots(self) -> Tensor:
+        """Weights of what is learned by step, once for each kind of steps: [B, 2 * KNOTS]."""
+        knots, even = step_knots(self.step), self.even[:, None]
+        return torch.cat([knots * ~even, knots * even], 1)
+
+    @property
+    def size(self) -> Tensor:
+        """Quantiser step of the place in sample values, [B, 1, H / 4, W / 4]."""
+        delta = torch.tensor([step_size(int(s)) for s in self.step.tolist()], device=self.factor.device)
+        return (delta[:, None, None] / self.factor)[:, None]
+
+    def rows(self, first: int, last: int) -> Conditions:
+        """Of some rows of blocks."""
+        return replace(self, factor=self.factor[:, first:last])
 
 
 class Head(nn.Module):
@@ -31,13 +63,13 @@ class Head(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.last = nn.Conv2d(width, 3 * BLOCK**2, 3, padding=1)
-        self.scale = nn.Parameter(torch.zeros(KNOTS, 3 * BLOCK**2))
+        self.scale = nn.Parameter(torch.zeros(2 * KNOTS, 3 * BLOCK**2))
         nn.init.zeros_(self.last.weight)
         assert self.last.bias is not None
         nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor, knots: Tensor) -> Tensor:
-        """Of the trunk's output [B, width, h, w] and the step's knots [B, KNOTS]: [B, 48, h, w]."""
+        """Of the trunk's output [B, width, h, w] and the conditions' knots: [B, 48, h, w]."""
         out: Tensor = self.last(x) * (START_SCALE * (1 + knots @ self.scale))[:, :, None, None]
         return out
 
@@ -54,9 +86,12 @@ class Restore(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(3 * BLOCK**2, width, 3, padding=1)
         self.hidden = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(layers))
-        self.scale = nn.Parameter(torch.zeros(layers + 1, KNOTS, width))
-        self.shift = nn.Parameter(torch.zeros(layers + 1, KNOTS, width))
+        self.scale = nn.Parameter(torch.zeros(layers + 1, 2 * KNOTS, width))
+        self.shift = nn.Parameter(torch.zeros(layers + 1, 2 * KNOTS, width))
         self.head = Head(width)
+        for layer in (self.first, *self.hidden):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -64,21 +99,13 @@ class Restore(nn.Module):
         """Pixels to each side that an output pixel depends on, rounded up to whole blocks."""
         return BLOCK * (len(self.hidden) + 3)
 
-    def forward(self, planes: Tensor, step: Tensor, factor: Tensor) -> Tensor:
-        """Planes decoded at some steps to better ones.
+    def forward(self, planes: Tensor, conditions: Conditions) -> Tensor:
+        """Decoded planes [B, 3, H, W] (H and W whole blocks) to better ones."""
+        return self.heads(planes, conditions, [self.head])[0]
 
-        Args:
-            planes: [B, 3, H, W], H and W whole blocks.
-            step: step indices [B].
-            factor: of quantize.activity by block, [B, H / 4, W / 4].
-        """
-        return self.heads(planes, step, factor, [self.head])[0]
-
-    def heads(self, planes: Tensor, step: Tensor, factor: Tensor, heads: Sequence[Head]) -> list[Tensor]:
+    def heads(self, planes: Tensor, conditions: Conditions, heads: Sequence[Head]) -> list[Tensor]:
         """As :meth:`forward`, with several last layers on one trunk."""
-        delta = torch.tensor([step_size(int(s)) for s in step.tolist()], device=planes.device)[:, None, None]
-        size = (delta / factor)[:, None]
-        knots = step_knots(step.to(planes.device))
+        size, knots = conditions.size, conditions.knots
         mean = F.avg_pool2d(F.avg_pool2d(planes, BLOCK), 3, 1, 1, count_include_pad=False)
         x = (F.pixel_unshuffle(planes, BLOCK) - mean.repeat_interleave(BLOCK**2, 1)) / size
         x = (x / (1 + x.abs() / CLIP)).contiguous(memory_format=torch.channels_last)
@@ -93,21 +120,17 @@ class Restore(nn.Module):
         return F.relu(x * (1 + scale)[:, :, None, None] + shift[:, :, None, None])
 
 
-def restore(network: Restore, planes: Tensor, step: int, factor: Tensor) -> Tensor:
+def restore(network: Restore, planes: Tensor, conditions: Conditions) -> Tensor:
     """Filter whole planes [1, H, W, 3] (H, W whole blocks) in overlapping windows, so that memory stays bounded.
 
     The overlap is the network's reach: the result is that of one pass over the whole picture, up to float rounding.
-
-    Args:
-        factor: of quantize.activity by block, [1, H / 4, W / 4].
     """
     x = planes.permute(0, 3, 1, 2)
     height = x.shape[2]
-    steps = torch.tensor([step])
     out = torch.empty_like(planes)
     for top in range(0, height, WINDOW):
         bottom = min(top + WINDOW, height)
         first, last = max(top - network.reach, 0), min(bottom + network.reach, height)
-        y = network(x[:, :, first:last], steps, factor[:, first // BLOCK : last // BLOCK])
+        y = network(x[:, :, first:last], conditions.rows(first // BLOCK, last // BLOCK))
         out[:, top:bottom] = y[:, :, top - first : bottom - first].permute(0, 2, 3, 1)
     return out

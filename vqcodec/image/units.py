@@ -23,7 +23,7 @@ BIT_WEIGHT = 0.55
 """Share of LAMBDA that pictures are searched with. Measured on training photographs: what dead zones save is seen."""
 
 PSNR_BIT_WEIGHT = 1.0
-"""The same where the squared error of the picture is all that counts; to be multiplied by a slice's weight squared."""
+"""The same where steps are even and the squared error is all that counts."""
 
 
 def steps_tensor(step: Tensor) -> Tensor:

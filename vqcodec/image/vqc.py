@@ -53,13 +53,13 @@ def encode_picture(picture: Picture, aim: Aim, codec: ImageCodec, *, tune: Tune 
     @cache
     def encode(step: int) -> tuple[list[Chunk], bytes]:
         chunks = codec.encode(picture.pixels, step, tune=tune)
-        file = VqcFile(_header(picture, step, codec), list(chunks), picture.metadata, picture.alpha)
+        file = VqcFile(_header(picture, step, codec, tune), list(chunks), picture.metadata, picture.alpha)
         return chunks, write_vqc(file)
 
     @cache
     def psnr_at(step: int) -> float:
         chunks, _ = encode(step)
-        decoded = codec.decode(_header(picture, step, codec), chunks, faithful=tune == "psnr")
+        decoded = codec.decode(_header(picture, step, codec, tune), chunks, faithful=tune == "psnr")
         return psnr(decoded, picture.pixels)
 
     pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
@@ -67,7 +67,7 @@ def encode_picture(picture: Picture, aim: Aim, codec: ImageCodec, *, tune: Tune 
     return encode(step)[1]
 
 
-def _header(picture: Picture, step: int, codec: ImageCodec) -> ImageHeader:
+def _header(picture: Picture, step: int, codec: ImageCodec, tune: Tune) -> ImageHeader:
     height, width, channels = picture.pixels.shape
     return ImageHeader(
         width=width,
@@ -77,6 +77,7 @@ def _header(picture: Picture, step: int, codec: ImageCodec) -> ImageHeader:
         alpha=picture.alpha is not None,
         model_id=codec.model_id,
         model_hint=codec.model_hint,
+        even=tune == "psnr",
     )
 
 

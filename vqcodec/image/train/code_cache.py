@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vqcodec.bitstream.arrays import I32, I64
+from vqcodec.image.config import ImageConfig
 from vqcodec.image.model import ImageModel
 from vqcodec.image.search import rate_tables, search
 from vqcodec.image.train.data import CropSource
@@ -42,9 +43,15 @@ class CodeCache:
         return len(self.step) * self.size**2
 
 
-def code_crops(model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64) -> tuple[Tensor, list[I32]]:
-    """Planes [B, H, W, 3] of uint8 crops [B, H, W, 3], and their codes by the encoder's own search."""
-    config = model.config
+def code_crops(
+    model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64, config: ImageConfig | None = None
+) -> tuple[Tensor, list[I32]]:
+    """Planes [B, H, W, 3] of uint8 crops [B, H, W, 3], and their codes by the encoder's own search.
+
+    Args:
+        config: with even steps, or None for the model's own.
+    """
+    config = config or model.config
     planes = (crops.float() - 128.0) @ model.colour.T
     low, vectors = to_units(config, planes, torch.from_numpy(step))
     return planes, search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step)
@@ -54,7 +61,7 @@ def code_crops(model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64)
 def cache_codes(model: ImageModel, source: CropSource, count: int, seed: int = 0) -> CodeCache:
     """Code ``count`` crops, each at a random step index, with the encoder's own search under the model's prior."""
     step = np.random.default_rng(seed).integers(0, 256, count)
-    rates = rate_tables(model.config, model.codes)
+    rates = rate_tables(model.codes)
     parts = []
     for k in range(0, count, BATCH):
         _, codes = code_crops(model, rates, source.batch(len(step[k : k + BATCH])), step[k : k + BATCH])

@@ -15,26 +15,29 @@ from vqcodec.image.bands import from_bands
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.model import ImageModel
 from vqcodec.image.search import rate_tables
-from vqcodec.image.synthesis import BLOCK
+from vqcodec.image.synthesis import BLOCK, Conditions
 from vqcodec.image.train.code_cache import code_crops
 from vqcodec.image.train.data import CropSource
-from vqcodec.image.units import low_steps, steps_tensor
+from vqcodec.image.units import BIT_WEIGHT, PSNR_BIT_WEIGHT, low_steps, steps_tensor
 
 __all__ = ["Crops", "build_cache", "decode_crops"]
 
 NAMES = ("original", "decoded")
-BATCH = 25  # crops coded at a time
+BATCH = 10  # crops coded at a time
+EVEN = 5
 
 
 @torch.inference_mode()
-def decode_crops(model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64) -> tuple[Tensor, Tensor, Tensor]:
+def decode_crops(
+    model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64, *, even: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
     """Planes of uint8 crops [B, H, W, 3] before coding and after decoding without the filter, and what it needs beside.
 
     Returns:
         Original and decoded planes [B, H, W, 3], and the factor of image.activity by block [B, H / 4, W / 4].
     """
-    config, steps = model.config, torch.from_numpy(step)
-    planes, codes = code_crops(model, rates, crops, step)
+    config, steps = model.config.evened() if even else model.config, torch.from_numpy(step)
+    planes, codes = code_crops(model, rates, crops, step, config)
     height, width = (side >> config.levels for side in planes.shape[1:3])
     values = codes[0][:, :height, :width]
     known = Dequantiser(config, model.codebooks, model.trust, values, steps)
@@ -46,7 +49,10 @@ def decode_crops(model: ImageModel, rates: list[Tensor], crops: Tensor, step: I6
 
 
 def build_cache(model: ImageModel, data: Path, folder: Path, count: int, seed: int) -> None:
-    """Code random crops at random step indices; planes are kept in half precision. The folder appears whole."""
+    """Code random crops at random step indices, one batch in ``EVEN`` with even steps; planes in half precision.
+
+    The folder appears whole or not at all.
+    """
     making = folder.with_name(f".{folder.name}.{os.getpid()}")
     making.mkdir(parents=True)
     source = CropSource(data, 256, seed=seed)
@@ -57,14 +63,16 @@ def build_cache(model: ImageModel, data: Path, folder: Path, count: int, seed: i
     }
     factor = np.empty((count, 256 // BLOCK, 256 // BLOCK), np.float16)
     step = rng.integers(0, 256, count)
-    rates = rate_tables(model.config, model.codes)
+    even = np.arange(count) // BATCH % EVEN == EVEN - 1
+    rates = {flag: rate_tables(model.codes, PSNR_BIT_WEIGHT if flag else BIT_WEIGHT) for flag in (False, True)}
     for start in range(0, count, BATCH):
-        part = slice(start, min(start + BATCH, count))
-        original, decoded, factors = decode_crops(model, rates, source.batch(part.stop - start), step[part])
+        part, flag = slice(start, min(start + BATCH, count)), bool(even[start])
+        crops = source.batch(part.stop - start)
+        original, decoded, factors = decode_crops(model, rates[flag], crops, step[part], even=flag)
         arrays["original"][part], arrays["decoded"][part] = original.numpy(), decoded.numpy()
         factor[part] = factors.numpy()
-    np.save(making / "factor.npy", factor)
-    np.save(making / "step.npy", step)
+    for name, values in (("factor", factor), ("even", even), ("step", step)):
+        np.save(making / f"{name}.npy", values)
     making.rename(folder)
 
 
@@ -74,6 +82,7 @@ class Crops:
     def __init__(self, folder: Path, seed: int) -> None:
         self.original, self.decoded = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in NAMES)
         self.factor: npt.NDArray[np.float16] = np.load(folder / "factor.npy")
+        self.even: npt.NDArray[np.bool_] = np.load(folder / "even.npy")
         self.step: I64 = np.load(folder / "step.npy")
         self.rng = np.random.default_rng(seed)
 
@@ -81,8 +90,8 @@ class Crops:
         """Crops kept for the figures: the first so many, a quarter at most."""
         return min(wanted, len(self.step) // 4)
 
-    def take(self, pick: I64, side: int | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Decoded and original planes, step indices and factors of the crops picked.
+    def take(self, pick: I64, side: int | None = None) -> tuple[Tensor, Tensor, Conditions]:
+        """Decoded and original planes of the crops picked, and what the filter is told of them.
 
         Args:
             side: of a random window in each, flipped at random; a multiple of a block. None takes whole crops.
@@ -100,5 +109,6 @@ class Crops:
             pairs.append(np.ascontiguousarray(pair))
             factors.append(factor)
         both = torch.from_numpy(np.stack(pairs)).float().permute(1, 0, 4, 2, 3)
-        step, factor = torch.from_numpy(self.step[pick]), torch.from_numpy(np.stack(factors)).float()
-        return both[0].contiguous(), both[1].contiguous(), step, factor
+        step, even = torch.from_numpy(self.step[pick]), torch.from_numpy(self.even[pick])
+        conditions = Conditions(step, even, torch.from_numpy(np.stack(factors)).float())
+        return both[0].contiguous(), both[1].contiguous(), conditions

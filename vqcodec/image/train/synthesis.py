@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec.image.model import load_model, model_id, save_model
-from vqcodec.image.synthesis import Head, Restore
+from vqcodec.image.synthesis import Conditions, Head, Restore
 from vqcodec.image.train.data import photographs, photographs_key
 from vqcodec.image.train.decoded_cache import Crops, build_cache
 from vqcodec.image.train.loss import Errors, RestoreLoss, Weights
@@ -61,9 +61,9 @@ class Pair(nn.Module):
         super().__init__()
         self.restore, self.faithful = Restore(width, layers), Head(width)
 
-    def forward(self, planes: Tensor, step: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, planes: Tensor, conditions: Conditions) -> tuple[Tensor, Tensor]:
         """Planes that look best, and those of the least squared error."""
-        visual, faithful = self.restore.heads(planes, step, factor, [self.restore.head, self.faithful])
+        visual, faithful = self.restore.heads(planes, conditions, [self.restore.head, self.faithful])
         return visual, faithful
 
     def load(self, restore: dict[str, Tensor], faithful: dict[str, Tensor]) -> None:
@@ -156,13 +156,15 @@ class _Trainer:
         self.optimiser = torch.optim.AdamW(network.parameters(), betas=(0.9, 0.99), weight_decay=0.0)
         self.options, self.processes, self.device, self.done = options, processes, device, 0
 
-    def _take(self, pick: Any, side: int | None = None) -> list[Tensor]:
-        return [t.to(self.device) for t in self.crops.take(pick, side)]
+    def _take(self, pick: Any, side: int | None = None) -> tuple[Tensor, Tensor, Conditions]:
+        decoded, original, told = self.crops.take(pick, side)
+        told = Conditions(told.step.to(self.device), told.even.to(self.device), told.factor.to(self.device))
+        return decoded.to(self.device), original.to(self.device), told
 
     @torch.inference_mode()
     def _before(self, pick: Any) -> tuple[Errors, Tensor]:
-        decoded, original, step, _ = self._take(pick)
-        return self.loss.errors(decoded, original), step
+        decoded, original, told = self._take(pick)
+        return self.loss.errors(decoded, original), told.step
 
     def learn_usual(self) -> None:
         """Errors before the filter by step, from the held-out crops."""
@@ -179,12 +181,12 @@ class _Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = o.learning_rate * _schedule(self.done, share, o.decay_from)
         pick = self.crops.rng.integers(self.crops.held_out(o.held_out), len(self.crops.step), o.batch)
-        decoded, original, step, factor = self._take(pick, o.side)
+        decoded, original, told = self._take(pick, o.side)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            visual, faithful = self.network(decoded, step, factor)
+            visual, faithful = self.network(decoded, told)
         losses = (
-            self.loss.visual(visual.float(), decoded, original, step),
-            self.loss.faithful(faithful.float(), decoded, original, step),
+            self.loss.visual(visual.float(), decoded, original, told.step),
+            self.loss.faithful(faithful.float(), decoded, original, told.step),
         )
         self.optimiser.zero_grad(set_to_none=True)
         (losses[0] + o.faithful * losses[1]).backward()  # type: ignore[no-untyped-call]
@@ -200,12 +202,12 @@ class _Trainer:
         """Errors after the filter as shares of those before, in dB, on held-out crops by quarter of the step range."""
         rows, faithful, steps = [], [], []
         for k in self._held_out():
-            decoded, original, step, factor = self._take(k)
-            visual, exact = self.average(decoded, step, factor)
+            decoded, original, told = self._take(k)
+            visual, exact = self.average(decoded, told)
             before, after = (self.loss.errors(x, original) for x in (decoded, visual))
             rows.append(torch.stack([_decibels(getattr(before, n), getattr(after, n)) for n in Errors.__annotations__]))
             faithful.append(_decibels(before.squared, (exact - original).square().mean((1, 2, 3))))
-            steps.append(step)
+            steps.append(told.step)
         table = torch.cat([torch.cat(rows, 1), torch.cat(faithful)[None]])
         quarter = torch.cat(steps) // 64
         names = (*Errors.__annotations__, "faithful")
