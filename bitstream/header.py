@@ -24,8 +24,8 @@ __all__ = [
 
 SIGNATURE = b"\x89VQC\r\n\x1a\n"
 VERSION = (1, 0)
-AUDIO, GRAY, ALPHA, SECTIONS, TABLE_LAST = 1, 2, 4, 8, 16
-_KNOWN_FLAGS = 31
+AUDIO, GRAY, ALPHA, SECTIONS, TABLE_LAST, EVEN = 1, 2, 4, 8, 16, 32
+_KNOWN_FLAGS = 63
 MAX_CHUNKS = 65_536
 _MAX_SIDE = 2**31 - 1
 
@@ -42,6 +42,7 @@ class ImageHeader:
         model_id: first four bytes of the model's SHA-256 identity.
         model_hint: index in the registry of models, 0 to 65535.
         tile_log2: log2 of the tile side in pixels, 6 to 12.
+        even: steps are the same for all bands and places; values depend on it, codes do not.
     """
 
     width: int
@@ -52,6 +53,7 @@ class ImageHeader:
     model_id: bytes
     model_hint: int
     tile_log2: int = 10
+    even: bool = False
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -116,7 +118,7 @@ def pack_header(header: ImageHeader | AudioHeader, chunks: int, flags: int) -> b
         raise ValueError("model_id must be 4 bytes and step 0..255")
     common = write_varint(_ranged("model_hint", header.model_hint, 0, 65_535)) + bytes([header.step])
     if isinstance(header, ImageHeader):
-        flags |= GRAY * header.gray | ALPHA * header.alpha
+        flags |= GRAY * header.gray | ALPHA * header.alpha | EVEN * header.even
         body = write_varint(_ranged("width", header.width, 1, _MAX_SIDE))
         body += write_varint(_ranged("height", header.height, 1, _MAX_SIDE))
         body += bytes([_ranged("tile_log2", header.tile_log2, 6, 12)])
@@ -149,8 +151,8 @@ def parse_header(data: bytes) -> Fields:
         raise UnsupportedVersionError(f"format {version[0]}.{version[1]}; this program reads 1.x", "header.version")
     if flags & ~_KNOWN_FLAGS:
         raise UnsupportedVersionError("flags of a newer format", "header.flags")
-    if flags & AUDIO and flags & (GRAY | ALPHA):
-        raise CorruptError("gray or alpha on a sound", "header.flags")
+    if flags & AUDIO and flags & (GRAY | ALPHA | EVEN):
+        raise CorruptError("gray, alpha or even on a sound", "header.flags")
     hint, pos = _read(data, 14, "model_hint", 0, 65_535)
     if pos >= len(data):
         raise TruncatedError("the file ends inside the header", "header.step")
@@ -166,7 +168,7 @@ def _parse_image(
     width, pos = _read(data, pos, "width", 1, _MAX_SIDE)
     height, pos = _read(data, pos, "height", 1, _MAX_SIDE)
     tile, pos = _read(data, pos, "tile_log2", 6, 12)
-    header = ImageHeader(width, height, step, bool(flags & GRAY), bool(flags & ALPHA), *model, tile)
+    header = ImageHeader(width, height, step, bool(flags & GRAY), bool(flags & ALPHA), *model, tile, bool(flags & EVEN))
     chunks = header.grid[0] * header.grid[1]
     if chunks > MAX_CHUNKS:
         raise CorruptError(f"{chunks} tiles, at most {MAX_CHUNKS} are allowed", "header.chunks")

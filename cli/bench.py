@@ -45,7 +45,7 @@ def _show_progress(what: str, done: int, total: int) -> None:
 @click.option("--images", type=click.IntRange(1), help="Only so many pictures, spread evenly over the folder.")
 @click.option("--jobs", "-j", default=1, show_default=True, type=click.IntRange(1), help="Processes; 1 for fair times.")
 @click.option(
-    "--ssimulacra2/--no-ssimulacra2", "perceptual", default=True, show_default=True, help="Also this metric (slow)."
+    "--perceptual/--no-perceptual", default=True, show_default=True, help="Also SSIMULACRA2 and ST-LPIPS (slow)."
 )
 @click.option("--published", type=click.Path(path_type=Path), help="Folder of curves in CompressAI's schema to show.")
 @click.option(

@@ -36,8 +36,16 @@ _SHOWN = ["kind", "width", "height", "duration", "sample_rate", "channels", "qua
 @click.option("--target-psnr", type=float, help="At least so many decibels (pictures).")
 @click.option("--target-kbps", type=float, help="At most so many kbit/s (sound).")
 @click.option(
+    "--tune",
+    type=click.Choice(["visual", "psnr"]),
+    default="visual",
+    show_default=True,
+    help="What a picture's bits are spent on: how it looks, or the least squared error (see decompress --faithful).",
+)
+@click.option(
     "--strip", is_flag=True, help="Leave out colour profile, EXIF (place, time, camera), XMP; tags and cover of sounds."
 )
+@click.option("--repair", is_flag=True, help="Replace samples that are no finite numbers (sound).")
 @options.common
 @click.pass_context
 def compress(

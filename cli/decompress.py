@@ -18,6 +18,7 @@ from vqcodec.cli.streams import STREAM, open_stdout, read_source, write_stdout
 from vqcodec.errors import UsageError, VqcError, VqcWarning
 from vqcodec.image.save import SUFFIXES, format_for, save_picture, write_picture
 from vqcodec.kinds import SOUND_SUFFIXES
+from vqcodec.sources import is_pipe
 
 __all__ = ["decompress"]
 
@@ -28,6 +29,7 @@ __all__ = ["decompress"]
 @options.end
 @click.option("--allow-truncated", is_flag=True, help="Decode what a cut file still holds.")
 @click.option("--conceal", is_flag=True, help="Fill damaged parts instead of refusing the file.")
+@click.option("--faithful", is_flag=True, help="The picture of the least squared error, not the one that looks best.")
 @options.common
 @click.pass_context
 def decompress(
@@ -59,6 +61,8 @@ def decompress(
 
 
 def _new_suffix(source: Path) -> str:
+    if is_pipe(source):
+        raise UsageError(f"{source}: is no file that can be read twice; give IN and OUT instead of -o")
     try:
         return ".wav" if vqcodec.info(source)["kind"] == "audio" else ".png"
     except VqcError:
@@ -89,9 +93,9 @@ def _picture(
     if pair.target != STREAM:
         return facts, save_picture(image, Path(pair.target), force=force, parents=pair.parents)
     buffer = io.BytesIO()
-    write_picture(image, buffer)
+    notes = write_picture(image, buffer)
     write_stdout(buffer.getvalue())
-    return facts, []
+    return facts, notes
 
 
 def _sound(source: str | bytes, pair: Pair, settings: dict[str, Any], force: bool) -> tuple[dict[str, Any], list[str]]:
@@ -99,7 +103,9 @@ def _sound(source: str | bytes, pair: Pair, settings: dict[str, Any], force: boo
 
     if pair.target != STREAM:
         check_sound_suffix(Path(pair.target))
-    sound = vqcodec.stream_sound(source, **{key: value for key, value in settings.items() if key != "max_pixels"})
+    sound = vqcodec.stream_sound(
+        source, **{key: value for key, value in settings.items() if key not in ("max_pixels", "faithful")}
+    )
     facts = {
         "kind": "audio",
         "duration": round(sound.samples / sound.sample_rate, 6),

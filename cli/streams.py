@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from vqcodec.errors import OutputError
+from vqcodec.sources import is_pipe, read_content
 
 __all__ = ["STREAM", "open_source", "open_stdout", "read_source", "write_stdout"]
 
@@ -20,8 +21,10 @@ def open_source(source: str) -> str | BinaryIO:
 
 
 def read_source(source: str) -> str | bytes:
-    """The bytes of standard input, or the path as it is, which the library reads itself."""
-    return sys.stdin.buffer.read() if source == STREAM else source
+    """The bytes of standard input or of a pipe, which can be read once only; or the path, which the library reads."""
+    if source == STREAM:
+        return sys.stdin.buffer.read()
+    return read_content(source)[0] if is_pipe(source) else source
 
 
 @contextmanager

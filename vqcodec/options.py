@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar, get_args
 
 from vqcodec.bitstream import Limits
 from vqcodec.errors import UsageError
@@ -20,10 +20,12 @@ __all__ = [
     "Kind",
     "ReadOptions",
     "ReadSettings",
+    "Tune",
     "settle",
 ]
 
 Kind = Literal["image", "audio"]
+Tune = Literal["visual", "psnr"]
 
 MAX_PIXELS = 100_000_000
 MAX_SECONDS = 86_400
@@ -41,7 +43,11 @@ class CompressOptions(TypedDict, total=False):
         target_kbps: thousands of bits of the file per second, at most; likewise. Sound only.
         target_size: bytes of the file, at most; likewise.
         target_psnr: decibels over all colour samples, at least; the coarsest step that reaches it. Pictures only.
-        strip: leave out the colour profile, EXIF and XMP of a picture, the tags and the cover of a sound.
+        tune: ``visual``, or ``psnr`` for the least squared error of a picture. Both make files of the same kind, which
+            ``faithful`` of :func:`vqcodec.decompress` decodes to the picture of the least squared error.
+        strip: leave out the colour profile, EXIF and XMP of a picture, which is converted to sRGB, and the tags and
+            the cover of a sound.
+        repair: replace samples of a sound that are no finite numbers instead of refusing it.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for the networks of pictures; sound is computed on the CPU.
         max_pixels: larger pictures are refused.
         max_seconds: longer sounds are refused.
@@ -53,7 +59,9 @@ class CompressOptions(TypedDict, total=False):
     target_kbps: float | None
     target_size: int | None
     target_psnr: float | None
+    tune: Tune
     strip: bool
+    repair: bool
     device: str
     max_pixels: int
     max_seconds: int
@@ -80,12 +88,14 @@ class DecompressOptions(ReadOptions, total=False):
         start, end: seconds of a sound; only what lies between is decoded. None: as far as it goes.
         allow_truncated: decode what a cut file still holds.
         conceal: fill damaged tiles or stretches instead of refusing the file.
+        faithful: the picture of the least squared error, where by default it is the one that looks best; of pictures.
     """
 
     start: float | None
     end: float | None
     allow_truncated: bool
     conceal: bool
+    faithful: bool
 
 
 class Reading(TypedDict, total=False):
@@ -106,10 +116,16 @@ class CompressSettings:
     target_kbps: float | None = None
     target_size: int | None = None
     target_psnr: float | None = None
+    tune: Tune = "visual"
     strip: bool = False
+    repair: bool = False
     device: str = "auto"
     max_pixels: int = MAX_PIXELS
     max_seconds: int = MAX_SECONDS
+
+    def __post_init__(self) -> None:
+        if self.tune not in get_args(Tune):
+            raise UsageError(f"tune {self.tune!r} is not known; give {' or '.join(get_args(Tune))}")
 
     @property
     def aim(self) -> Aim:
@@ -143,6 +159,7 @@ class DecompressSettings(ReadSettings):
     end: float | None = None
     allow_truncated: bool = False
     conceal: bool = False
+    faithful: bool = False
 
     @property
     def reading(self) -> Reading:

@@ -75,7 +75,7 @@ def _device(name: str) -> torch.device:
 
 
 def _check_name(name: str) -> None:
-    if not _DEVICES.fullmatch(name):
+    if not _DEVICES.fullmatch(str(name)):  # before torch is imported
         raise DeviceError(f"there is no device {name!r}; give auto, cpu, cuda or cuda:N")
 
 

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 from warnings import warn
 
-from vqcodec.errors import InputError, OutputError, VqcError, VqcWarning
+from vqcodec.errors import InputError, OutputError, UsageError, VqcError, VqcWarning
 
 __all__ = [
     "HEAD",
     "Compressed",
     "check_writable",
     "head_of",
+    "is_pipe",
+    "larger_than",
     "name_of",
     "naming",
+    "opened",
     "read_content",
     "warn_all",
     "write_atomic",
 ]
 
-Compressed = bytes | bytearray | memoryview | str | os.PathLike[str]
-"""Bytes of a .vqc file, or its path."""
+Compressed = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
+"""Bytes of a .vqc file, its path, or the file open for bytes."""
 
 HEAD = 16
 """So many first bytes tell a picture from a sound."""
@@ -49,21 +54,75 @@ def head_of(source: Any) -> bytes:
     return bytes(source.read(HEAD)) if hasattr(source, "read") else b""
 
 
+@contextmanager
+def opened(source: Any) -> Iterator[Any]:
+    """The source in one of the forms that the readers take: bytes of any type as bytes, a pipe as an open file.
+
+    A pipe gives its bytes once, so that its name can be opened only once.
+
+    Raises:
+        InputError: a path that no file can have, or an open file that cannot be read.
+        UsageError: a file that was opened for text.
+    """
+    if isinstance(source, (bytearray, memoryview)):
+        yield bytes(source)
+    elif isinstance(source, (str, os.PathLike)) and is_pipe(source):
+        with Path(source).open("rb") as file:
+            yield file
+    else:
+        if isinstance(source, io.TextIOBase):
+            raise UsageError("the file was opened for text; open it for bytes, in mode 'rb'")
+        if getattr(source, "closed", False) is True:
+            raise InputError("the file given is closed; open it again")
+        yield source
+
+
+def is_pipe(source: str | os.PathLike[str]) -> bool:
+    """Whether a path names something that gives its bytes once: a pipe, a socket, a device.
+
+    Raises:
+        InputError: no file can have this name.
+    """
+    try:
+        mode = Path(source).stat().st_mode
+    except OSError:
+        return False  # whoever opens it says why it cannot
+    except ValueError as error:
+        raise InputError(f"{os.fspath(source)!r}: no file can have this name ({error}); check the path") from error
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def larger_than(source: Any, data: bytes) -> list[str]:
+    """A note where the file made of a source (a path or bytes) is larger than that."""
+    size = len(source) if isinstance(source, bytes) else len(data)
+    if isinstance(source, (str, os.PathLike)):
+        size = Path(source).stat().st_size
+    if len(data) <= size:
+        return []
+    return [f"has {size:,} bytes, the .vqc {len(data):,}; give a lower quality, or keep the source as it is"]
+
+
 def read_content(data: Compressed) -> tuple[bytes, str]:
-    """Content and name of a file given by its bytes or its path.
+    """Content and name of a file given by its bytes, its path, or open for bytes.
 
     Raises:
         InputError: there is no such file, or it cannot be read.
+        UsageError: this is neither.
     """
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data), ""
-    name = os.fspath(data)
+    name = name_of(data)
     try:
-        return Path(name).read_bytes(), name
+        with opened(data) as source:
+            if isinstance(source, bytes):
+                return source, name
+            if hasattr(source, "read"):
+                return bytes(source.read()), name
+            return Path(source).read_bytes(), name
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such file; check the path") from error
     except OSError as error:
-        raise InputError(f"{name}: cannot be read ({error.strerror}); name a .vqc file") from error
+        raise InputError(f"{name or 'the file'}: cannot be read ({error.strerror}); name a .vqc file") from error
+    except TypeError as error:
+        raise UsageError(f"{type(data).__name__} is no file; give bytes, a path or an open file") from error
 
 
 @contextmanager

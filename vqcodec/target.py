@@ -7,7 +7,8 @@ the promise (the file is not larger, the PSNR not lower than asked for) but a ne
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ __all__ = [
     "psnr",
     "quality_of_step",
     "step_of_quality",
+    "strip_hint",
 ]
 
 DEFAULT_QUALITY = 60.0
@@ -103,7 +105,13 @@ def quality_of_step(step: int) -> float:
     return 100 - step * 99 / COARSEST
 
 
-def choose_step(aim: Aim, pixels: int, size_at: Callable[[int], int], psnr_at: Callable[[int], float]) -> int:
+def choose_step(
+    aim: Aim,
+    pixels: int,
+    size_at: Callable[[int], int],
+    psnr_at: Callable[[int], float],
+    metadata: Mapping[str, bytes] | None = None,
+) -> int:
     """The step index that meets the aim for a picture; each candidate costs an encode, at most ten of 256 are tried.
 
     Args:
@@ -111,6 +119,7 @@ def choose_step(aim: Aim, pixels: int, size_at: Callable[[int], int], psnr_at: C
         pixels: width x height, for bits per pixel.
         size_at: bytes of the file at a step; asked again for a step only if cheap, so cache it.
         psnr_at: decibels at a step; likewise.
+        metadata: what the file keeps beside its pixels.
 
     Raises:
         UsageError: out of reach; the message names the nearest value that is not.
@@ -125,6 +134,7 @@ def choose_step(aim: Aim, pixels: int, size_at: Callable[[int], int], psnr_at: C
         raise UsageError(
             f"the target is out of reach: the smallest file of this picture has {smallest:,} bytes "
             f"({8 * smallest / pixels:.3f} bits per pixel, quality 1); ask for that or more"
+            + strip_hint(smallest, limit, metadata or {})
         )
     return lowest_step(lambda step: size_at(step) <= limit)
 
@@ -150,6 +160,20 @@ def lowest_step(holds: Callable[[int], bool]) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
     return high
+
+
+def strip_hint(smallest: int, limit: float, metadata: Mapping[str, bytes]) -> str:
+    """What to add to the message that a target is out of reach, where metadata are the reason; else nothing.
+
+    Args:
+        smallest: bytes of the smallest file, with the metadata.
+        limit: bytes that were asked for.
+        metadata: what the file keeps beside its pixels or samples.
+    """
+    size = sum(min(len(value), len(zlib.compress(value, 9))) for value in metadata.values())
+    if not size or smallest - size > limit:
+        return ""
+    return f", or leave out its {' and '.join(metadata)} ({size:,} bytes) by --strip (strip=True)"
 
 
 def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:

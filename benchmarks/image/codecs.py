@@ -18,14 +18,27 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from vqcodec.errors import UsageError
+from vqcodec.options import Tune
 
-__all__ = ["ANCHOR", "OURS", "Codec", "available_codecs", "decode", "encode", "encoder_version", "select_codecs"]
+__all__ = [
+    "ANCHOR",
+    "MODERN",
+    "OURS",
+    "Codec",
+    "available_codecs",
+    "decode",
+    "encode",
+    "encoder_version",
+    "select_codecs",
+]
 
 Pixels = NDArray[np.uint8]
 Option = str | int | bool
 
 OURS = "vqcodec"
 ANCHOR = "jpeg-420"
+MODERN = "avif-420"
+"""The second anchor, where it can be made: what a new codec has to beat."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class Codec:
         label: what tables and plots print.
         qualities: the encoder's quality settings to measure, in rising order.
         format: Pillow's name of the file format; empty for our own codec, which is called directly.
-        options: encoder options apart from the quality.
+        options: encoder options apart from the quality; for our own, also those of the decoder.
         suffix: file name suffix, with the dot.
         browser: every current browser shows the file as it is.
     """
@@ -49,6 +62,11 @@ class Codec:
     options: tuple[tuple[str, Option], ...] = ()
     suffix: str = ".vqc"
     browser: bool = False
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is this project's, whose results are never cached."""
+        return not self.format
 
 
 # Settings chosen to cover 0.08 to 3 bits per pixel on photographs, evenly in log rate, as far as each codec reaches.
@@ -72,6 +90,7 @@ def available_codecs() -> list[Codec]:
     """Every codec that this installation can run, ours first, the anchor second."""
     codecs = [
         Codec(OURS, "vqcodec", _OURS),
+        Codec("vqcodec-psnr", "vqcodec, tune psnr, faithful", _OURS, options=(("tune", "psnr"), ("faithful", True))),
         _jpeg(ANCHOR, "JPEG 4:2:0, optimised progressive", subsampling="4:2:0", optimize=True, progressive=True),
         _jpeg("jpeg-444", "JPEG 4:4:4, optimised progressive", subsampling="4:4:4", optimize=True, progressive=True),
         _jpeg("jpeg", "JPEG, Pillow's defaults"),
@@ -98,15 +117,16 @@ def select_codecs(names: Sequence[str], qualities: Sequence[float] = ()) -> list
     # The anchor is always measured: every delta rate refers to it.
     chosen = [known[name] for name in known if name in (*names, ANCHOR) or not names]
     own = tuple(sorted(set(qualities)))
-    return [replace(codec, qualities=own) if codec.name == OURS and own else codec for codec in chosen]
+    return [replace(codec, qualities=own) if codec.ours and own else codec for codec in chosen]
 
 
 def encode(codec: Codec, picture: Image.Image, quality: float) -> bytes:
     """The whole file that ``codec`` makes of an RGB picture."""
-    if codec.name == OURS:
+    if codec.ours:
         import vqcodec
 
-        return vqcodec.compress(picture, quality=quality)
+        tune: Tune = "psnr" if ("tune", "psnr") in codec.options else "visual"
+        return vqcodec.compress(picture, quality=quality, tune=tune)
     _register(codec.format)
     buffer = io.BytesIO()
     picture.save(buffer, format=codec.format, quality=int(quality), **dict(codec.options))
@@ -115,10 +135,11 @@ def encode(codec: Codec, picture: Image.Image, quality: float) -> bytes:
 
 def decode(codec: Codec, data: bytes) -> Pixels:
     """The picture in a file that ``encode`` made, uint8 [H, W, 3]."""
-    if codec.name == OURS:
+    if codec.ours:
         import vqcodec
 
-        return np.asarray(vqcodec.decompress(data, kind="image").convert("RGB"))
+        faithful = ("faithful", True) in codec.options
+        return np.asarray(vqcodec.decompress(data, kind="image", faithful=faithful).convert("RGB"))
     _register(codec.format)
     with Image.open(io.BytesIO(data), formats=[codec.format]) as picture:
         return np.asarray(picture.convert("RGB"))
@@ -133,7 +154,7 @@ def _register(name: str) -> None:
 
 def encoder_version(codec: Codec) -> str:
     """Name and version of the library behind a codec: another version may make other files."""
-    if codec.name == OURS:
+    if codec.ours:
         return f"vqcodec {version('vqcodec')}"
     if codec.format == "JXL":
         return f"pillow-jxl-plugin {version('pillow-jxl-plugin')}"

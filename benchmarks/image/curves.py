@@ -33,6 +33,7 @@ class Curve:
     psnr: list[float]
     ms_ssim: list[float] = field(default_factory=list)
     ssimulacra2: list[float] = field(default_factory=list)
+    st_lpips: list[float] = field(default_factory=list)
     mse: list[float] = field(default_factory=list)
     encode_seconds: list[float] = field(default_factory=list)
     decode_seconds: list[float] = field(default_factory=list)
@@ -44,6 +45,11 @@ class Curve:
     def ms_ssim_db(self) -> list[float]:
         """MS-SSIM on the scale -10 log10(1 - MS-SSIM), of the mean."""
         return [decibels(value) for value in self.ms_ssim]
+
+    @property
+    def st_lpips_db(self) -> list[float]:
+        """ST-LPIPS on the scale -10 log10, of the mean: more is better, as for the others."""
+        return [decibels(1 - value) for value in self.st_lpips]
 
 
 def mean_or_nothing(rows: Sequence[Sequence[float | None]]) -> list[float]:
@@ -66,6 +72,7 @@ def average(codec: Codec, measurements: Sequence[Measurement], setting: str) -> 
         psnr=[fmean(item.psnr for item in row) for row in rows],
         ms_ssim=mean_or_nothing([[item.ms_ssim for item in row] for row in rows]),
         ssimulacra2=mean_or_nothing([[item.ssimulacra2 for item in row] for row in rows]),
+        st_lpips=mean_or_nothing([[item.st_lpips for item in row] for row in rows]),
         mse=[fmean(item.mse for item in row) for row in rows],
         encode_seconds=[fmean(item.encode_seconds for item in row) for row in rows],
         decode_seconds=[fmean(item.decode_seconds for item in row) for row in rows],
@@ -74,12 +81,13 @@ def average(codec: Codec, measurements: Sequence[Measurement], setting: str) -> 
     )
 
 
-# CompressAI's key for each list of a Curve; "mse-rgb", "ssimulacra2" and "quality" are ours.
+# CompressAI's key for each list of a Curve; "mse-rgb", "ssimulacra2", "st-lpips-vgg" and "quality" are ours.
 _KEYS = {
     "bpp": "bpp",
     "psnr": "psnr-rgb",
     "ms_ssim": "ms-ssim-rgb",
     "ssimulacra2": "ssimulacra2",
+    "st_lpips": "st-lpips-vgg",
     "mse": "mse-rgb",
     "encode_seconds": "encoding_time",
     "decode_seconds": "decoding_time",

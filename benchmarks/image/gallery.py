@@ -13,7 +13,7 @@ from PIL import Image
 
 from vqcodec.benchmarks import files
 from vqcodec.benchmarks.image import metrics
-from vqcodec.benchmarks.image.codecs import OURS, Codec, decode, encode
+from vqcodec.benchmarks.image.codecs import Codec, decode, encode
 from vqcodec.benchmarks.image.measure import cache_path, load_picture
 from vqcodec.sources import write_atomic
 
@@ -34,12 +34,12 @@ class GalleryWork:
 
 def _file(work: GalleryWork, codec: Codec, pixels: Pixels, target: float) -> bytes:
     path = cache_path(work.cache, codec, pixels, f"nearest to {target:g} bpp", codec.suffix)
-    if codec.name != OURS and path.exists():
+    if not codec.ours and path.exists():
         return path.read_bytes()
     picture = Image.fromarray(pixels)
     size = target * pixels.shape[0] * pixels.shape[1] / 8
     data = files.nearest_size(lambda quality: encode(codec, picture, quality), 1, 100, size)
-    if codec.name != OURS:
+    if not codec.ours:
         write_atomic(path, data, force=True, parents=True)
     return data
 

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from vqcodec.benchmarks import files
 from vqcodec.benchmarks.image import metrics
-from vqcodec.benchmarks.image.codecs import OURS, Codec, decode, encode, encoder_version
+from vqcodec.benchmarks.image.codecs import Codec, decode, encode, encoder_version
 from vqcodec.benchmarks.parallel import in_processes
 from vqcodec.errors import InputError
 from vqcodec.sources import write_atomic
@@ -23,7 +23,7 @@ __all__ = ["Measurement", "Work", "cache_path", "find_pictures", "load_picture",
 
 Pixels = NDArray[np.uint8]
 SUFFIXES = {".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".jpg", ".jpeg"}
-CACHE_VERSION = 1  # raise it when a metric or the meaning of a field changes
+CACHE_VERSION = 2  # raise it when a metric or the meaning of a field changes
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Measurement:
     psnr: float
     ms_ssim: float | None
     ssimulacra2: float | None
+    st_lpips: float | None
     encode_seconds: float
     decode_seconds: float
 
@@ -101,6 +102,7 @@ def measure_once(codec: Codec, name: str, pixels: Pixels, quality: float, percep
         psnr=metrics.psnr(error),
         ms_ssim=metrics.ms_ssim(pixels, decoded),
         ssimulacra2=metrics.ssimulacra2(pixels, decoded) if perceptual else None,
+        st_lpips=metrics.st_lpips(pixels, decoded) if perceptual else None,
         encode_seconds=encoded - start,
         decode_seconds=finished - encoded,
     )
@@ -131,12 +133,12 @@ def measure_work(work: Work) -> list[Measurement]:
     results = []
     for index, quality in enumerate(work.codec.qualities):
         path = cache_path(work.cache, work.codec, pixels, f"quality {quality:g}", ".json")
-        result = None if work.codec.name == OURS else _cached(path, work)
+        result = None if work.codec.ours else _cached(path, work)
         if result is None:
             if index == 0:  # loading weights and filling caches is not part of coding
                 decode(work.codec, encode(work.codec, Image.fromarray(pixels), quality))
             result = measure_once(work.codec, work.path.stem, pixels, quality, work.perceptual)
-            if work.codec.name != OURS:
+            if not work.codec.ours:
                 write_atomic(path, json.dumps(asdict(result)).encode(), force=True, parents=True)
         results.append(result)
     return results

@@ -2,18 +2,22 @@
 
 PSNR is over all three channels together. MS-SSIM is Wang, Simoncelli and Bovik (2003) on RGB, as CompressAI reports
 it (``pytorch-msssim``). SSIMULACRA2 is J. Sneyers' metric in the Python port ``ssimulacra2``.
+ST-LPIPS is that of Ghildyal and Liu (2022) with VGG.
 """
 
 from __future__ import annotations
 
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["PSNR_CAP", "decibels", "ms_ssim", "mse", "psnr", "ssimulacra2"]
+from vqcodec.stlpips import PerceptualDistance
+
+__all__ = ["PSNR_CAP", "decibels", "ms_ssim", "mse", "psnr", "ssimulacra2", "st_lpips"]
 
 Pixels = NDArray[np.uint8]
 
@@ -66,3 +70,26 @@ def ssimulacra2(original: Pixels, decoded: Pixels) -> float:
         for path, pixels in zip(paths, (original, decoded), strict=True):
             Image.fromarray(pixels).save(path)
         return float(compute_ssimulacra2(str(paths[0]), str(paths[1])))
+
+
+@cache
+def _judge() -> PerceptualDistance:
+    return PerceptualDistance("vgg")  # the models are trained with AlexNet, so this is a witness
+
+
+def st_lpips(original: Pixels, decoded: Pixels) -> float:
+    """ST-LPIPS with VGG (vqcodec.stlpips), 0 for equal pictures; in tiles of 256 x 256, which bounds the memory."""
+    import torch
+
+    total, area = 0.0, 0
+    height, width = original.shape[:2]
+    with torch.inference_mode():
+        for y in range(0, max(height - 64, 1), 256):
+            for x in range(0, max(width - 64, 1), 256):
+                parts = [p[y : y + 256, x : x + 256] for p in (decoded, original)]
+                if min(parts[0].shape[:2]) < 64:  # too small for the network's five scales
+                    continue
+                a, b = (torch.from_numpy(p.transpose(2, 0, 1).copy())[None].float() for p in parts)
+                size = a.shape[2] * a.shape[3]
+                total, area = total + size * float(_judge()(a, b)), area + size
+    return total / max(area, 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vqcodec.benchmarks.extras import need
 from vqcodec.benchmarks.files import make_folder, spread, write_json
-from vqcodec.benchmarks.image.codecs import ANCHOR, Codec, select_codecs
+from vqcodec.benchmarks.image.codecs import ANCHOR, MODERN, Codec, select_codecs
 from vqcodec.benchmarks.image.curves import Curve, average, read_folder, write_curve
 from vqcodec.benchmarks.image.gallery import GalleryWork, show_picture
 from vqcodec.benchmarks.image.measure import Work, find_pictures, measure_all
@@ -36,7 +36,7 @@ class ImageBench:
         qualities: quality settings for our own codec; empty for the built-in list.
         images: use only so many pictures, spread evenly over the folder.
         jobs: processes. Times are comparable only within one value of it, and best with 1.
-        perceptual: also SSIMULACRA2 (slow).
+        perceptual: also SSIMULACRA2 and ST-LPIPS (slow).
         published: folder of result files in CompressAI's schema to show beside ours.
         psnr_range: interval of the PSNR delta rate in dB.
         report_images: how many pictures the report shows; 0 for none.
@@ -86,7 +86,7 @@ def run(config: ImageBench, progress: Progress = lambda *_: None) -> str:
 
 def _check(config: ImageBench) -> None:
     if config.perceptual:
-        need("ssimulacra2")
+        need("ssimulacra2", "stlpips_pytorch")
     low, high = config.psnr_range
     if not 0 < low < high:
         raise UsageError(f"--psnr-range {low:g} {high:g}: the first must be above 0 and below the second")
@@ -113,6 +113,15 @@ def _pictures(
     return sorted(entries, key=lambda entry: str(entry["name"]))
 
 
+def _against_modern(config: ImageBench, curves: Sequence[Curve]) -> str:
+    """The same table against the second anchor, or nothing where it was not measured."""
+    modern = [curve for curve in curves if curve.name == MODERN and not curve.published]
+    if not modern:
+        return ""
+    own = [curve for curve in curves if not curve.published]
+    return f"\n{markdown(compare(modern[0], own, config.psnr_range), explain(modern[0], config.psnr_range))}"
+
+
 def _conclude(config: ImageBench, curves: Sequence[Curve], setting: str, pictures: Sequence[dict[str, object]]) -> str:
     """Table, plots and report from finished curves."""
     anchor = next(curve for curve in curves if curve.name == ANCHOR and not curve.published)
@@ -123,10 +132,11 @@ def _conclude(config: ImageBench, curves: Sequence[Curve], setting: str, picture
         note += "; this run took a part of its folder, so they do not compare." if config.images else "."
     plain = [row.as_json() for row in rows]
     write_json(config.out / "bd_rate.json", {"anchor": ANCHOR, "psnr_range": config.psnr_range, "rows": plain})
-    (config.out / "bd_rate.md").write_text(f"{setting}\n\n{markdown(rows, note)}", encoding="utf-8")
+    text = f"{setting}\n\n{markdown(rows, note)}" + _against_modern(config, curves)
+    (config.out / "bd_rate.md").write_text(text, encoding="utf-8")
     title = f"Image codecs on {config.data.resolve().name}"
     draw_all(config.out, curves, title)
     shown = write_report(config.out / "report.html", describe(title, setting, note, rows, curves, pictures))
     if shown < len(pictures):
         note += f" The report shows {shown} of {len(pictures)} pictures, to stay a size that can be mailed."
-    return markdown([row for row in rows if not row.curve.published], note)
+    return markdown([row for row in rows if not row.curve.published], note) + _against_modern(config, curves)

@@ -17,6 +17,7 @@ __all__ = ["describe", "draw_all"]
 # Okabe and Ito (2008): told apart by readers with any colour vision.
 COLOURS = {
     OURS: OURS_COLOUR,
+    "vqcodec-psnr": "#8c6d31",
     "jpeg-420": "#d55e00",
     "jpeg-444": "#e69f00",
     "jpeg": "#b39ddb",
@@ -41,6 +42,7 @@ METRICS = (
     Metric("psnr", "PSNR-RGB (dB)", lambda curve: curve.psnr),
     Metric("ms_ssim", "MS-SSIM-RGB (dB)", lambda curve: curve.ms_ssim_db),
     Metric("ssimulacra2", "SSIMULACRA2", lambda curve: curve.ssimulacra2),
+    Metric("st_lpips", "ST-LPIPS, VGG (dB)", lambda curve: curve.st_lpips_db),
 )
 
 

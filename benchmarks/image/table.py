@@ -18,16 +18,22 @@ Points = tuple[list[float], list[float]]
 
 @dataclass(frozen=True)
 class Row:
-    """One curve against the anchor. ``ms_ssim`` and ``ssimulacra2`` are None where either curve lacks the metric."""
+    """One curve against the anchor. All but ``psnr`` are None where either curve lacks the metric."""
 
     curve: Curve
     psnr: BdRate
     ms_ssim: BdRate | None
     ssimulacra2: BdRate | None
+    st_lpips: BdRate | None
 
     def as_json(self) -> dict[str, object]:
         """Plain data, without the curve itself."""
-        deltas = {"psnr-rgb": self.psnr, "ms-ssim-rgb-db": self.ms_ssim, "ssimulacra2": self.ssimulacra2}
+        deltas: dict[str, BdRate | None] = {
+            "psnr-rgb": self.psnr,
+            "ms-ssim-rgb-db": self.ms_ssim,
+            "ssimulacra2": self.ssimulacra2,
+        }
+        deltas["st-lpips-vgg-db"] = self.st_lpips
         return {
             "codec": self.curve.name,
             "label": self.curve.label,
@@ -60,15 +66,17 @@ def compare(anchor: Curve, curves: Sequence[Curve], psnr_range: tuple[float, flo
     """A row for every curve, best PSNR delta first, curves without a value last."""
     rows = []
     for curve in curves:
-        ms_ssim = perceptual = None
+        ms_ssim = perceptual = features = None
         if anchor.ms_ssim and curve.ms_ssim:
             points = (curve.bpp, curve.ms_ssim_db)
             ms_ssim = _at_the_same_rates(anchor, anchor.ms_ssim_db, points, psnr_range)
         if anchor.ssimulacra2 and curve.ssimulacra2:
             points = (curve.bpp, curve.ssimulacra2)
             perceptual = _at_the_same_rates(anchor, anchor.ssimulacra2, points, psnr_range)
+        if anchor.st_lpips and curve.st_lpips:
+            features = _at_the_same_rates(anchor, anchor.st_lpips_db, (curve.bpp, curve.st_lpips_db), psnr_range)
         psnr = bd_rate((anchor.bpp, anchor.psnr), (curve.bpp, curve.psnr), psnr_range)
-        rows.append(Row(curve, psnr, ms_ssim, perceptual))
+        rows.append(Row(curve, psnr, ms_ssim, perceptual, features))
     return sorted(rows, key=lambda row: (row.psnr.percent is None, row.psnr.percent))
 
 
@@ -87,7 +95,8 @@ def explain(anchor: Curve, psnr_range: tuple[float, float]) -> str:
     low, high = psnr_range
     return (
         f"BD-rate against {anchor.label}: mean difference of rate at equal quality, PCHIP over log(rate); negative is "
-        f"better. PSNR over {low:g} to {high:g} dB; MS-SSIM (in dB) and SSIMULACRA2 over the values the anchor has at "
+        f"better. PSNR over {low:g} to {high:g} dB; MS-SSIM (in dB), SSIMULACRA2 "
+        "and ST-LPIPS (VGG, in dB) over the values the anchor has at "
         "the rates of that interval. A curve that does not reach both ends is averaged over the part that it covers, "
         "which is then named; below a fifth of the interval there is no value. Nothing is extrapolated."
     )
@@ -101,7 +110,7 @@ def _seconds(values: Sequence[float]) -> str:
     return f"{fmean(values):.3f}" if values else ""
 
 
-COLUMNS = ("codec", "PSNR-RGB", "MS-SSIM", "SSIMULACRA2", "bpp", "PSNR dB", "encode s", "decode s")
+COLUMNS = ("codec", "PSNR-RGB", "MS-SSIM", "SSIMULACRA2", "ST-LPIPS", "bpp", "PSNR dB", "encode s", "decode s")
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -112,6 +121,7 @@ def cells(row: Row) -> tuple[str, ...]:
         show(row.psnr),
         show(row.ms_ssim),
         show(row.ssimulacra2),
+        show(row.st_lpips),
         _span(curve.bpp, 2),
         _span(curve.psnr, 1),
         # Published times come from other machines.

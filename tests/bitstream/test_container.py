@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from abuse.samples import MODEL, audio, image, rich_image
@@ -56,7 +58,8 @@ def image_files(draw: st.DrawFn) -> VqcFile:
     side = st.integers(1, 200)
     alpha = draw(st.booleans())
     fields = (draw(side), draw(side), draw(st.integers(0, 255)), draw(st.booleans()), alpha)
-    header = ImageHeader(*fields, draw(st.binary(min_size=4, max_size=4)), draw(hashes), draw(st.integers(6, 12)))
+    model = (draw(st.binary(min_size=4, max_size=4)), draw(hashes))
+    header = ImageHeader(*fields, *model, draw(st.integers(6, 12)), draw(st.booleans()))
     rows, columns = header.grid
     chunks: list[Chunk | None] = [Chunk(draw(payloads), (), draw(hashes)) for _ in range(rows * columns)]
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -100,7 +103,8 @@ def test_read_header_needs_no_bodies() -> None:
     assert list(info.section_sizes) == ["icc", "exif", "xmp", "alpha"]
     assert info.file_size == len(data)
     assert info.overhead + 2130 + sum(info.section_sizes.values()) == len(data)
-    assert read_header(data[:80]) == info
+    assert info.missing == 0
+    assert read_header(data[:80]) == replace(info, missing=len(data) - 80)
 
 
 def test_cut_files_give_what_is_whole() -> None:
@@ -135,6 +139,9 @@ def test_damaged_parts_are_named_or_concealed() -> None:
     healed = read_vqc(bytes(data), conceal=True)
     assert healed.chunks == [*file.chunks[:2], None, file.chunks[3]]
     assert sorted(healed.metadata) == ["exif", "icc"]
+    assert healed.lost == ["xmp"]
+    assert healed.alpha is not None
+    assert not healed.cut
 
 
 def test_trailing_bytes() -> None:

@@ -273,7 +273,7 @@ def read_start(r: Reader, tensors: Weights) -> tuple[int, int]:
     assert r.take(8) == bytes.fromhex("8956 5143 0D0A 1A0A")
     assert r.take(1)[0] >> 4 == 1
     flags = r.take(1)[0]
-    assert not flags & 0b11110000, "directory in front only"
+    assert not flags & 0b11010000, "directory in front only"
     assert r.take(4) == identity(tensors)[:4]
     r.varint()
     return flags, r.take(1)[0]

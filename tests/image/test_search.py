@@ -15,6 +15,7 @@ from vqcodec.image.codec import ImageCodec
 from vqcodec.image.codes import encode_codes
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.search import Search, rate_tables
+from vqcodec.image.units import BIT_WEIGHT
 from vqcodec.prior.choice import Choice
 from vqcodec.prior.rate import LAMBDA
 from vqcodec.registry import load_image_codec
@@ -33,9 +34,9 @@ def nearest(x: np.ndarray, codebook: np.ndarray) -> np.ndarray:
     return Choice(codebook, one_row)(x, np.zeros(x.shape[:2], np.int32))
 
 
-def searched(codec: ImageCodec, pixels: np.ndarray, step: int, weight: float = 1.0) -> list[np.ndarray]:
+def searched(codec: ImageCodec, pixels: np.ndarray, step: int, *, even: bool = False) -> list[np.ndarray]:
     low, vectors = codec._analyse(pixels, step)
-    return Search(codec.model, weight)(low, vectors, np.array([step]))
+    return Search(codec.model, even=even)(low, vectors, np.array([step]))
 
 
 def watch(monkeypatch: pytest.MonkeyPatch, see: Callable[..., np.ndarray]) -> None:
@@ -53,9 +54,9 @@ def watch(monkeypatch: pytest.MonkeyPatch, see: Callable[..., np.ndarray]) -> No
 
 
 @pytest.mark.parametrize("step", [0, 90, 220])
-@pytest.mark.parametrize("weight", [0.55, 1.0])
+@pytest.mark.parametrize("even", [False, True])
 def test_no_choice_is_worse_than_any_codeword(
-    tiny_codec: ImageCodec, monkeypatch: pytest.MonkeyPatch, step: int, weight: float
+    tiny_codec: ImageCodec, monkeypatch: pytest.MonkeyPatch, step: int, even: bool
 ) -> None:
     moved = 0
 
@@ -71,7 +72,7 @@ def test_no_choice_is_worse_than_any_codeword(
         return codes
 
     watch(monkeypatch, see)
-    searched(tiny_codec, scene(100, 150), step, weight)
+    searched(tiny_codec, scene(100, 150), step, even=even)
     assert moved > 100  # the rate does move choices
 
 
@@ -105,7 +106,7 @@ def test_rates_are_the_bits_of_the_stream(tiny_codec: ImageCodec, monkeypatch: p
 
     def see(x: np.ndarray, codebook: np.ndarray, rates: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
         nonlocal bits
-        bits += float(cost(x, codebook, rates, rows, codes)[1].sum()) / LAMBDA
+        bits += float(cost(x, codebook, rates, rows, codes)[1].sum()) / (BIT_WEIGHT * LAMBDA)
         return codes
 
     watch(monkeypatch, see)

@@ -250,7 +250,7 @@ class AudioCodec:
             Samples [n, C] at the core rate; together those of all chunks are the sound.
 
         Raises:
-            CorruptError, ChecksumError: as for :meth:`decode_codes`.
+            CorruptError, ChecksumError: as for :meth:`decode_codes`; also CorruptError for samples that are no numbers.
         """
         self._check_grid(header, len(chunks))
         core_samples = -(-header.samples * self.core_rate // header.sample_rate)
@@ -259,6 +259,8 @@ class AudioCodec:
             near = range(max(index - 1, 0), min(index + 2, len(chunks)))
             known = {i: known[i] if i in known else self._values(header, chunks, i) for i in near}
             samples = self._synthesise(known, index, header.step)
+            if not np.isfinite(samples).all():
+                raise CorruptError("its codes stand for no sound", f"chunk {index}")
             yield samples[: max(core_samples - index * self.chunk_frames * HOP, 0)]
 
     def _values(self, header: AudioHeader, chunks: Sequence[Chunk | None], index: int) -> _Values:

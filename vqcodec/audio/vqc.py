@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,35 +10,41 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vqcodec.audio.files import Float32, Sound, SoundSource, SoundStream, array_source, open_sound, sound_source
+from vqcodec.audio.files import Float32, Sound, SoundSource, array_source, open_sound, sound_source
 from vqcodec.audio.resample import REACH, resample, resampled_length
-from vqcodec.audio.tags import unpack_tags
+from vqcodec.audio.stream import SoundStream
+from vqcodec.audio.tags import MOST_TAGS, unpack_tags
 from vqcodec.bitstream import AudioHeader, Chunk, VqcFile, write_vqc
-from vqcodec.errors import UsageError, VqcWarning
+from vqcodec.errors import LimitError, UsageError
 from vqcodec.options import CompressSettings
 from vqcodec.sources import name_of, naming, warn_all
-from vqcodec.target import COARSEST, Aim, kbps, lowest_step
+from vqcodec.target import COARSEST, Aim, kbps, lowest_step, strip_hint
 
 if TYPE_CHECKING:
     from vqcodec.audio.codec import AudioCodec
 
 __all__ = ["collect", "compress_sound", "decode_sound", "encode_sound", "open_source"]
 
+# What decoding to memory may take: 1 GiB in any case, beyond it as much as 1.5 kbit/s of stereo at 48 kHz come to.
+_FREE_VALUES = 2**28
+_VALUES_PER_BYTE = 512
 _CHUNK_BYTES = 7  # of the container, at least, for each chunk
 
 
 @contextmanager
-def open_source(source: Any, sample_rate: int | None, head: bytes, max_seconds: int) -> Iterator[SoundSource]:
+def open_source(
+    source: Any, sample_rate: int | None, head: bytes, max_seconds: int, *, repair: bool = False
+) -> Iterator[SoundSource]:
     """Whatever :func:`vqcodec.compress` takes as sound; ``head`` is what was already read of an open file."""
     if isinstance(source, Sound):
-        yield sound_source(source, max_seconds=max_seconds)
+        yield sound_source(source, max_seconds=max_seconds, repair=repair)
     elif isinstance(source, (str, os.PathLike, bytes)) or hasattr(source, "read"):
         if sample_rate is not None:
             raise UsageError("sample_rate is for arrays and tensors; a file says its own, so leave it out")
-        with open_sound(source, max_seconds=max_seconds, head=head) as sound:
+        with open_sound(source, max_seconds=max_seconds, head=head, repair=repair) as sound:
             yield sound
     else:
-        yield array_source(source, sample_rate or 0, max_seconds=max_seconds)
+        yield array_source(source, sample_rate or 0, max_seconds=max_seconds, repair=repair)
 
 
 def compress_sound(source: Any, head: bytes, settings: CompressSettings, load: Callable[[], AudioCodec]) -> bytes:
@@ -54,20 +59,21 @@ def compress_sound(source: Any, head: bytes, settings: CompressSettings, load: C
         UsageError: the options are not for sound, or a target is out of reach.
     """
     aim = settings.aim
-    with open_source(source, settings.sample_rate, head, settings.max_seconds) as sound:
-        warn_all(sound.notes, name_of(source))
+    with open_source(source, settings.sample_rate, head, settings.max_seconds, repair=settings.repair) as sound:
+        kept = sound.stripped() if settings.strip else sound
+        warn_all(kept.notes, name_of(source))
         aim.check_sound()
-        return encode_sound(sound, aim, load(), strip=settings.strip)
+        return encode_sound(kept, aim, load())
 
 
-def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec, *, strip: bool) -> bytes:
+def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec) -> bytes:
     """Compress a sound; the step is searched where a target asks for it, reading the source anew for each.
 
     Raises:
         UsageError: the target is out of reach; the message names the nearest that is not.
         InputError, LimitError: the source cannot be read.
     """
-    encoder = _Encoder(source, codec, {} if strip else source.metadata)
+    encoder = _Encoder(source, codec, source.metadata)
     if aim.step is not None:
         return encoder.encode(aim.step)
     smallest = encoder.encode(COARSEST)
@@ -76,6 +82,7 @@ def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec, *, strip: boo
         raise UsageError(
             f"the target is out of reach: the smallest file of this sound has {len(smallest):,} bytes "
             f"({kbps(len(smallest), encoder.seconds):.2f} kbit/s, quality 1); ask for that or more"
+            + strip_hint(len(smallest), limit, source.metadata)
         )
     kept = smallest
 
@@ -149,13 +156,16 @@ def decode_sound(
     part = _part(header, first, last, codec, len(file.chunks))
     _warn_concealed(file.chunks, part, header.chunk_frames * codec.hop / codec.core_rate, name)
     core = codec.decode(header, file.chunks, first=part.first, last=part.last)
+    text = file.metadata.get("tags", b"")
+    if text.count(b"\n") > MOST_TAGS:
+        warn_all([f"only the first {MOST_TAGS:,} of its tags are kept"], name)
     whole = resample(core, codec.core_rate, header.sample_rate, last - part.start)
     return SoundStream(
         sample_rate=header.sample_rate,
         channels=header.channels,
         samples=last - first,
         blocks=_named(_from(whole, first - part.start), name),
-        tags=unpack_tags(file.metadata.get("tags", b"")),
+        tags=unpack_tags(text),
         picture=file.metadata.get("picture"),
     )
 
@@ -201,8 +211,7 @@ def _warn_concealed(chunks: Sequence[Chunk | None], part: _Part, seconds: float,
     if not bad:
         return
     shown = ", ".join(f"{i} (from {i * seconds:.1f} s)" for i in bad[:3]) + (" ..." if len(bad) > 3 else "")
-    text = f"{len(bad)} of {len(chunks)} chunks damaged or missing, concealed: {shown}"
-    warnings.warn(f"{name}: {text}" if name else text, VqcWarning, stacklevel=4)
+    warn_all([f"{len(bad)} of {len(chunks)} chunks damaged or missing, concealed: {shown}"], name)
 
 
 def _from(blocks: Iterable[Float32], skip: int) -> Iterator[Float32]:
@@ -217,9 +226,24 @@ def _named(blocks: Iterator[Float32], name: str) -> Iterator[Float32]:
         yield from blocks
 
 
-def collect(stream: SoundStream) -> Sound:
-    """All of a stream in memory."""
-    samples = np.empty((stream.samples, stream.channels), np.float32)
+def collect(stream: SoundStream, chunks: Sequence[Chunk | None]) -> Sound:
+    """All of a stream in memory; ``chunks`` are those that it comes from.
+
+    Raises:
+        LimitError: it is more than a file of this size may ask for, or than there is memory.
+    """
+    values = stream.samples * stream.channels
+    coded = sum(len(chunk.payload) for chunk in chunks if chunk)
+    large = LimitError(
+        f"{values * 4 / 2**30:,.1f} GiB of samples from {coded:,} bytes are too much for memory; "
+        "read it in blocks by stream_sound, or a part by start and end"
+    )
+    if values > max(_FREE_VALUES, coded * _VALUES_PER_BYTE):
+        raise large
+    try:
+        samples = np.empty((stream.samples, stream.channels), np.float32)
+    except MemoryError:
+        raise large from None
     done = 0
     for block in stream.blocks:
         samples[done : done + len(block)] = block

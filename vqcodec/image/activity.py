@@ -34,7 +34,7 @@ def coarse_luma(config: ImageConfig, low: F32, details: Sequence[F32]) -> F32:
         [B, H, W]; first plane of the colour rotation, whose variance is three times that of gray.
     """
     luma = from_bands([low[:1], *(d[:1] for d in details)])[0]
-    return luma * np.float32(2.0**-config.activity_level)
+    return (luma * 2.0**-config.activity_level).astype(np.float32)
 
 
 def activity_factor(config: ImageConfig, luma: F32) -> F32:
@@ -42,7 +42,7 @@ def activity_factor(config: ImageConfig, luma: F32) -> F32:
     mean = window_mean(luma)
     variance = np.maximum(window_mean(luma * luma) - mean * mean, 0) / 3
     log = np.log2((variance + config.activity_floor) / MIDDLE) * (-config.activity_exponent / 2)
-    return np.clip(np.exp2(window_mean(log)), 1 / LIMIT, LIMIT)
+    return np.clip(np.exp2(window_mean(log.astype(np.float32))), 1 / LIMIT, LIMIT).astype(np.float32)
 
 
 def finer(factor: F32) -> F32:

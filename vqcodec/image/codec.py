@@ -9,13 +9,15 @@ import numpy as np
 
 from vqcodec.bitstream import Chunk, ImageHeader
 from vqcodec.bitstream.arrays import F32, I32, U8
-from vqcodec.errors import ChecksumError, CorruptError
+from vqcodec.errors import ChecksumError, CorruptError, DecodeError
 from vqcodec.image.bands import from_bands, pad
 from vqcodec.image.codes import CodeWriter, decode_codes, grid, hash_codes, zero_code
+from vqcodec.image.config import ImageConfig
+from vqcodec.image.damage import whole_stages
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.model import ImageModel, model_id
 from vqcodec.image.search import Search
-from vqcodec.image.synthesis import Filter, windows
+from vqcodec.image.synthesis import BLOCK, Filter, windows
 from vqcodec.image.units import low_steps, step_sizes, to_planes, to_units
 from vqcodec.prior.integer import planes_first
 
@@ -41,20 +43,26 @@ class ImageCodec:
 
     @property
     def cell(self) -> int:
-        """Pixels per side of a cell of the coarsest level."""
+        """U8 per side of a cell of the coarsest level."""
         return 1 << self.model.config.levels
 
     @cached_property
-    def _search(self) -> Search:
-        """Decoding needs none."""
-        return Search(self.model)
+    def _searches(self) -> dict[str, Search]:
+        """By what they serve, made when first needed."""
+        return {}
 
-    def encode(self, pixels: U8, step: int) -> list[Chunk]:
+    def _search(self, tune: str) -> Search:
+        if tune not in self._searches:
+            self._searches[tune] = Search(self.model, even=tune == "psnr")
+        return self._searches[tune]
+
+    def encode(self, pixels: U8, step: int, *, tune: str = "visual") -> list[Chunk]:
         """Code a picture.
 
         Args:
             pixels: [H, W, 3], or [H, W, 1] for gray.
             step: step index, 0 (finest) to 255.
+            tune: ``visual``, or ``psnr``: steps are even, and the header must say so.
 
         Returns:
             One chunk per tile of 1024 x 1024 pixels, row by row, each verified by decoding its codes.
@@ -62,18 +70,21 @@ class ImageCodec:
         gray = pixels.shape[2] == 1
         low, vectors = self._analyse(pixels, step)
         tiles = self._tiles(low.shape[1], low.shape[2])
-        return [self._encode_tile(low, vectors, tile, step, gray) for tile in tiles]
+        search = self._search(tune)
+        return [self._encode_tile(search, low, vectors, tile, step, gray=gray) for tile in tiles]
 
     def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[F32]]:
         """Rounded low band, and vectors of all slices in steps."""
         planes = to_planes(pixels[None], self.model.colour)
         return to_units(self.model.config, pad(planes, self.cell), np.array([step]))
 
-    def _encode_tile(self, low: I32, vectors: Sequence[F32], tile: Tile, step: int, gray: bool) -> Chunk:
+    def _encode_tile(
+        self, search: Search, low: I32, vectors: Sequence[F32], tile: Tile, step: int, *, gray: bool
+    ) -> Chunk:
         codes_model = self.model.codes
         views = [v[:, :, *self._slice_tile(i, tile, wide=True)] for i, v in enumerate(vectors)]
         writer = CodeWriter(codes_model)
-        codes = self._search(low[:, *tile], views, np.array([step]), gray=gray, writer=writer)
+        codes = search(low[:, *tile], views, np.array([step]), gray=gray, writer=writer)
         payload, ends = writer.finish()
         return Chunk(payload, ends, hash_codes(codes, codes_model.low_size))
 
@@ -94,20 +105,33 @@ class ImageCodec:
             columns.start * scale // d, columns.stop * scale // d
         )
 
-    def decode(self, header: ImageHeader, chunks: Sequence[Chunk | None]) -> U8:
+    def decode(
+        self,
+        header: ImageHeader,
+        chunks: Sequence[Chunk | None],
+        failed: list[int] | None = None,
+        *,
+        faithful: bool = False,
+    ) -> U8:
         """Decode a picture: uint8 [H, W, 3], or [H, W, 1] for gray.
 
         A chunk that is None is concealed with the mean colour of the others; one that is not complete gives the stages
         it still holds.
 
+        Args:
+            failed: takes the numbers of chunks that do not decode, which are concealed too then; None: they are errors.
+            faithful: the picture of the least squared error, where by default it is the one that looks best.
+
         Raises:
             CorruptError: a chunk's bytes are no stream of codes.
             ChecksumError: the codes are not those that were written.
         """
-        codes = self.decode_codes(header, chunks)
-        return self._synthesise(header, codes)
+        codes = self.decode_codes(header, chunks, failed)
+        return self._synthesise(header, codes, faithful)
 
-    def decode_codes(self, header: ImageHeader, chunks: Sequence[Chunk | None]) -> list[I32]:
+    def decode_codes(
+        self, header: ImageHeader, chunks: Sequence[Chunk | None], failed: list[int] | None = None
+    ) -> list[I32]:
         """Codes of the whole picture: the low band's values, then every slice; errors as for :meth:`decode`."""
         codes_model, config = self.model.codes, self.model.config
         if header.tile_log2 != TILE_LOG2:
@@ -123,10 +147,16 @@ class ImageCodec:
         missing = []
         tiles = list(self._tiles(height, width))
         for i, (tile, chunk) in enumerate(zip(tiles, chunks, strict=True)):
-            if chunk is None:
+            try:
+                codes = None if chunk is None else self._decode_tile(header, chunk, tile, i)
+            except DecodeError:
+                if failed is None:
+                    raise
+                failed.append(i)
+                codes = None
+            if codes is None:
                 missing.append(tile)
                 continue
-            codes = self._decode_tile(header, chunk, tile, i)
             rows, columns = tile
             low[:, rows, columns] = codes[0][:, : rows.stop - rows.start, : columns.stop - columns.start]
             for j, code in enumerate(codes[1:]):
@@ -143,7 +173,7 @@ class ImageCodec:
     def _decode_tile(self, header: ImageHeader, chunk: Chunk, tile: Tile, index: int) -> list[I32]:
         codes_model = self.model.codes
         height, width = tile[0].stop - tile[0].start, tile[1].stop - tile[1].start
-        stages = None if chunk.complete else sum(e <= len(chunk.payload) for e in chunk.stage_ends)
+        stages = whole_stages(chunk)
         place = f"chunk {index}"
         try:
             codes = decode_codes(
@@ -158,38 +188,56 @@ class ImageCodec:
             )
         return codes
 
-    def _details(self, codes: Sequence[I32], step: int) -> list[F32]:
-        """Details of every level in units of the step; tile by tile, as the encoder had them."""
-        config = self.model.config
+    def _details(self, codes: Sequence[I32], step: int, config: ImageConfig) -> tuple[list[F32], F32]:
+        """Details of every level in units of the step, and the factor of the activity by block of the filter.
+
+        Tile by tile, as the encoder had them.
+        """
         height, width = codes[0].shape[1:3]
         out = [np.empty((3, 3, 1, height << k, width << k), np.float32) for k in range(config.levels)]
+        blocks = self.cell // BLOCK
+        factor = np.empty((height * blocks, width * blocks), np.float32)
         for tile in self._tiles(height, width):
             low = codes[0][:, *tile]
             known = Dequantiser(config, self.model.codebooks, self.model.trust, low, np.array([step]))
             for i, code in enumerate(codes[1:]):
                 known.add(i, code[:, *self._slice_tile(i, tile)])
             for k, part in enumerate(known.details):
-                rows, columns = (slice(side.start << k, side.stop << k) for side in tile)
-                out[k][..., rows, columns] = part
-        return out
+                out[k][..., *_scaled(tile, 1 << k)] = part
+            factor[_scaled(tile, blocks)] = known.activity(BLOCK.bit_length() - 1)[0]
+        return out, factor
 
-    def _synthesise(self, header: ImageHeader, codes: Sequence[I32]) -> U8:
+    def _synthesise(self, header: ImageHeader, codes: Sequence[I32], faithful: bool) -> U8:
         """Everything is in units of the step until the samples are made: so the filter wants it."""
-        steps = np.array([header.step])
-        unit = float(step_sizes(steps)[0])
-        low = planes_first(codes[0]).astype(np.float32) * (low_steps(self.model.config, steps) / np.float32(unit))
-        planes = from_bands([low, *self._details(codes, header.step)])[:, 0]
-        work = Filter(self.model.restore, header.step) if self.model.restore else None
-        colours = 1 if header.gray else 3
+        config, steps = self._config(even=header.even), np.array([header.step])
+        unit = step_sizes(steps)[0]
+        low = planes_first(codes[0]).astype(np.float32) * (low_steps(config, steps) / unit)
+        details, factor = self._details(codes, header.step, config)
+        planes = from_bands([low, *details])[:, 0]
+        del details
+        colour, colours = self.model.colour, 1 if header.gray else 3
+        # gray: the mean of luma alone; else the rotation is its own inverse's transpose
+        back = np.array([[1 / colour[0].sum(), 0, 0]], np.float32) if header.gray else colour.T
         pixels = np.empty((header.height, header.width, colours), np.uint8)
-        colour = self.model.colour
-        back = np.array([[1 / colour[0].sum(), 0, 0]]) if header.gray else colour.T
-        back = (back * unit).astype(np.float32)
+        work = self._filter(header, faithful)
         for rows, columns in windows(header.height, header.width):
-            part = planes[:, rows, columns] if work is None else work.window(planes, rows, columns)
-            samples = (back @ part.reshape(3, -1)).reshape(colours, *part.shape[1:])
+            part = planes[:, rows, columns] if work is None else work.window(planes, factor, rows, columns)
+            samples = ((back * unit) @ part.reshape(3, -1)).reshape(colours, *part.shape[1:])
             samples += 128
             np.rint(samples, out=samples)
             np.clip(samples, 0, 255, out=samples)
             pixels[rows, columns] = samples.transpose(1, 2, 0)
         return pixels
+
+    def _config(self, *, even: bool) -> ImageConfig:
+        return self.model.config.evened() if even else self.model.config
+
+    def _filter(self, header: ImageHeader, faithful: bool) -> Filter | None:
+        tensors = self.model.restore | (self.model.faithful if faithful else {})
+        return Filter(tensors, header.step, even=header.even) if tensors else None
+
+
+def _scaled(tile: Tile, scale: int) -> Tile:
+    """A tile on a grid that is so many times finer."""
+    rows, columns = tile
+    return slice(rows.start * scale, rows.stop * scale), slice(columns.start * scale, columns.stop * scale)

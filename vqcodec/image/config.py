@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = [
     "IMAGE",
@@ -62,7 +62,7 @@ class ImageConfig:
     """Shape of an image model. Slices stand in coding order, coarse to fine, luma before chroma.
 
     Attributes:
-        activity_level: the steps of this level and all finer ones follow local activity (see quantize.activity).
+        activity_level: the steps of this level and all finer ones follow local activity (see image.activity).
         activity_exponent, activity_floor: the step goes with (variance + floor) to the power of half the exponent;
             variances are of gray in sample values.
     """
@@ -79,8 +79,12 @@ class ImageConfig:
     activity_level: int = 3
     activity_exponent: float = 0.6
     activity_floor: float = 80.0
-    restore_width: int = 40
+    restore_width: int = 64
     restore_layers: int = 3
+
+    def evened(self) -> ImageConfig:
+        """The same with steps that are the same for all bands and places, as the least squared error asks."""
+        return replace(self, activity_exponent=0.0, slices=tuple(replace(s, weight=1.0) for s in self.slices))
 
 
 # Weights of SliceConfig, finest level first. Measured on training photographs for SSIMULACRA2, PSNR held: luma of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vqcodec.image.codes import grid
 from vqcodec.image.model import ImageModel
+from vqcodec.image.synthesis import BLOCK
 from vqcodec.prior.integer import Cost
 
 __all__ = ["cost_of"]
@@ -29,13 +30,13 @@ def cost_of(model: ImageModel) -> Cost:
             numbers = s.weights(p)
             prior_macs += numbers * positions
             prior_numbers += numbers + s.bias[p].size
-    filter_numbers = sum(t.size for t in model.restore.values())
+    filter_numbers = sum(t.size for tensors in (model.restore, model.faithful) for t in tensors.values())
     convolutions = sum(t.size for name, t in model.restore.items() if t.ndim == 4)
     codebooks = sum(c.size for c in model.codebooks)
     tables = sum(a.size for name, a in model.stored.items() if name.endswith(".table"))
     return {
         "analysis": (9, _WAVELET + _COLOUR),
-        "synthesis": (9 + filter_numbers, _WAVELET + _COLOUR + _CHROMA_PREDICTION + convolutions / 4),
+        "synthesis": (9 + filter_numbers, _WAVELET + _COLOUR + _CHROMA_PREDICTION + convolutions / BLOCK**2),
         "prior": (prior_numbers, prior_macs),
         "codebooks": (codebooks, 0.0),
         "probability tables": (tables, 0.0),

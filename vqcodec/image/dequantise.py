@@ -38,7 +38,8 @@ def lookup(codebook: F32, codes: I32) -> F32:
 
 def repeated(x: F32, height: int, width: int) -> F32:
     """Every position of [..., h, w] as a block of [..., height, width], sides multiples."""
-    return x.repeat(height // x.shape[-2], -2).repeat(width // x.shape[-1], -1)
+    out: F32 = x.repeat(height // x.shape[-2], -2).repeat(width // x.shape[-1], -1)
+    return out
 
 
 class Dequantiser:
@@ -56,7 +57,7 @@ class Dequantiser:
     ) -> None:
         self.config, self.codebooks, self.trust = config, codebooks, trust
         self._low, self._step = low, step
-        self._factor: F32 | None = None  # on the grid of the level at hand, [B, h, w]
+        self._factors: dict[int, F32] = {}  # by level, [B, h, w]
         self._gains = image_gains(config)[1]
         self._level: F32 | None = None  # the level at hand, [3, 3, B, h, w]; its chroma is still to come
         self._predicted: F32 | None = None  # chroma of the level at hand
@@ -67,17 +68,21 @@ class Dequantiser:
 
         All levels above ``activity_level`` must have been added, for finer slices all coarser levels.
         """
-        s, config = self.config.slices[index], self.config
-        if s.level > config.activity_level:
-            return None
-        if self._factor is None:
-            low = planes_first(self._low).astype(np.float32) * low_steps(config, self._step)[:, None, None]
-            size = step_sizes(self._step)[:, None, None]
-            known = self.details[: config.levels - config.activity_level]
-            self._factor = activity_factor(config, coarse_luma(config, low, [d[:1] * size for d in known]))
-        while self._factor.shape[1] < self.details[-1].shape[-2] * 2:
-            self._factor = finer(self._factor)
-        return self._factor
+        level = self.config.slices[index].level
+        return None if level > self.config.activity_level else self.activity(level)
+
+    def activity(self, level: int) -> F32:
+        """Factor of image.activity by position of a level, [B, h, w]."""
+        config = self.config
+        if level not in self._factors:
+            if level < config.activity_level:
+                self._factors[level] = finer(self.activity(level + 1))
+            else:
+                low = planes_first(self._low).astype(np.float32) * low_steps(config, self._step)[:, None, None]
+                size = step_sizes(self._step)[:, None, None]
+                known = [d[:1] * size for d in self.details[: config.levels - level]]
+                self._factors[level] = activity_factor(config, coarse_luma(config, low, known))
+        return self._factors[level]
 
     @property
     def luma(self) -> F32:

@@ -40,6 +40,7 @@ class ImageModel:
         trust: shrinkage of the chroma prediction (see image.dequantise), per level.
         codes: prior and tables, integers only.
         restore: arrays of the filter after the inverse wavelet (see image.synthesis); empty: none.
+        faithful: those in whose place others stand where the least squared error is asked for.
         stored: the integer arrays as the file holds them.
         training: options of the stages that made it, by stage.
     """
@@ -50,6 +51,7 @@ class ImageModel:
     trust: list[F32]
     codes: CodeModel
     restore: dict[str, F32] = field(default_factory=dict)
+    faithful: dict[str, F32] = field(default_factory=dict)
     stored: Arrays = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -127,7 +129,9 @@ def model_arrays(model: ImageModel) -> Arrays:
         out[f"codebook.{spec.name}"] = codebook
     for level, trust in zip(range(model.config.levels - 1, 0, -1), model.trust, strict=True):
         out[f"trust.{level}"] = trust
-    return out | {f"restore.{name}": array for name, array in model.restore.items()}
+    for kind, tensors in (("restore", model.restore), ("faithful", model.faithful)):
+        out |= {f"{kind}.{name}": array for name, array in tensors.items()}
+    return out
 
 
 def model_id(model: ImageModel) -> bytes:
@@ -151,13 +155,18 @@ def load_model(path: Path) -> ImageModel:
         SelfCheckError: the prior or the coder gives something else here than where the model was made.
     """
     config, arrays, codes, training = read_model(FORM, path)
+
+    def tensors(kind: str) -> dict[str, F32]:
+        return {k.removeprefix(kind): v for k, v in arrays.items() if k.startswith(kind)}
+
     return ImageModel(
         config=config,
         colour=arrays["colour"],
         codebooks=[arrays[f"codebook.{s.name}"] for s in config.slices],
         trust=[arrays[f"trust.{level}"] for level in range(config.levels - 1, 0, -1)],
         codes=codes,
-        restore={k.removeprefix("restore."): v for k, v in arrays.items() if k.startswith("restore.")},
+        restore=tensors("restore."),
+        faithful=tensors("faithful."),
         stored={k: v for k, v in arrays.items() if k.startswith("prior.")},
         training=training,
     )

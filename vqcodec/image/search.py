@@ -10,7 +10,7 @@ from vqcodec.bitstream.arrays import F32, I32, I64
 from vqcodec.image.codes import CodeModel, CodeWriter, walk
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.model import ImageModel
-from vqcodec.image.units import BIT_WEIGHT
+from vqcodec.image.units import BIT_WEIGHT, PSNR_BIT_WEIGHT
 from vqcodec.prior.choice import Choice
 from vqcodec.prior.integer import low_prediction, phase, planes_first, planes_last
 from vqcodec.prior.rate import LAMBDA, bit_costs
@@ -34,11 +34,14 @@ class Search:
     """Finds the codes of pictures under one model; what it needs beyond the model is made once.
 
     Args:
-        weight: share of LAMBDA that a bit counts.
+        even: whether steps are the same for all bands and places.
+        weight: share of LAMBDA that a bit counts; None for what suits the steps.
     """
 
-    def __init__(self, model: ImageModel, weight: float = BIT_WEIGHT) -> None:
+    def __init__(self, model: ImageModel, *, even: bool = False, weight: float | None = None) -> None:
         self.model = model
+        self.config = model.config.evened() if even else model.config
+        weight = weight if weight is not None else PSNR_BIT_WEIGHT if even else BIT_WEIGHT
         pairs = zip(model.codebooks, rate_tables(model.codes, weight), strict=True)
         self._choices = [Choice(codebook, rates) for codebook, rates in pairs]
 
@@ -57,7 +60,7 @@ class Search:
         model, codes_model = self.model, self.model.codes
         height, width = low.shape[1:3]
         coder = _LowBand(low, codes_model.low_size)
-        known = Dequantiser(model.config, model.codebooks, model.trust, coder.values[:, :height, :width], step)
+        known = Dequantiser(self.config, model.codebooks, model.trust, coder.values[:, :height, :width], step)
         wanted: dict[int, F32] = {}
 
         def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:

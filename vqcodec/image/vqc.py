@@ -7,10 +7,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vqcodec.bitstream import Chunk, ImageHeader, VqcFile, write_vqc
-from vqcodec.errors import UsageError
+from vqcodec.image.damage import losses, only_useful
 from vqcodec.image.files import Picture, load_picture, to_pil
-from vqcodec.options import CompressSettings
-from vqcodec.sources import name_of, warn_all
+from vqcodec.options import CompressSettings, DecompressSettings, Tune
+from vqcodec.sources import warn_all
 from vqcodec.target import Aim, choose_step, psnr
 
 if TYPE_CHECKING:
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["compress_picture", "decode_picture", "encode_picture"]
 
 
-def compress_picture(source: Any, head: bytes, settings: CompressSettings, load: Callable[[], ImageCodec]) -> bytes:
+def compress_picture(
+    source: Any, head: bytes, settings: CompressSettings, load: Callable[[], ImageCodec], name: str
+) -> bytes:
     """Read a picture and compress it.
 
     Args:
         source: see :func:`vqcodec.api.compress`; ``head`` is what was already read of an open file.
         load: gives the codec, once the picture was read.
+        name: of the source, for warnings.
 
     Raises:
         InputError, LimitError: the picture cannot be read.
@@ -34,39 +37,37 @@ def compress_picture(source: Any, head: bytes, settings: CompressSettings, load:
     """
     aim = settings.aim
     aim.check_picture()
-    if hasattr(source, "numpy"):
-        raise UsageError("a tensor is taken as sound, so give its sample_rate; give a picture as a uint8 array")
     content = head + source.read() if hasattr(source, "read") else source
-    picture = load_picture(content, max_pixels=settings.max_pixels)
-    warn_all(picture.notes, name_of(source))
-    return encode_picture(picture, aim, load(), strip=settings.strip)
+    picture = load_picture(content, max_pixels=settings.max_pixels, strip=settings.strip, name=name)
+    warn_all(picture.notes, name)
+    return encode_picture(picture, aim, load(), tune=settings.tune)
 
 
-def encode_picture(picture: Picture, aim: Aim, codec: ImageCodec, *, strip: bool) -> bytes:
+def encode_picture(picture: Picture, aim: Aim, codec: ImageCodec, *, tune: Tune = "visual") -> bytes:
     """Compress a loaded picture; the step is searched where a target asks for it.
 
     Raises:
         UsageError: the target is out of reach; the message names the nearest that is not.
     """
-    metadata = {} if strip else picture.metadata
 
     @cache
     def encode(step: int) -> tuple[list[Chunk], bytes]:
-        chunks = codec.encode(picture.pixels, step)
-        file = VqcFile(_header(picture, step, codec), list(chunks), metadata, picture.alpha)
+        chunks = codec.encode(picture.pixels, step, tune=tune)
+        file = VqcFile(_header(picture, step, codec, tune), list(chunks), picture.metadata, picture.alpha)
         return chunks, write_vqc(file)
 
     @cache
     def psnr_at(step: int) -> float:
         chunks, _ = encode(step)
-        return psnr(codec.decode(_header(picture, step, codec), chunks), picture.pixels)
+        decoded = codec.decode(_header(picture, step, codec, tune), chunks, faithful=tune == "psnr")
+        return psnr(decoded, picture.pixels)
 
     pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
-    step = choose_step(aim, pixels, lambda step: len(encode(step)[1]), psnr_at)
+    step = choose_step(aim, pixels, lambda step: len(encode(step)[1]), psnr_at, picture.metadata)
     return encode(step)[1]
 
 
-def _header(picture: Picture, step: int, codec: ImageCodec) -> ImageHeader:
+def _header(picture: Picture, step: int, codec: ImageCodec, tune: Tune) -> ImageHeader:
     height, width, channels = picture.pixels.shape
     return ImageHeader(
         width=width,
@@ -76,13 +77,28 @@ def _header(picture: Picture, step: int, codec: ImageCodec) -> ImageHeader:
         alpha=picture.alpha is not None,
         model_id=codec.model_id,
         model_hint=codec.model_hint,
+        even=tune == "psnr",
     )
 
 
-def decode_picture(file: VqcFile, header: ImageHeader, codec: ImageCodec) -> Image.Image:
-    """A parsed file as a Pillow image of mode L, LA, RGB or RGBA.
+def decode_picture(
+    file: VqcFile, header: ImageHeader, codec: ImageCodec, settings: DecompressSettings, name: str = ""
+) -> Image.Image:
+    """A parsed file as a Pillow image of mode L, LA, RGB or RGBA; what is lost of it is warned of.
+
+    Args:
+        settings: whether tiles whose codes are wrong are filled instead of refusing the file, and which of the two
+            pictures is wanted.
+        name: of the file, for warnings.
 
     Raises:
         ChecksumError, CorruptError: see :meth:`ImageCodec.decode`.
+        ChecksumError, TruncatedError: nothing can be recovered.
     """
-    return to_pil(codec.decode(header, file.chunks), file.alpha, file.metadata)
+    failed: list[int] = []
+    chunks = only_useful(file.chunks)
+    pixels = codec.decode(header, chunks, failed if settings.conceal else None, faithful=settings.faithful)
+    for i in failed:
+        chunks[i] = None
+    warn_all(losses(file, header, chunks), name)
+    return to_pil(pixels, file.alpha, file.metadata)

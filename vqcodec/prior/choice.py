@@ -49,7 +49,8 @@ def _zero_limits(words: F32, rates: F32, zero: int) -> F32:
     size[zero] = 1.0
     limits = (size + (rates - np.minimum(rates[:, zero, None], _SAFE)) / size) / 2
     limits[:, zero] = np.inf
-    return limits.min(1) * np.float32(1 - _ROUNDING)
+    least: F32 = limits.min(1)
+    return least * np.float32(1 - _ROUNDING)
 
 
 class _Scalars:

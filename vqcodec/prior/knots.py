@@ -19,7 +19,8 @@ KNOTS = 8
 def knot_weights(step: I64) -> F32:
     """Piecewise linear weights [B, KNOTS] of step indices [B]."""
     position = step.astype(np.float32)[:, None] / 255 * (KNOTS - 1)
-    return np.maximum(1 - np.abs(position - np.arange(KNOTS, dtype=np.float32)), 0)
+    weights: F32 = np.maximum(1 - np.abs(position - np.arange(KNOTS, dtype=np.float32)), 0)
+    return weights
 
 
 def step_knots(step: Tensor) -> Tensor:

@@ -46,6 +46,11 @@ class Length:
         """
         return steps / self.steps if self.steps else before + (time.monotonic() - began) / (self.seconds or 60)
 
+    def part(self, share: float) -> Length:
+        """A share of it, one step at least."""
+        seconds, steps = self.seconds, self.steps
+        return Length(seconds and seconds * share, steps and max(1, round(steps * share)))
+
     @classmethod
     def of(cls, minutes: float | None, steps: int | None) -> Length:
         """As the command line has it.

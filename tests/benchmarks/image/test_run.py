@@ -16,7 +16,7 @@ from vqcodec.benchmarks.extras import need
 from vqcodec.cli.bench import bench
 from vqcodec.errors import InputError, OutputError, UsageError, VqcError
 
-QUICK = ("--codecs", "webp", "--no-ssimulacra2")
+QUICK = ("--codecs", "webp", "--no-perceptual")
 
 
 def call(*arguments, out, data):
@@ -101,7 +101,7 @@ def test_our_codec_through_the_public_api(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(vqcodec, "compress", compress, raising=False)
     monkeypatch.setattr(vqcodec, "decompress", lambda data: Image.open(io.BytesIO(data)), raising=False)
     out = tmp_path / "out"
-    arguments = ("--codecs", "vqcodec", "--qualities", "20,60,90", "--no-ssimulacra2", "--report-bpp", "1")
+    arguments = ("--codecs", "vqcodec", "--qualities", "20,60,90", "--no-perceptual", "--report-bpp", "1")
     result = call(*arguments, out=out, data=pictures)
     assert result.exit_code == 0, result.output
     curve = json.loads((out / "curves" / "vqcodec.json").read_text())["results"]

@@ -23,6 +23,7 @@ from vqcodec.prior.export import export_phase
 from vqcodec.prior.integer import PriorSlice, predict_rows
 from vqcodec.prior.network import PhaseNetwork, code_bits
 from vqcodec.train.fits import patches
+from vqcodec.train.loop import Length
 from vqcodec.train.phases import Rates
 
 OPTIONS = PriorOptions(slices=("y2",), width=4, crops=4, held_out=2, rates=Rates(batch=256))
@@ -47,7 +48,7 @@ def model(photos: Path) -> ImageModel:
     crops = CropSource(photos, 256, seed=1).batch(4)
     fit = fit_closed_form(TINY, crops, np.array([20, 90, 150, 220]))
     arrays = integer_arrays(TINY, fit.model, fit.stored, fit.low_stored)
-    return ImageModel(TINY, fit.colour, fit.codebooks, fit.trust, fit.model, {}, arrays)
+    return ImageModel(TINY, fit.colour, fit.codebooks, fit.trust, fit.model, stored=arrays)
 
 
 def _slice(model: ImageModel, name: str) -> PriorSlice:
@@ -129,7 +130,7 @@ def test_replay_gives_the_contexts_and_symbols_of_coding(model: ImageModel, phot
 
 def test_stage_shortens_held_out_code_and_resumes(model: ImageModel, photos: Path, tmp_path: Path) -> None:
     save_model(model, tmp_path / "model.safetensors")
-    report = train_prior(tmp_path, photos, minutes=None, steps=400, resume=False, options=OPTIONS)
+    report = train_prior(tmp_path, photos, Length(steps=400), resume=False, options=OPTIONS)
     assert report["integer"] < report["before"] < report["static"] < report["fixed"]
     assert report["integer"] == pytest.approx(report["float"], rel=0.01)
     trained = load_model(tmp_path / "model.safetensors")
@@ -148,7 +149,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_model(
     for run in (whole, cut):
         run.mkdir()
         save_model(model, run / "model.safetensors")
-    train_prior(whole, photos, minutes=None, steps=8, resume=False, options=OPTIONS)
+    train_prior(whole, photos, Length(steps=8), resume=False, options=OPTIONS)
     fit, done = prior_stage.fit_phase, []
 
     def stop_at_third(*given: Any, **options: Any) -> int:
@@ -160,7 +161,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_model(
     with monkeypatch.context() as m:
         m.setattr(prior_stage, "fit_phase", stop_at_third)
         with pytest.raises(KeyboardInterrupt):
-            train_prior(cut, photos, minutes=None, steps=8, resume=False, options=OPTIONS)
+            train_prior(cut, photos, Length(steps=8), resume=False, options=OPTIONS)
     assert not any(h is not None for h in _slice(load_model(cut / "model.safetensors"), "y2").hidden)
-    train_prior(cut, photos, minutes=None, steps=8, resume=True, options=OPTIONS)
+    train_prior(cut, photos, Length(steps=8), resume=True, options=OPTIONS)
     assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +16,7 @@ import torch
 from click.testing import CliRunner
 
 from vqcodec.cli.train import train
+from vqcodec.errors import InputError
 from vqcodec.image.model import load_model
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -34,11 +40,17 @@ def test_the_start_is_repeatable(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_filter_trains_saves_and_resumes(run: Path) -> None:
+    pytest.importorskip("ssimulacra2")
+    if find_spec("stlpips_pytorch") is None:
+        pytest.skip("its loss needs the weights of stlpips-pytorch")
     before = load_model(run / "model.safetensors")
     assert not before.restore
     call(run, "--stage", "restore", "--crops", "16", "--steps", "3")
     after = load_model(run / "model.safetensors")
-    assert after.restore["last.weight"].any()
+    assert after.restore["head.last.weight"].any()
+    assert set(after.faithful) == {k for k in after.restore if k.startswith("head.")}
+    assert not np.array_equal(after.faithful["head.last.weight"], after.restore["head.last.weight"])
+    assert after.training["restore"]["steps"] == 3
     assert all(np.array_equal(a, b) for a, b in zip(before.codebooks, after.codebooks, strict=True))
     assert torch.load(run / "restore.ckpt", weights_only=True)["done"] == 3
     call(run, "--stage", "restore", "--crops", "16", "--steps", "5", "--resume")
@@ -69,3 +81,23 @@ def test_model_info_counts_the_shipped_models() -> None:
     assert image["parts"]["prior"]["mac_per_pixel"] > 100
     assert audio["parts"]["synthesis"]["numbers"] > audio["parts"]["analysis"]["numbers"] > 1_000_000
     assert 1000 < audio["parts"]["prior"]["mac_per_sample"] < audio["parts"]["analysis"]["mac_per_sample"]
+
+
+@pytest.mark.parametrize("stage", ["prior", "restore"])
+def test_a_resume_without_checkpoint_is_an_error(run: Path, tmp_path: Path, stage: str) -> None:
+    shutil.copyfile(run / "model.safetensors", tmp_path / "model.safetensors")
+    options = ["image", "--data", str(EXAMPLES), "--out", str(tmp_path), "--stage", stage, "--steps", "2", "--resume"]
+    result = CliRunner().invoke(train, [*options, "--crops", "16"])
+    assert isinstance(result.exception, InputError)
+    assert "no checkpoint there" in str(result.exception)
+
+
+def test_two_processes_take_the_same_steps(run: Path, tmp_path: Path) -> None:
+    """What torchrun starts; process 0 alone writes, and the gradients of both make every step."""
+    shutil.copyfile(run / "model.safetensors", tmp_path / "model.safetensors")
+    command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "vqcodec", "train", "image", "--data", str(EXAMPLES), "--out", str(tmp_path)]
+    command += ["--stage", "restore", "--crops", "16", "--steps", "2"]
+    subprocess.run(command, check=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert torch.load(tmp_path / "restore.ckpt", weights_only=True)["done"] == 2
+    assert load_model(tmp_path / "model.safetensors").training["restore"]["steps"] == 2

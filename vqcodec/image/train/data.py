@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,26 @@ from PIL import Image
 
 from vqcodec.bitstream.arrays import U8
 
-__all__ = ["CropSource"]
+__all__ = ["CropSource", "photographs", "photographs_key"]
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+SCALED, SCALE = 0.6, 1.7  # share of crops that are scaled down, and by how much at most
+JITTER = 0.05
+
+
+def photographs(folder: Path) -> list[Path]:
+    """Pictures in a folder and its sub-folders, in order of name."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+
+
+def photographs_key(folder: Path) -> str:
+    """Short hash of names and sizes of a folder's pictures: what is cached of them is of these files only."""
+    listing = "\n".join(f"{p.relative_to(folder)} {p.stat().st_size}" for p in photographs(folder))
+    return hashlib.sha256(listing.encode()).hexdigest()[:8]
 
 
 class CropSource:
-    """Random crops: pictures in proportion to their area, flipped, transposed, a third of them scaled down.
+    """Random crops: pictures in proportion to their area, scaled down, flipped, transposed, colours moved a little.
 
     Args:
         folder: searched with its sub-folders; pictures smaller than a crop are left out.
@@ -29,7 +43,7 @@ class CropSource:
         self.size = size
         self.rng = np.random.default_rng(seed)
         self.pictures: list[U8] = []
-        for path in sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES):
+        for path in photographs(folder):
             with Image.open(path) as im:
                 picture = np.asarray(im.convert("RGB"))
             if min(picture.shape[:2]) >= size:
@@ -44,9 +58,7 @@ class CropSource:
         rng, size = self.rng, self.size
         picture = self.pictures[rng.choice(len(self.pictures), p=self.weights)]
         height, width = picture.shape[:2]
-        scale = 1.0
-        if rng.random() < 0.35:
-            scale = rng.uniform(1.0, min(2.0, min(height, width) / size))
+        scale = rng.uniform(1.0, min(SCALE, min(height, width) / size)) if rng.random() < SCALED else 1.0
         span = round(size * scale)
         y, x = rng.integers(0, height - span + 1), rng.integers(0, width - span + 1)
         crop = picture[y : y + span, x : x + span]
@@ -56,7 +68,15 @@ class CropSource:
             crop = crop[:, ::-1]
         if rng.random() < 0.5:
             crop = crop.transpose(1, 0, 2)
-        return np.ascontiguousarray(crop)
+        return np.ascontiguousarray(self._moved(crop) if rng.random() < 0.5 else crop)
+
+    def _moved(self, crop: U8) -> U8:
+        """Saturation and the gain of each colour moved by a few per cent; a smooth map, so that no level is lost."""
+        gray = crop.mean(2, keepdims=True)
+        x = gray + (crop - gray) * self.rng.uniform(0.8, 1.1)
+        x = x * self.rng.uniform(1 - JITTER, 1 + JITTER, 3)
+        moved: U8 = np.clip(np.round(x), 0, 255).astype(np.uint8)
+        return moved
 
     def batch(self, count: int) -> U8:
         """[count, size, size, 3]."""

@@ -2,16 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.bitstream.arrays import F32
 from vqcodec.image.config import step_size
-from vqcodec.image.synthesis import BOX, CLIP, START_SCALE
+from vqcodec.image.synthesis import BLOCK, CLIP, START_SCALE
 from vqcodec.prior.knots import KNOTS, step_knots
 
-__all__ = ["Restore"]
+__all__ = ["Conditions", "Head", "Restore", "load_arrays", "to_arrays"]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the noise of decoded planes depends on.
+
+    Attributes:
+        step: step indices [B].
+        even: [B] whether steps are the same for all bands and places.
+        factor: of image.activity by block, [B, H / 4, W / 4].
+    """
+
+    step: Tensor
+    even: Tensor
+    factor: Tensor
+
+    @property
+    def knots(self) -> Tensor:
+        """Weights of what is learned by step, once for each kind of steps: [B, 2 * KNOTS]."""
+        knots, even = step_knots(self.step), self.even[:, None]
+        return torch.cat([knots * ~even, knots * even], 1)
+
+    @property
+    def size(self) -> Tensor:
+        """Quantiser step of the place in sample values, [B, 1, H / 4, W / 4]."""
+        delta = torch.tensor([step_size(int(s)) for s in self.step.tolist()], device=self.factor.device)
+        return (delta[:, None, None] / self.factor)[:, None]
+
+
+class Head(nn.Module):
+    """Last layer: what is added to the planes, in steps, by pixel of the block; starts as zero."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.last = nn.Conv2d(width, 3 * BLOCK**2, 3, padding=1)
+        self.scale = nn.Parameter(torch.zeros(2 * KNOTS, 3 * BLOCK**2))
+        nn.init.zeros_(self.last.weight)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor, knots: Tensor) -> Tensor:
+        """Of the trunk's output [B, width, h, w] and the conditions' knots: [B, 48, h, w]."""
+        out: Tensor = self.last(x) * (START_SCALE * (1 + knots @ self.scale))[:, :, None, None]
+        return out
 
 
 class Restore(nn.Module):
@@ -24,39 +71,42 @@ class Restore(nn.Module):
 
     def __init__(self, width: int, layers: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(12, width, 3, padding=1)
+        self.first = nn.Conv2d(3 * BLOCK**2, width, 3, padding=1)
         self.hidden = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(layers))
-        self.last = nn.Conv2d(width, 12, 3, padding=1)
-        self.scale = nn.Parameter(torch.zeros(layers + 1, KNOTS, width))
-        self.shift = nn.Parameter(torch.zeros(layers + 1, KNOTS, width))
-        self.last_scale = nn.Parameter(torch.zeros(KNOTS, 12))
-        nn.init.zeros_(self.last.weight)
-        assert self.last.bias is not None
-        nn.init.zeros_(self.last.bias)
+        self.scale = nn.Parameter(torch.zeros(layers + 1, 2 * KNOTS, width))
+        self.shift = nn.Parameter(torch.zeros(layers + 1, 2 * KNOTS, width))
+        self.head = Head(width)
+        for layer in (self.first, *self.hidden):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, planes: Tensor, step: Tensor) -> Tensor:
-        """Planes [B, 3, H, W] (H, W even) decoded at step indices [B] to better ones."""
-        delta = torch.tensor([step_size(int(s)) for s in step.tolist()], device=planes.device)[:, None, None, None]
-        knots = step_knots(step.to(planes.device))
-        x = (planes - F.avg_pool2d(planes, BOX, 1, BOX // 2, count_include_pad=False)) / delta
-        x = x / (1 + x.abs() / CLIP)
-        x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+    def forward(self, planes: Tensor, conditions: Conditions) -> Tensor:
+        """Decoded planes [B, 3, H, W] (H and W whole blocks) to better ones."""
+        return self.heads(planes, conditions, [self.head])[0]
+
+    def heads(self, planes: Tensor, conditions: Conditions, heads: Sequence[Head]) -> list[Tensor]:
+        """As :meth:`forward`, with several last layers on one trunk."""
+        size, knots = conditions.size, conditions.knots
+        mean = F.avg_pool2d(F.avg_pool2d(planes, BLOCK), 3, 1, 1, count_include_pad=False)
+        x = (F.pixel_unshuffle(planes, BLOCK) - mean.repeat_interleave(BLOCK**2, 1)) / size
+        x = (x / (1 + x.abs() / CLIP)).contiguous(memory_format=torch.channels_last)
         x = self._modulate(0, self.first(x), knots)
         for i, layer in enumerate(self.hidden):
             y = self._modulate(i + 1, layer(x), knots)
-            x = x + y if i == len(self.hidden) - 1 else y
-        out = self.last(x) * (START_SCALE * (1 + knots @ self.last_scale))[:, :, None, None]
-        return planes + F.pixel_shuffle(out, 2) * delta
+            x = x + y if i % 2 else y
+        return [planes + F.pixel_shuffle(head(x, knots) * size, BLOCK) for head in heads]
 
     def _modulate(self, layer: int, x: Tensor, knots: Tensor) -> Tensor:
         scale, shift = knots @ self.scale[layer], knots @ self.shift[layer]
         return F.relu(x * (1 + scale)[:, :, None, None] + shift[:, :, None, None])
 
-    def load_arrays(self, arrays: dict[str, F32]) -> None:
-        """Take the weights of a model."""
-        self.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
 
-    def arrays(self) -> dict[str, F32]:
-        """The weights as a model holds them."""
-        return {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in self.state_dict().items()}
+def to_arrays(module: nn.Module) -> dict[str, F32]:
+    """Weights as a model holds them."""
+    return {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in module.state_dict().items()}
+
+
+def load_arrays(module: nn.Module, arrays: Mapping[str, F32]) -> None:
+    """Inverse of :func:`to_arrays`."""
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -8,7 +8,7 @@ rows.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,14 @@ from torch import Tensor
 
 from vqcodec.bitstream.tables import pack_probabilities
 from vqcodec.image.codes import CodeModel
-from vqcodec.image.model import ImageModel, code_model, integer_arrays, load_model, save_model
+from vqcodec.image.model import ImageModel, code_model, integer_arrays, load_model, model_id, save_model
 from vqcodec.image.train.code_cache import CodeCache, cache_codes, load_cache, save_cache
 from vqcodec.image.train.code_replay import code_length, count_tables, fixed_length, replay, static_length
-from vqcodec.image.train.data import CropSource
+from vqcodec.image.train.data import CropSource, photographs_key
 from vqcodec.prior.export import export_phase
 from vqcodec.prior.integer import PriorSlice
 from vqcodec.prior.network import PhaseNetwork, code_bits
-from vqcodec.train.loop import Length, log_line, save_checkpoint
+from vqcodec.train.loop import Length, log_line, read_checkpoint, save_checkpoint
 from vqcodec.train.phases import PhaseCodes, Rates, fit_phase, table_bits
 
 __all__ = ["PriorOptions", "train_prior"]
@@ -54,13 +54,7 @@ class PriorOptions:
 
 
 def train_prior(
-    run: Path,
-    data: Path,
-    *,
-    minutes: float | None,
-    steps: int | None,
-    resume: bool,
-    options: PriorOptions | None = None,
+    run: Path, data: Path, length: Length, *, resume: bool, options: PriorOptions | None = None
 ) -> dict[str, Any]:
     """Train the branch of ``run/model.safetensors``, which is replaced at the end.
 
@@ -69,67 +63,59 @@ def train_prior(
     Args:
         run: folder of the run: model, cached codes, checkpoint and log.
         data: folder of training photographs, used where the codes are not cached yet.
-        minutes, steps: length of the training of all phases together, one of the two; shared out by their bits.
+        length: of the training of all phases together; shared out by their bits.
         resume: keep the phases that the checkpoint holds.
 
     Returns:
         Bits per pixel on held-out crops: fixed length, static tables, prior before, after in float, after in integers.
+
+    Raises:
+        InputError: a resume without a checkpoint.
     """
     options = options or PriorOptions()
     model = load_model(run / "model.safetensors")
-    train, test = _caches(model, run, data, options, resume)
+    checkpoint = run / "prior.ckpt"
+    done: dict[Job, Any] = read_checkpoint(checkpoint, torch.device("cpu")) if resume else {}
+    train, test = _caches(model, run, data, options)
     before = code_length(model.codes, test)
     names = [s.name for s in model.config.slices]
     jobs = {job: bits for job, bits in before.items() if job[0] >= 0 and names[job[0]] in options.slices}
-    share = {job: bits / sum(jobs.values()) for job, bits in jobs.items()}
-    checkpoint = run / "prior.ckpt"
-    done: dict[Job, Any] = torch.load(checkpoint, weights_only=True) if resume and checkpoint.exists() else {}
+    whole = sum(jobs.values())
     for i, p, codes in replay(model.codes.slices, model.codes.levels, train, set(jobs)):
         if (i, p) in done:
             continue
         began = time.monotonic()
-        length = Length(
-            None if minutes is None else 60 * minutes * share[i, p],
-            None if steps is None else max(1, round(steps * share[i, p])),
-        )
         network = _network(model.codes.slices[i], (i, p), options)
         bits = table_bits(model.codes.slices[i], model.codes.tables[i])
-        seed = options.seed + 100 * i + p
-        count = fit_phase(network, model.codes.slices[i], bits, codes, length=length, rates=options.rates, seed=seed)
+        part, seed = length.part(jobs[i, p] / whole), options.seed + 100 * i + p
+        count = fit_phase(network, model.codes.slices[i], bits, codes, length=part, rates=options.rates, seed=seed)
         done[i, p] = network.state_dict()
         save_checkpoint(checkpoint, done)
-        log_line(
-            run,
-            {
-                "stage": "prior",
-                "slice": names[i],
-                "phase": p,
-                "steps": count,
-                "seconds": round(time.monotonic() - began),
-            },
-        )
+        facts = {"slice": names[i], "phase": p, "steps": count, "seconds": round(time.monotonic() - began)}
+        log_line(run, {"stage": "prior", **facts})
     networks = {job: _network(model.codes.slices[job[0]], job, options) for job in jobs}
     for job, network in networks.items():
         network.load_state_dict(done[job])
     new = _with_networks(model, networks, train)
     report = _report(model.codes, new, networks, train, test, before)
     log_line(run, {"stage": "prior", "bits_per_pixel": report})
+    held_out = options.held_out_data and options.held_out_data.name
+    new.training = model.training | {"prior": asdict(options) | {"held_out_data": held_out} | asdict(length)}
     save_model(new, run / "model.safetensors")
     checkpoint.unlink(missing_ok=True)
     return report
 
 
-def _caches(
-    model: ImageModel, run: Path, data: Path, options: PriorOptions, resume: bool
-) -> tuple[CodeCache, CodeCache]:
+def _caches(model: ImageModel, run: Path, data: Path, options: PriorOptions) -> tuple[CodeCache, CodeCache]:
+    """Codes to train on and for the figures; kept by the model that made them and the files they are of."""
     out = []
     for name, folder, count, seed in (
         ("train", data, options.crops, options.seed),
         ("test", options.held_out_data or data, options.held_out, options.seed + 1),
     ):
-        path = run / f"prior-codes-{name}.npz"
-        # codes of another model would teach the wrong prior: only a run that goes on may take what is there
-        if not (resume and path.exists()):
+        key = f"{model_id(model).hex()}-{photographs_key(folder)}-{count}-{seed}"
+        path = run / f"prior-codes-{name}-{key}.npz"
+        if not path.exists():
             save_cache(cache_codes(model, CropSource(folder, 256, seed), count, seed), path)
         out.append(load_cache(path))
     return out[0], out[1]

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from vqcodec.errors import InputError, UsageError
+from vqcodec.errors import InputError
 from vqcodec.image.config import PRESETS
 from vqcodec.image.model import ImageModel, integer_arrays, save_model
 from vqcodec.image.train.closed_form import fit_closed_form
 from vqcodec.image.train.data import CropSource
 from vqcodec.image.train.prior import PriorOptions, train_prior
 from vqcodec.image.train.synthesis import RestoreOptions, train_restore
-from vqcodec.train.loop import keep_pages
+from vqcodec.image.units import BIT_WEIGHT
+from vqcodec.train.loop import Length, keep_pages
 
 __all__ = ["RunOptions", "run_stage"]
 
@@ -55,15 +56,13 @@ def run_stage(data: Path, run: Path, options: RunOptions) -> None:
         return
     if not model.exists():
         raise InputError(f"{model}: not there; run --stage start first, or give --init FILE")
-    if options.minutes is None and options.steps is None:
-        raise UsageError(f"stage {options.stage} needs --minutes or --steps")
-    minutes, steps, resume = options.minutes, options.steps, options.resume
+    length = Length.of(options.minutes, options.steps)
     if options.stage == "prior":
         prior = PriorOptions() if options.crops is None else replace(PriorOptions(), crops=options.crops)
-        train_prior(run, data, minutes=minutes, steps=steps, resume=resume, options=prior)
+        train_prior(run, data, length, resume=options.resume, options=prior)
     else:
         settings = RestoreOptions() if options.crops is None else replace(RestoreOptions(), crops=options.crops)
-        train_restore(run, data, minutes=minutes, steps=steps, resume=resume, options=settings)
+        train_restore(run, data, length, resume=options.resume, options=settings)
 
 
 def _start(data: Path, path: Path, options: RunOptions) -> None:
@@ -77,4 +76,6 @@ def _start(data: Path, path: Path, options: RunOptions) -> None:
     step = np.random.default_rng(options.seed + 1).integers(0, 256, count)
     fit = fit_closed_form(config, crops, step, verbose=True)
     arrays = integer_arrays(config, fit.model, fit.stored, fit.low_stored)
-    save_model(ImageModel(config, fit.colour, fit.codebooks, fit.trust, fit.model, {}, arrays), path)
+    training = {"start": {"crops": count, "seed": options.seed, "bit_weight": BIT_WEIGHT}}
+    model = ImageModel(config, fit.colour, fit.codebooks, fit.trust, fit.model, stored=arrays, training=training)
+    save_model(model, path)
