@@ -11,13 +11,26 @@ ROOT = Path(__file__).parents[1]
 SISTERS = ("bitstream", "cli", "benchmarks")  # imported as vqcodec.bitstream and so on
 MEDIA = ("image", "audio", "sound", "picture")
 
-HALL = {"errors", "bitstream", "kernels", "prior", "kinds", "options", "sources", "stlpips", "target", "train"}
+HALL = {
+    "errors",
+    "workers",
+    "bitstream",
+    "kernels",
+    "prior",
+    "kinds",
+    "options",
+    "sources",
+    "stlpips",
+    "target",
+    "train",
+}
 # room: what it may import (besides itself)
 RULES = {
     "errors": set(),
     "bitstream": {"errors"},
     "kernels": set(),
-    "prior": {"bitstream", "errors"},
+    "prior": {"bitstream", "errors", "workers"},
+    "workers": set(),
     "kinds": {"errors"},
     "stlpips": {"errors"},
     "sources": {"errors"},

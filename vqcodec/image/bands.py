@@ -13,6 +13,7 @@ import numpy as np
 from vqcodec.bitstream.arrays import F32
 from vqcodec.image.config import ImageConfig, SliceConfig
 from vqcodec.image.wavelet import analyse, line_norms, synthesise
+from vqcodec.workers import ALONE, Workers
 
 __all__ = ["band_gains", "from_bands", "image_gains", "pad", "slice_of", "to_bands"]
 
@@ -25,20 +26,20 @@ def pad(x: F32, multiple: int) -> F32:
     return np.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, height), (0, width)], mode="edge")
 
 
-def to_bands(x: F32, levels: int) -> list[F32]:
+def to_bands(x: F32, levels: int, workers: Workers = ALONE) -> list[F32]:
     """Planes [C, B, H, W] to the low band [C, B, h, w] and, coarse first, details [C, 3, B, h, w]."""
     out: list[F32] = []
     for _ in range(levels):
-        x, details = analyse(x)
+        x, details = analyse(x, workers)
         out.append(details)
     return [x, *reversed(out)]
 
 
-def from_bands(bands: list[F32]) -> F32:
+def from_bands(bands: list[F32], workers: Workers = ALONE) -> F32:
     """Inverse of :func:`to_bands`."""
     x = bands[0]
     for details in bands[1:]:
-        x = synthesise(x, details)
+        x = synthesise(x, details, workers)
     return x
 
 

@@ -19,7 +19,8 @@ from vqcodec.image.model import ImageModel, model_id
 from vqcodec.image.search import Search
 from vqcodec.image.synthesis import BLOCK, Filter, windows
 from vqcodec.image.units import low_steps, step_sizes, to_planes, to_units
-from vqcodec.prior.integer import planes_first
+from vqcodec.prior.integer import planes_first, product
+from vqcodec.workers import Workers
 
 __all__ = ["ImageCodec"]
 
@@ -31,12 +32,16 @@ TILE_LOG2 = 10
 class ImageCodec:
     """One model. Safe for concurrent encode and decode.
 
+    Args:
+        threads: at most so many, the calling one included; None for as many as there are processors.
+
     Attributes:
         model_id: first 4 bytes of the SHA-256 of the canonical weights.
         model_hint: number of the model in the registry.
     """
 
-    def __init__(self, model: ImageModel, hint: int) -> None:
+    def __init__(self, model: ImageModel, hint: int, threads: int | None = None) -> None:
+        self._workers = Workers(threads)
         self.model = model
         self.model_id = model_id(model)
         self.model_hint = hint
@@ -69,14 +74,20 @@ class ImageCodec:
         """
         gray = pixels.shape[2] == 1
         low, vectors = self._analyse(pixels, step)
-        tiles = self._tiles(low.shape[1], low.shape[2])
         search = self._search(tune)
-        return [self._encode_tile(search, low, vectors, tile, step, gray=gray) for tile in tiles]
+        tiles = list(self._tiles(low.shape[1], low.shape[2]))
+        chunks: dict[int, Chunk] = {}
+
+        def encode(i: int) -> None:
+            chunks[i] = self._encode_tile(search, low, vectors, tiles[i], step, gray=gray)
+
+        self._workers.each(encode, range(len(tiles)))
+        return [chunks[i] for i in range(len(tiles))]
 
     def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[F32]]:
         """Rounded low band, and vectors of all slices in steps."""
         planes = to_planes(pixels[None], self.model.colour)
-        return to_units(self.model.config, pad(planes, self.cell), np.array([step]))
+        return to_units(self.model.config, pad(planes, self.cell), np.array([step]), self._workers)
 
     def _encode_tile(
         self, search: Search, low: I32, vectors: Sequence[F32], tile: Tile, step: int, *, gray: bool
@@ -126,8 +137,7 @@ class ImageCodec:
             CorruptError: a chunk's bytes are no stream of codes.
             ChecksumError: the codes are not those that were written.
         """
-        codes = self.decode_codes(header, chunks, failed)
-        return self._synthesise(header, codes, faithful)
+        return self._synthesise(header, self.decode_codes(header, chunks, failed), faithful)
 
     def decode_codes(
         self, header: ImageHeader, chunks: Sequence[Chunk | None], failed: list[int] | None = None
@@ -144,9 +154,11 @@ class ImageCodec:
         for s in codes_model.slices:
             shape = grid(s, config.levels, height, width)
             out.append(np.full((1, *shape, s.groups), zero_code(s), np.int32))
-        missing = []
         tiles = list(self._tiles(height, width))
-        for i, (tile, chunk) in enumerate(zip(tiles, chunks, strict=True)):
+        broken: list[int] = []
+
+        def decode(i: int) -> None:
+            chunk, tile = chunks[i], tiles[i]
             try:
                 codes = None if chunk is None else self._decode_tile(header, chunk, tile, i)
             except DecodeError:
@@ -155,12 +167,15 @@ class ImageCodec:
                 failed.append(i)
                 codes = None
             if codes is None:
-                missing.append(tile)
-                continue
+                broken.append(i)
+                return
             rows, columns = tile
             low[:, rows, columns] = codes[0][:, : rows.stop - rows.start, : columns.stop - columns.start]
             for j, code in enumerate(codes[1:]):
                 out[1 + j][:, *self._slice_tile(j, tile)] = code
+
+        self._workers.each(decode, range(len(tiles)))
+        missing = [tiles[i] for i in broken]
         if missing and len(missing) < len(tiles):
             known = np.ones((height, width), bool)
             for tile in missing:
@@ -197,7 +212,8 @@ class ImageCodec:
         out = [np.empty((3, 3, 1, height << k, width << k), np.float32) for k in range(config.levels)]
         blocks = self.cell // BLOCK
         factor = np.empty((height * blocks, width * blocks), np.float32)
-        for tile in self._tiles(height, width):
+
+        def dequantise(tile: Tile) -> None:
             low = codes[0][:, *tile]
             known = Dequantiser(config, self.model.codebooks, self.model.trust, low, np.array([step]))
             for i, code in enumerate(codes[1:]):
@@ -205,28 +221,38 @@ class ImageCodec:
             for k, part in enumerate(known.details):
                 out[k][..., *_scaled(tile, 1 << k)] = part
             factor[_scaled(tile, blocks)] = known.activity(BLOCK.bit_length() - 1)[0]
+
+        self._workers.each(dequantise, self._tiles(height, width))
         return out, factor
 
-    def _synthesise(self, header: ImageHeader, codes: Sequence[I32], faithful: bool) -> U8:
-        """Everything is in units of the step until the samples are made: so the filter wants it."""
+    def _synthesise(self, header: ImageHeader, codes: list[I32], faithful: bool) -> U8:
+        """Everything is in units of the step until the samples are made: so the filter wants it.
+
+        The codes are gone after it: they are as large as the picture.
+        """
         config, steps = self._config(even=header.even), np.array([header.step])
         unit = step_sizes(steps)[0]
         low = planes_first(codes[0]).astype(np.float32) * (low_steps(config, steps) / unit)
         details, factor = self._details(codes, header.step, config)
-        planes = from_bands([low, *details])[:, 0]
+        codes.clear()
+        planes = from_bands([low, *details], self._workers)[:, 0]
         del details
         colour, colours = self.model.colour, 1 if header.gray else 3
         # gray: the mean of luma alone; else the rotation is its own inverse's transpose
         back = np.array([[1 / colour[0].sum(), 0, 0]], np.float32) if header.gray else colour.T
         pixels = np.empty((header.height, header.width, colours), np.uint8)
         work = self._filter(header, faithful)
-        for rows, columns in windows(header.height, header.width):
+
+        def finish(place: Tile) -> None:
+            rows, columns = place
             part = planes[:, rows, columns] if work is None else work.window(planes, factor, rows, columns)
-            samples = ((back * unit) @ part.reshape(3, -1)).reshape(colours, *part.shape[1:])
+            samples = product(back * unit, part.reshape(3, -1)).reshape(colours, *part.shape[1:])
             samples += 128
             np.rint(samples, out=samples)
             np.clip(samples, 0, 255, out=samples)
-            pixels[rows, columns] = samples.transpose(1, 2, 0)
+            pixels[place] = samples.transpose(1, 2, 0)
+
+        self._workers.each(finish, windows(header.height, header.width))
         return pixels
 
     def _config(self, *, even: bool) -> ImageConfig:

@@ -7,7 +7,8 @@ import numpy as np
 from vqcodec.bitstream.arrays import F32, I32, I64, U8
 from vqcodec.image.bands import image_gains, slice_of, to_bands
 from vqcodec.image.config import ImageConfig, step_size
-from vqcodec.prior.integer import planes_first, planes_last
+from vqcodec.prior.integer import planes_first, planes_last, product
+from vqcodec.workers import ALONE, Workers
 
 __all__ = ["BIT_WEIGHT", "PSNR_BIT_WEIGHT", "low_steps", "step_sizes", "to_planes", "to_units"]
 
@@ -23,7 +24,7 @@ def to_planes(pixels: U8, colour: F32) -> F32:
     samples = planes_first(pixels).astype(np.float32)
     samples -= 128
     weights = colour if len(samples) == 3 else colour.sum(1, keepdims=True)
-    return (weights @ samples.reshape(len(samples), -1)).reshape(3, *samples.shape[1:])
+    return product(weights, samples.reshape(len(samples), -1)).reshape(3, *samples.shape[1:])
 
 
 def step_sizes(step: I64) -> F32:
@@ -37,13 +38,13 @@ def low_steps(config: ImageConfig, step: I64) -> F32:
     return (np.maximum(step_sizes(step), config.low_step) / gain).astype(np.float32)
 
 
-def to_units(config: ImageConfig, planes: F32, step: I64) -> tuple[I32, list[F32]]:
+def to_units(config: ImageConfig, planes: F32, step: I64, workers: Workers = ALONE) -> tuple[I32, list[F32]]:
     """What the search takes of planes [3, B, H, W], sides multiples of a cell.
 
     Returns:
         The rounded low band [B, h, w, 3], and the vectors of all slices in steps of the picture, [g, B, h, w].
     """
-    bands = to_bands(planes, config.levels)
+    bands = to_bands(planes, config.levels, workers)
     low = np.round(bands[0] / low_steps(config, step)[:, None, None]).astype(np.int32)
     for details in bands[1:]:
         details /= step_sizes(step)[:, None, None]

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from vqcodec.bitstream.arrays import F32
+from vqcodec.workers import ALONE, Workers
 
 __all__ = ["analyse", "line_norms", "synthesise"]
 
@@ -95,11 +96,12 @@ def _synthesise_plane(low: F32, details: F32, out: F32) -> None:
         out[::2, k], out[1::2, k] = even, odd
 
 
-def analyse(x: F32) -> tuple[F32, F32]:
+def analyse(x: F32, workers: Workers = ALONE) -> tuple[F32, F32]:
     """One level of the transform.
 
     Args:
         x: [C, B, H, W], H and W even.
+        workers: threads for the planes.
 
     Returns:
         The low band [C, B, H/2, W/2] and the detail bands [C, 3, B, H/2, W/2] in the order
@@ -108,19 +110,15 @@ def analyse(x: F32) -> tuple[F32, F32]:
     channels, batch, height, width = x.shape
     low = np.empty((channels, batch, height // 2, width // 2), x.dtype)
     details = np.empty((channels, 3, *low.shape[1:]), x.dtype)
-    for c in range(channels):
-        for b in range(batch):
-            _analyse_plane(x[c, b], low[c, b], details[c, :, b])
+    workers.each(lambda at: _analyse_plane(x[at], low[at], details[at[0], :, at[1]]), np.ndindex(channels, batch))
     return low, details
 
 
-def synthesise(low: F32, details: F32) -> F32:
+def synthesise(low: F32, details: F32, workers: Workers = ALONE) -> F32:
     """Inverse of :func:`analyse`: [C, B, H, W] and [C, 3, B, H, W] give [C, B, 2H, 2W]."""
     channels, batch, height, width = low.shape
     out = np.empty((channels, batch, 2 * height, 2 * width), low.dtype)
-    for c in range(channels):
-        for b in range(batch):
-            _synthesise_plane(low[c, b], details[c, :, b], out[c, b])
+    workers.each(lambda at: _synthesise_plane(low[at], details[at[0], :, at[1]], out[at]), np.ndindex(channels, batch))
     return out
 
 

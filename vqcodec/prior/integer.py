@@ -33,6 +33,7 @@ __all__ = [
     "planes_first",
     "planes_last",
     "predict_rows",
+    "product",
 ]
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -46,6 +47,7 @@ MAP_LIMIT = 127
 ACTIVATION_LIMIT = 255
 MAX_SHIFT = 24
 _COLUMNS = 1 << 15  # positions of a convolution at a time, so that what lies between its steps stays in the cache
+_ALONE = (1 << 19) - 1  # multiplications up to which OpenBLAS stays in the calling thread, from its sources
 _GATHERED = 1 << 11  # likewise where nine copies of the input lie between them
 
 
@@ -177,6 +179,19 @@ def join_stacks(parts: Sequence[F32]) -> F32:
     return planes_last(np.concatenate([planes_first(m) for m in parts]))
 
 
+def product(weight: F32, x: F32) -> F32:
+    """[m, k] times [k, N], in pieces so small that no BLAS starts threads of its own for them: those may spin."""
+    (m, k), count = weight.shape, x.shape[1]
+    step = max(1, _ALONE // max(1, m * k))
+    whole = count // step * step
+    out = np.empty((m, count), np.float32)
+    pieces = (side[:, :whole].reshape(len(side), -1, step).transpose(1, 0, 2) for side in (x, out))
+    if whole:
+        np.matmul(weight, next(pieces), out=next(pieces))
+    np.matmul(weight, x[:, whole:], out=out[:, whole:])
+    return out
+
+
 def convolve(stack: F32, weight: F32) -> F32:
     """3x3 convolution: [B, h+2, w+2, C] and [9, C, n] give [B, h, w, n]; fastest where C is outermost in memory."""
     b, hp, wp, c = stack.shape
@@ -186,21 +201,25 @@ def convolve(stack: F32, weight: F32) -> F32:
     shifts = [t // 3 * wp + t % 3 for t in range(9)]
     count = planes.shape[1] - shifts[-1]
     out = np.empty((n, b * hp * wp), np.float32)
-    gather = c < n  # gathering the inputs moves less memory than adding up the outputs
-    step = _GATHERED if gather else _COLUMNS
     by_tap = weight.transpose(0, 2, 1).reshape(9 * n, c)
     by_output = np.ascontiguousarray(weight.reshape(9 * c, n).T)
-    for start in range(0, count, step):
-        stop = min(start + step, count)
-        if gather:
-            patches = np.concatenate([planes[:, start + s : stop + s] for s in shifts])
-            np.matmul(by_output, patches, out=out[:, start:stop])
-            continue
-        y = (by_tap @ planes[:, start : stop + shifts[-1]]).reshape(9, n, -1)
-        total = out[:, start:stop]
-        np.add(y[0, :, : stop - start], y[1, :, 1 : stop - start + 1], out=total)
+
+    def gather(part: slice) -> None:
+        patches = np.concatenate([planes[:, part.start + s : part.stop + s] for s in shifts])
+        out[:, part] = product(by_output, patches)
+
+    def add_up(part: slice) -> None:
+        size = part.stop - part.start
+        y = product(by_tap, planes[:, part.start : part.stop + shifts[-1]]).reshape(9, n, -1)
+        total = out[:, part]
+        np.add(y[0, :, :size], y[1, :, 1 : size + 1], out=total)
         for t in range(2, 9):
-            total += y[t, :, shifts[t] : shifts[t] + stop - start]
+            total += y[t, :, shifts[t] : shifts[t] + size]
+
+    # gathering the inputs moves less memory where there are fewer of them than outputs
+    work, step = (gather, _GATHERED) if c < n else (add_up, _COLUMNS)
+    for k in range(0, count, step):
+        work(slice(k, min(k + step, count)))
     return planes_last(out.reshape(n, b, hp, wp)[:, :, : hp - 2, : wp - 2])
 
 
@@ -261,7 +280,7 @@ def _branch(hidden: Hidden, stack: F32, step: I64) -> F32:
         a *= np.ldexp(np.float32(1), -shift)[:, None]
         np.floor(a, out=a)
         np.clip(a, 0, ACTIVATION_LIMIT, out=a)
-        a = weight.T @ a
+        a = product(np.ascontiguousarray(weight.T), a)
         if bias is not None:
             a += bias
     return planes_last(a.reshape(-1, b, h, w))
