@@ -118,9 +118,7 @@ def _start_worker(threads: int) -> None:
     """Leave quietly on a signal, so that temporary files go and no traceback shows; share the cores."""
     for number, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)):
         signal.signal(number, partial(_leave, code))
-    import torch
-
-    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # torch reads it when something imports it
 
 
 def _leave(code: int, number: int, frame: FrameType | None) -> NoReturn:

@@ -29,7 +29,7 @@ RULES = {
     "errors": set(),
     "bitstream": {"errors"},
     "kernels": set(),
-    "prior": {"bitstream", "errors", "workers"},
+    "prior": {"bitstream", "errors"},
     "workers": set(),
     "kinds": {"errors"},
     "stlpips": {"errors"},

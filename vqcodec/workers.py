@@ -48,13 +48,16 @@ class Workers:
                     piece = waiting.popleft()
                 except IndexError:  # another was faster
                     return
-                work(piece)
+                try:
+                    work(piece)
+                except BaseException:
+                    waiting.clear()  # the others need not go on
+                    raise
 
         helpers = [self._executor().submit(drain) for _ in range(min(self.threads, len(waiting)) - 1)]
         try:
             drain()
         finally:
-            waiting.clear()
             _join(helpers)
 
     def _executor(self) -> ThreadPoolExecutor:

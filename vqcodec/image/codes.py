@@ -199,8 +199,7 @@ def walk(
             continue
         parts = []
         for p in range(context.phases(i)):
-            known = context.stack(i), context.sign_stack(i), context.phase_shape(i)
-            rows, sign = predict_rows(s, p, step, *known)
+            rows, sign = predict_rows(s, p, step, context.stack(i), context.sign_stack(i), context.phase_shape(i))
             code = choose(i, p, model.table_rows(i, rows), sign)
             if sign is not None:
                 code = np.where(sign < 0, s.codewords - 1 - code, code)
