@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vqcodec.image.bands import band_gains, from_bands, image_gains, pad, slice_of, to_bands
+from vqcodec.image.bands import band_gains, from_bands, image_gains, slice_of, to_bands
 from vqcodec.image.config import IMAGE
 from vqcodec.image.wavelet import analyse, synthesise
 
@@ -88,17 +88,6 @@ def test_gains_fit_the_groups() -> None:
     assert low > 0
     for s, gain in zip(IMAGE.slices, per_slice, strict=True):
         assert gain.shape == (s.groups,)
-
-
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (64, 64), (65, 63), (5, 130)])
-def test_pad_repeats_the_edges(height: int, width: int) -> None:
-    x = noise(2, 1, height, width)
-    y = pad(x, 64)
-    assert y.shape[2] % 64 == y.shape[3] % 64 == 0
-    assert y.shape[2] - height < 64 > y.shape[3] - width
-    assert np.array_equal(y[:, :, :height, :width], x)
-    assert np.array_equal(y[:, :, -1, :width], x[:, :, -1])
-    assert np.array_equal(y[..., -1], y[..., width - 1])
 
 
 def test_slices_are_views_of_the_details() -> None:

@@ -15,15 +15,7 @@ from vqcodec.image.config import ImageConfig, SliceConfig
 from vqcodec.image.wavelet import analyse, line_norms, synthesise
 from vqcodec.workers import ALONE, Workers
 
-__all__ = ["band_gains", "from_bands", "image_gains", "pad", "slice_of", "to_bands"]
-
-
-def pad(x: F32, multiple: int) -> F32:
-    """Repeat the last row and column until both sides are multiples: [..., H, W]."""
-    height, width = -x.shape[-2] % multiple, -x.shape[-1] % multiple
-    if not height and not width:
-        return x
-    return np.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, height), (0, width)], mode="edge")
+__all__ = ["band_gains", "from_bands", "image_gains", "slice_of", "to_bands"]
 
 
 def to_bands(x: F32, levels: int, workers: Workers = ALONE) -> list[F32]:

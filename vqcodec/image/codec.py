@@ -10,7 +10,7 @@ import numpy as np
 from vqcodec.bitstream import Chunk, ImageHeader
 from vqcodec.bitstream.arrays import F32, I32, U8
 from vqcodec.errors import ChecksumError, CorruptError, DecodeError
-from vqcodec.image.bands import from_bands, pad
+from vqcodec.image.bands import from_bands
 from vqcodec.image.codes import CodeWriter, decode_codes, grid, hash_codes, zero_code
 from vqcodec.image.config import ImageConfig
 from vqcodec.image.damage import whole_stages
@@ -86,8 +86,8 @@ class ImageCodec:
 
     def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[F32]]:
         """Rounded low band, and vectors of all slices in steps."""
-        planes = to_planes(pixels[None], self.model.colour)
-        return to_units(self.model.config, pad(planes, self.cell), np.array([step]), self._workers)
+        planes = to_planes(pixels[None], self.model.colour, self.cell)
+        return to_units(self.model.config, planes, np.array([step]), self._workers)
 
     def _encode_tile(
         self, search: Search, low: I32, vectors: Sequence[F32], tile: Tile, step: int, *, gray: bool

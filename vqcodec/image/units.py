@@ -15,16 +15,31 @@ __all__ = ["BIT_WEIGHT", "PSNR_BIT_WEIGHT", "low_steps", "step_sizes", "to_plane
 BIT_WEIGHT = 0.55
 """Share of LAMBDA that pictures are searched with. Measured on training photographs: what dead zones save is seen."""
 
+_BLOCK = 1 << 16  # pixels of a batch's picture whose colours are rotated at a time
+
 PSNR_BIT_WEIGHT = 1.0
 """The same where steps are even and the squared error is all that counts."""
 
 
-def to_planes(pixels: U8, colour: F32) -> F32:
-    """Planes [3, B, H, W] of pixels [B, H, W, 3], or of gray ones [B, H, W, 1]."""
-    samples = planes_first(pixels).astype(np.float32)
-    samples -= 128
-    weights = colour if len(samples) == 3 else colour.sum(1, keepdims=True)
-    return product(weights, samples.reshape(len(samples), -1)).reshape(3, *samples.shape[1:])
+def to_planes(pixels: U8, colour: F32, multiple: int = 1) -> F32:
+    """Planes [3, B, H, W] of pixels [B, H, W, 3], or of gray ones [B, H, W, 1].
+
+    Args:
+        colour: rotation [3, 3].
+        multiple: the last row and column are repeated until both sides are multiples of it.
+    """
+    batch, height, width, channels = pixels.shape
+    weights = colour if channels == 3 else colour.sum(1, keepdims=True)
+    out = np.empty((3, batch, height + -height % multiple, width + -width % multiple), np.float32)
+    step = max(1, _BLOCK // width)
+    for top in range(0, height, step):
+        samples = planes_first(pixels[:, top : top + step]).astype(np.float32)
+        samples -= 128
+        part = product(weights, samples.reshape(channels, -1))
+        out[:, :, top : min(top + step, height), :width] = part.reshape(3, *samples.shape[1:])
+    out[:, :, :height, width:] = out[:, :, :height, width - 1 : width]
+    out[:, :, height:] = out[:, :, height - 1 : height]
+    return out
 
 
 def step_sizes(step: I64) -> F32:
