@@ -1,9 +1,9 @@
 """The filter after the inverse wavelet: a small convolutional network that brings decoded planes nearer the original.
 
-It works at a quarter of the resolution on the sixteen pixels of every 4 x 4 block, on what is left when the local mean
-is taken away, in units of the quantiser step of the place (the picture's, divided by the factor of image.activity):
-there the noise of quantisation looks alike at every quality. What still depends on quality is learned as scales and
-shifts at eight knots of the step index.
+It works at half the resolution on the four pixels of every 2 x 2 cell, on what is left when the local mean is taken
+away, in units of the quantiser step of the place (the picture's, divided by the factor of image.activity): there the
+noise of quantisation looks alike at every quality. What still depends on quality is learned as scales and shifts at
+eight knots of the step index.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from vqcodec.image.config import step_size
 from vqcodec.prior.knots import KNOTS, step_knots
 
-__all__ = ["BLOCK", "Conditions", "Head", "Restore", "restore"]
+__all__ = ["BLOCK", "CELL", "Conditions", "Head", "Restore", "restore"]
 
-BLOCK = 4  # side of the block of pixels at one position of the network
+BLOCK = 4  # side of the block of pixels that share one factor of image.activity
+CELL = 2  # side of the cell of pixels at one position of the network
+BOX = 9  # side of the local mean
 WINDOW = 256  # rows filtered at a time
 CLIP = 6.0  # soft limit of the input, in steps
 START_SCALE = 0.5
@@ -48,9 +50,10 @@ class Conditions:
 
     @property
     def size(self) -> Tensor:
-        """Quantiser step of the place in sample values, [B, 1, H / 4, W / 4]."""
+        """Quantiser step of the place in sample values, [B, 1, H, W]."""
         delta = torch.tensor([step_size(int(s)) for s in self.step.tolist()], device=self.factor.device)
-        return (delta[:, None, None] / self.factor)[:, None]
+        size = (delta[:, None, None] / self.factor)[:, None]
+        return size.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
 
     def rows(self, first: int, last: int) -> Conditions:
         """Of some rows of blocks."""
@@ -58,18 +61,18 @@ class Conditions:
 
 
 class Head(nn.Module):
-    """Last layer: what is added to the planes, in steps, by pixel of the block; starts as zero."""
+    """Last layer: what is added to the planes, in steps, by pixel of the cell; starts as zero."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.last = nn.Conv2d(width, 3 * BLOCK**2, 3, padding=1)
-        self.scale = nn.Parameter(torch.zeros(2 * KNOTS, 3 * BLOCK**2))
+        self.last = nn.Conv2d(width, 3 * CELL**2, 3, padding=1)
+        self.scale = nn.Parameter(torch.zeros(2 * KNOTS, 3 * CELL**2))
         nn.init.zeros_(self.last.weight)
         assert self.last.bias is not None
         nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor, knots: Tensor) -> Tensor:
-        """Of the trunk's output [B, width, h, w] and the conditions' knots: [B, 48, h, w]."""
+        """Of the trunk's output [B, width, h, w] and the conditions' knots: [B, 12, h, w]."""
         out: Tensor = self.last(x) * (START_SCALE * (1 + knots @ self.scale))[:, :, None, None]
         return out
 
@@ -84,7 +87,7 @@ class Restore(nn.Module):
 
     def __init__(self, width: int, layers: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(3 * BLOCK**2, width, 3, padding=1)
+        self.first = nn.Conv2d(3 * CELL**2, width, 3, padding=1)
         self.hidden = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(layers))
         self.scale = nn.Parameter(torch.zeros(layers + 1, 2 * KNOTS, width))
         self.shift = nn.Parameter(torch.zeros(layers + 1, 2 * KNOTS, width))
@@ -97,7 +100,8 @@ class Restore(nn.Module):
     @property
     def reach(self) -> int:
         """Pixels to each side that an output pixel depends on, rounded up to whole blocks."""
-        return BLOCK * (len(self.hidden) + 3)
+        pixels = BOX // 2 + CELL * (len(self.hidden) + 2)
+        return -(-pixels // BLOCK) * BLOCK
 
     def forward(self, planes: Tensor, conditions: Conditions) -> Tensor:
         """Decoded planes [B, 3, H, W] (H and W whole blocks) to better ones."""
@@ -106,14 +110,13 @@ class Restore(nn.Module):
     def heads(self, planes: Tensor, conditions: Conditions, heads: Sequence[Head]) -> list[Tensor]:
         """As :meth:`forward`, with several last layers on one trunk."""
         size, knots = conditions.size, conditions.knots
-        mean = F.avg_pool2d(F.avg_pool2d(planes, BLOCK), 3, 1, 1, count_include_pad=False)
-        x = (F.pixel_unshuffle(planes, BLOCK) - mean.repeat_interleave(BLOCK**2, 1)) / size
-        x = (x / (1 + x.abs() / CLIP)).contiguous(memory_format=torch.channels_last)
+        x = (planes - F.avg_pool2d(planes, BOX, 1, BOX // 2, count_include_pad=False)) / size
+        x = F.pixel_unshuffle(x / (1 + x.abs() / CLIP), CELL).contiguous(memory_format=torch.channels_last)
         x = self._modulate(0, self.first(x), knots)
         for i, layer in enumerate(self.hidden):
             y = self._modulate(i + 1, layer(x), knots)
-            x = x + y if i % 2 else y
-        return [planes + F.pixel_shuffle(head(x, knots) * size, BLOCK) for head in heads]
+            x = x + y if i == len(self.hidden) - 1 else y
+        return [planes + F.pixel_shuffle(head(x, knots), CELL) * size for head in heads]
 
     def _modulate(self, layer: int, x: Tensor, knots: Tensor) -> Tensor:
         scale, shift = knots @ self.scale[layer], knots @ self.shift[layer]

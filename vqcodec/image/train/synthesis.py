@@ -42,12 +42,12 @@ class RestoreOptions:
         held_out: crops kept for the figures in the log.
     """
 
-    crops: int = 1500
+    crops: int = 1200
     batch: int = 4
     side: int = 160
     weights: Weights = field(default_factory=Weights)
     faithful: float = 1.0
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     decay_from: float = 0.3
     averaging: float = 0.999
     held_out: int = 48
