@@ -10,11 +10,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["CropSource"]
+__all__ = ["CropSource", "pictures_in"]
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 SCALED, SCALE = 0.6, 1.7  # share of crops that are scaled down, and by how much at most
 JITTER = 0.05
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Files of a folder and its sub-folders that are pictures."""
+    return sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
 
 
 class CropSource:
@@ -32,7 +37,7 @@ class CropSource:
         self.size = size
         self.rng = np.random.default_rng(seed)
         self.pictures: list[npt.NDArray[np.uint8]] = []
-        for path in sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES):
+        for path in pictures_in(folder):
             with Image.open(path) as im:
                 picture = np.asarray(im.convert("RGB"))
             if min(picture.shape[:2]) >= size:

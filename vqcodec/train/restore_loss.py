@@ -30,7 +30,7 @@ class Weights:
 
     squared: float = 1.0
     similarity: float = 0.5
-    visible: float = 0.5
+    visible: float = 1.0
     perceptual: float = 0.5
 
 

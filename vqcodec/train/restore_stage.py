@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vqcodec.models.store import load_model, save_model
+from vqcodec.train.data import pictures_in
 from vqcodec.train.loop import faded, follow, log_line, save_checkpoint
 from vqcodec.train.restore_data import Crops, build_cache
 from vqcodec.train.restore_loss import Errors, RestoreLoss, Weights
@@ -43,12 +44,12 @@ class RestoreOptions:
         held_out: crops kept for the figures in the log.
     """
 
-    crops: int = 1500
+    crops: int = 1200
     batch: int = 4
     side: int = 160
     weights: Weights = field(default_factory=Weights)
     faithful: float = 1.0
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     decay_from: float = 0.3
     averaging: float = 0.999
     held_out: int = 48
@@ -136,7 +137,7 @@ def train_restore(
     if rank == 0:
         trainer.save(checkpoint, share)
         model.restore, model.faithful = trainer.average.tensors()
-        length = {"minutes": minutes, "steps": trainer.done, "photographs": len(list(data.iterdir()))}
+        length = {"minutes": minutes, "steps": trainer.done, "photographs": len(pictures_in(data))}
         model.training["restore"] = asdict(options) | length
         save_model(model, run / "model.safetensors")
 
