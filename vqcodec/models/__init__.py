@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["AUDIO_MODELS", "IMAGE_MODELS", "load_audio_codec", "load_by_id", "load_image_codec"]
 
 FOLDER = Path(__file__).parent
-IMAGE_MODELS = ("image-1.safetensors",)
+IMAGE_MODELS = ("image-2.safetensors",)
 AUDIO_MODELS = ("audio-1.safetensors",)
 """File names by model hint, in the order in which they were released; the last one is used for new files."""
 

@@ -41,7 +41,7 @@ class ImageModel:
         trust: shrinkage of the chroma prediction (see quantize.dequantise), per level.
         codes: prior and tables, integers only.
         restore: tensors of the filter after the inverse wavelet (see transform.restore); empty: none.
-        faithful: those in whose place others stand where the least squared error is asked for.
+        faithful: the same where the least squared error is asked for; what is not in it is as in ``restore``.
         stored: the integer arrays as the file holds them.
         training: options and lengths of the stages that made it, for the record.
     """

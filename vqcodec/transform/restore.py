@@ -8,7 +8,6 @@ shifts at eight knots of the step index.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from vqcodec.models.config import step_size
 from vqcodec.transform.knots import KNOTS, step_knots
 
-__all__ = ["BLOCK", "Conditions", "Head", "Restore", "restore"]
+__all__ = ["BLOCK", "Conditions", "Restore", "restore"]
 
 BLOCK = 4  # side of the block of pixels at one position of the network
 WINDOW = 256  # rows filtered at a time
@@ -101,10 +100,6 @@ class Restore(nn.Module):
 
     def forward(self, planes: Tensor, conditions: Conditions) -> Tensor:
         """Decoded planes [B, 3, H, W] (H and W whole blocks) to better ones."""
-        return self.heads(planes, conditions, [self.head])[0]
-
-    def heads(self, planes: Tensor, conditions: Conditions, heads: Sequence[Head]) -> list[Tensor]:
-        """As :meth:`forward`, with several last layers on one trunk."""
         size, knots = conditions.size, conditions.knots
         mean = F.avg_pool2d(F.avg_pool2d(planes, BLOCK), 3, 1, 1, count_include_pad=False)
         x = (F.pixel_unshuffle(planes, BLOCK) - mean.repeat_interleave(BLOCK**2, 1)) / size
@@ -113,7 +108,7 @@ class Restore(nn.Module):
         for i, layer in enumerate(self.hidden):
             y = self._modulate(i + 1, layer(x), knots)
             x = x + y if i % 2 else y
-        return [planes + F.pixel_shuffle(head(x, knots) * size, BLOCK) for head in heads]
+        return planes + F.pixel_shuffle(self.head(x, knots) * size, BLOCK)
 
     def _modulate(self, layer: int, x: Tensor, knots: Tensor) -> Tensor:
         scale, shift = knots @ self.scale[layer], knots @ self.shift[layer]
