@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vqcodec.image.synthesis import BLOCK, WINDOW, Conditions, Head, Restore, restore
+from vqcodec.image.synthesis import BLOCK, WINDOW, Conditions, Restore, restore
 
 
 def planes(height: int, width: int = 40) -> Tensor:
@@ -75,12 +75,3 @@ def test_a_factor_is_a_finer_step() -> None:
     x, coarse, fine = planes(32), told(100, 32), told(64, 32)
     coarse = replace(coarse, factor=2 * coarse.factor)
     assert torch.allclose(restore(network, x, coarse), restore(network, x, fine), atol=1e-3)
-
-
-@torch.inference_mode()
-def test_several_heads_share_a_trunk() -> None:
-    network, x = trained(1), planes(32).permute(0, 3, 1, 2)
-    other = Head(8)
-    a, b = network.heads(x, told(80, 32), [network.head, other])
-    assert torch.equal(a, network(x, told(80, 32)))
-    assert torch.equal(b, x)

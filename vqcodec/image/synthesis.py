@@ -8,7 +8,6 @@ eight knots of the step index.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from vqcodec.image.config import step_size
 from vqcodec.prior.knots import KNOTS, step_knots
 
-__all__ = ["BLOCK", "CELL", "Conditions", "Head", "Restore", "restore"]
+__all__ = ["BLOCK", "CELL", "Conditions", "Restore", "restore"]
 
 BLOCK = 4  # side of the block of pixels that share one factor of image.activity
 CELL = 2  # side of the cell of pixels at one position of the network
@@ -60,23 +59,6 @@ class Conditions:
         return replace(self, factor=self.factor[:, first:last])
 
 
-class Head(nn.Module):
-    """Last layer: what is added to the planes, in steps, by pixel of the cell; starts as zero."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.last = nn.Conv2d(width, 3 * CELL**2, 3, padding=1)
-        self.scale = nn.Parameter(torch.zeros(2 * KNOTS, 3 * CELL**2))
-        nn.init.zeros_(self.last.weight)
-        assert self.last.bias is not None
-        nn.init.zeros_(self.last.bias)
-
-    def forward(self, x: Tensor, knots: Tensor) -> Tensor:
-        """Of the trunk's output [B, width, h, w] and the conditions' knots: [B, 12, h, w]."""
-        out: Tensor = self.last(x) * (START_SCALE * (1 + knots @ self.scale))[:, :, None, None]
-        return out
-
-
 class Restore(nn.Module):
     """Network of the filter; starts as the identity.
 
@@ -91,7 +73,11 @@ class Restore(nn.Module):
         self.hidden = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(layers))
         self.scale = nn.Parameter(torch.zeros(layers + 1, 2 * KNOTS, width))
         self.shift = nn.Parameter(torch.zeros(layers + 1, 2 * KNOTS, width))
-        self.head = Head(width)
+        self.last = nn.Conv2d(width, 3 * CELL**2, 3, padding=1)
+        self.last_scale = nn.Parameter(torch.zeros(2 * KNOTS, 3 * CELL**2))
+        nn.init.zeros_(self.last.weight)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
         for layer in (self.first, *self.hidden):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
@@ -105,10 +91,6 @@ class Restore(nn.Module):
 
     def forward(self, planes: Tensor, conditions: Conditions) -> Tensor:
         """Decoded planes [B, 3, H, W] (H and W whole blocks) to better ones."""
-        return self.heads(planes, conditions, [self.head])[0]
-
-    def heads(self, planes: Tensor, conditions: Conditions, heads: Sequence[Head]) -> list[Tensor]:
-        """As :meth:`forward`, with several last layers on one trunk."""
         size, knots = conditions.size, conditions.knots
         x = (planes - F.avg_pool2d(planes, BOX, 1, BOX // 2, count_include_pad=False)) / size
         x = F.pixel_unshuffle(x / (1 + x.abs() / CLIP), CELL).contiguous(memory_format=torch.channels_last)
@@ -116,7 +98,8 @@ class Restore(nn.Module):
         for i, layer in enumerate(self.hidden):
             y = self._modulate(i + 1, layer(x), knots)
             x = x + y if i == len(self.hidden) - 1 else y
-        return [planes + F.pixel_shuffle(head(x, knots), CELL) * size for head in heads]
+        change = self.last(x) * (START_SCALE * (1 + knots @ self.last_scale))[:, :, None, None]
+        return planes + F.pixel_shuffle(change, CELL) * size
 
     def _modulate(self, layer: int, x: Tensor, knots: Tensor) -> Tensor:
         scale, shift = knots @ self.scale[layer], knots @ self.shift[layer]
