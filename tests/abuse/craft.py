@@ -1,7 +1,7 @@
 """Files whose check sums are right and whose content is not: fields, streams, codes and metadata made up.
 
-A writer of its own that checks nothing; it takes the format's own functions for header, directory and check sums, and so
-follows them when they change.
+A writer of its own that checks nothing; it takes the format's own functions for header, directory and check sums, and
+so follows them when they change.
 """
 
 from __future__ import annotations
@@ -225,12 +225,10 @@ def _exif(rng: np.random.Generator) -> bytes:
     order = str(rng.choice(np.array(["<", ">"])))
     count = int(rng.integers(0, 8))
     tags = rng.choice(np.array([0x0112, 0x010F, 0x8769, 0x8825, 0x011A, 0x0100, 0x0111, 0x02BC, 0x927C]), count)
-    entries = b"".join(
-        struct.pack(
-            order + "HHII", int(tag), int(rng.integers(0, 16)), int(2 ** rng.uniform(0, 32)), int(rng.integers(2**32))
-        )
-        for tag in tags
-    )
+    entries = b""
+    for tag in tags:
+        number, place = int(2 ** rng.uniform(0, 32)), int(rng.integers(2**32))
+        entries += struct.pack(order + "HHII", int(tag), int(rng.integers(0, 16)), number, place)
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, count)
     return encode_metadata(head + entries + struct.pack(order + "I", int(rng.integers(2**32))))
 

@@ -2,9 +2,9 @@
 
     cd tests && python -m abuse.hostile --count 20000 --seed 1
 
-tries so many files, half of them with check sums mended, through every public function, strictly and leniently, and every
-hundredth through every output format. Not one may raise an error that is not ours, take more than 20 seconds, or decode
-to something else than was written while the check of its codes still fits.
+tries so many files, half of them with check sums mended, through every public function, strictly and leniently, and
+every hundredth through every output format. Not one may raise an error that is not ours, take more than 20 seconds, or
+decode to something else than was written while the check of its codes still fits.
 """
 
 from __future__ import annotations
