@@ -38,6 +38,7 @@ from vqcodec.image.codes import hash_codes, walk
 __all__ = ["assemble", "crafted", "mended", "sections_of"]
 
 Section = tuple[int, bytes]
+_MOST = 200_000  # bytes of a file that many chunks are put into
 KINDS = {name: kind for kind, name in METADATA.items()}
 
 
@@ -100,7 +101,8 @@ def _other_field(base: Base, rng: np.random.Generator) -> Mutant:
     name = str(rng.choice(list(choices)))
     other = replace(header, **{name: choices[name]})
     count = other.grid[0] * other.grid[1] if isinstance(other, ImageHeader) else int(rng.integers(1, 4))
-    chunks = (_chunks(base.file) * min(count, 65_536))[:count]
+    chunk = _chunks(base.file)[0]
+    chunks = [chunk] * count if count * len(chunk.payload) < _MOST else [Chunk(b"\1", (), 0)] * min(count, 65_536)
     try:
         data = assemble(other, chunks, sections_of(base.file))
     except ValueError:  # more chunks than a header can say

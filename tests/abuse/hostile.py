@@ -156,6 +156,8 @@ def run(count: int, seed: int, *, outputs_each: int = 100, seconds: float = floa
         judge(base, mutant, tally, mended=turn >= 2, outputs=outputs)
         tally.ends["files"] += 1
         tally.ends["files with check sums mended"] += turn >= 2
+        if number % 500 == 499:
+            print(f"{number + 1} files, {len(tally.faults)} faults", file=sys.stderr, flush=True)
     return tally
 
 
