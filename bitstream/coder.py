@@ -21,8 +21,8 @@ __all__ = ["PRECISION", "RangeDecoder", "RangeEncoder", "Tables", "cumulatives"]
 PRECISION = 24
 _BLOCK = 256  # rows turned into models at a time; bounds the 64-bit temporaries to 5 MB at K = 2560
 _UNTOUCHED = 2**64 - 1  # range of a coder that has coded nothing
-# What symbols may cost beyond the bits of the stream: the coder's state holds 64, and where a table is rounded to 24 bits
-# a rare symbol becomes up to one bit in 24 cheaper than its weights say.
+# What symbols may cost beyond the bits of the stream: the coder's state holds 64, and where a table is rounded to 24
+# bits a rare symbol becomes up to one bit in 24 cheaper than its weights say.
 _SLACK_BITS, _SLACK_SHARE = 128, 1 / 16
 # A symbol whose interval begins at 0 may cost nothing, since zeros at the end are not stored. Above so many bits it is
 # counted all the same: no encoder meets more than a few of those in a row.
