@@ -108,7 +108,8 @@ def decompress(
             from vqcodec.audio.vqc import collect, decode_sound
 
             codec = registry.audio_codec_for(header, settings.device)
-            return collect(decode_sound(file, header, codec, settings.stretch, name), file.chunks)
+            stream = decode_sound(file, header, codec, settings.stretch, name, conceal=settings.conceal)
+            return collect(stream, file.chunks)
         if settings.stretch != (None, None):
             raise UsageError("holds a picture, which has no start and end in seconds; leave them out")
         from vqcodec.image.vqc import decode_picture
@@ -129,7 +130,7 @@ def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> Soun
         if not isinstance(file.header, AudioHeader):
             raise InputError(f"holds {_what(file)}, not sound; use vqcodec.decompress")
         codec = registry.audio_codec_for(file.header, settings.device)
-        return decode_sound(file, file.header, codec, settings.stretch, name)
+        return decode_sound(file, file.header, codec, settings.stretch, name, conceal=settings.conceal)
 
 
 @contextmanager

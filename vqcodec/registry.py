@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from vqcodec.bitstream import AudioHeader, ImageHeader
@@ -56,6 +57,7 @@ AUDIO_MODELS = (Release("audio-1", "audio-1.safetensors", bytes.fromhex("37fc1a8
 """In the order in which they were released; the last one is used for new files, its number is their model hint."""
 
 
+_LOADING = Lock()
 _DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -75,8 +77,18 @@ def _device(name: str) -> torch.device:
     return device
 
 
-@cache
 def _load_image(release: Release, device: torch.device) -> ImageCodec:
+    with _LOADING:  # threads that come together wait for one codec instead of making one each
+        return _make_image(release, device)
+
+
+def _load_audio(release: Release, device: torch.device) -> AudioCodec:
+    with _LOADING:
+        return _make_audio(release, device)
+
+
+@cache
+def _make_image(release: Release, device: torch.device) -> ImageCodec:
     from vqcodec.image.codec import ImageCodec
     from vqcodec.image.model import load_model
 
@@ -86,7 +98,7 @@ def _load_image(release: Release, device: torch.device) -> ImageCodec:
 
 
 @cache
-def _load_audio(release: Release, device: torch.device) -> AudioCodec:
+def _make_audio(release: Release, device: torch.device) -> AudioCodec:
     from vqcodec.audio.codec import AudioCodec
     from vqcodec.audio.model import load_audio_model
 

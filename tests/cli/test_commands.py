@@ -14,6 +14,7 @@ from conftest import scene
 from PIL import Image
 
 import vqcodec
+import vqcodec.registry
 from vqcodec.bitstream import read_vqc, write_vqc
 from vqcodec.cli import COMMANDS
 
@@ -387,7 +388,7 @@ class TestDoctor:
     def test_broken_model(self, monkeypatch):
         from vqcodec.errors import SelfCheckError
 
-        def broken(device):
+        def broken(device="auto"):
             raise SelfCheckError("this machine's arithmetic is not exact")
 
         monkeypatch.setattr(vqcodec.registry, "load_image_codec", broken)
