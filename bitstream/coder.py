@@ -116,6 +116,7 @@ class RangeEncoder:
 
     def __init__(self) -> None:
         self._coder = constriction.stream.queue.RangeEncoder()
+        self._written: list[tuple[_Batch, I32]] = []  # symbols sorted as in the stream
 
     def encode(self, symbols: _Ints, rows: _Ints, tables: Tables) -> None:
         """Append one batch: symbols [N], each under its table row [N].
@@ -133,6 +134,7 @@ class RangeEncoder:
         if symbols.min() < 0 or symbols.max() >= k or not flat[rows.astype(np.int64) * k + symbols].all():
             raise ValueError("a symbol is absent from its table row")
         ordered = symbols.astype(np.int32)[batch.order]
+        self._written.append((batch, ordered))
         encode = self._coder.encode
         start = 0
         for model, count in zip(batch.models, batch.counts, strict=True):
@@ -161,6 +163,14 @@ class RangeEncoder:
         settled: bytes = words[:position].tobytes()
         return (settled + tail.to_bytes(8, "big")).rstrip(b"\0")
 
+    def reads_back(self, stream: bytes) -> bool:
+        """Whether a decoder under the same rows finds the symbols that were encoded in a stream."""
+        decoder = RangeDecoder(stream)
+        try:
+            return all(np.array_equal(decoder.sorted_symbols(batch), symbols) for batch, symbols in self._written)
+        except CorruptError:
+            return False
+
 
 class RangeDecoder:
     """Reads one stream; past its end it reads zeros, so a cut stream decodes as far as its bytes reach.
@@ -185,8 +195,16 @@ class RangeDecoder:
         """
         batch = _Batch(rows, tables)
         symbols = np.empty(rows.size, np.int32)
-        if not rows.size:
-            return symbols
+        if rows.size:
+            symbols[batch.order] = self.sorted_symbols(batch)
+        if self._counts:
+            self._bits_left -= tables.bits(rows, symbols)
+            if self._bits_left < 0:
+                raise CorruptError("no encoder writes this stream: it is too short for its codes", "payload")
+        return symbols
+
+    def sorted_symbols(self, batch: _Batch) -> I32:
+        """Next batch, not empty, sorted by row; errors as of :meth:`decode`."""
         decode = self._coder.decode
         try:
             parts = [
@@ -194,9 +212,4 @@ class RangeDecoder:
             ]
         except AssertionError:
             raise CorruptError("no encoder writes this stream", "payload") from None
-        symbols[batch.order] = np.concatenate(parts)
-        if self._counts:
-            self._bits_left -= tables.bits(rows, symbols)
-            if self._bits_left < 0:
-                raise CorruptError("no encoder writes this stream: it is too short for its codes", "payload")
-        return symbols
+        return np.concatenate(parts)

@@ -47,8 +47,6 @@ def photo(tmp_path: Path, rgb: npt.NDArray[np.uint8]) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model() -> ImageModel:
     """A small model fitted to corners of the example photographs: rough, but whole."""
-    import torch
-
     from vqcodec.image.config import TINY
     from vqcodec.image.model import ImageModel, integer_arrays
     from vqcodec.image.train.closed_form import fit_closed_form
@@ -58,18 +56,16 @@ def tiny_model() -> ImageModel:
         with Image.open(path) as im:
             picture = np.asarray(im.convert("RGB"))
         crops += [picture[:128, :128], picture[-128:, -128:]]
-    fit = fit_closed_form(TINY, torch.from_numpy(np.stack(crops)), np.array([0, 60, 120, 200]))
+    fit = fit_closed_form(TINY, np.stack(crops), np.array([0, 60, 120, 200]))
     stored = integer_arrays(TINY, fit.model, fit.stored, fit.low_stored)
     return ImageModel(TINY, fit.colour, fit.codebooks, fit.trust, fit.model, stored=stored)
 
 
 @pytest.fixture(scope="session")
 def tiny_codec(tiny_model: ImageModel) -> ImageCodec:
-    import torch
-
     from vqcodec.image.codec import ImageCodec
 
-    return ImageCodec(tiny_model, 0, torch.device("cpu"))
+    return ImageCodec(tiny_model, 0)
 
 
 @pytest.fixture
@@ -80,9 +76,9 @@ def fake_codec(monkeypatch: pytest.MonkeyPatch) -> FakeAudioCodec:
     codec = FakeAudioCodec()
     real = registry.audio_codec_for
 
-    def find(header: AudioHeader, device: str = "auto") -> object:
-        return codec if header.model_id == codec.model_id else real(header, device)
+    def find(header: AudioHeader) -> object:
+        return codec if header.model_id == codec.model_id else real(header)
 
-    monkeypatch.setattr(registry, "load_audio_codec", lambda device="auto": codec)
+    monkeypatch.setattr(registry, "load_audio_codec", lambda: codec)
     monkeypatch.setattr(registry, "audio_codec_for", find)
     return codec

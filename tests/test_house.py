@@ -17,9 +17,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 # Compiled to GPU code: Triton takes pointers, strides and sizes one by one, and has no structures to put them in.
 KERNELS = "vqcodec/kernels/triton_kernels.py"
 # What is left to mend; a name comes off when it is, and none is added.
-LEFT = {
-    "vqcodec/image/search.py:search",
-}
+LEFT = {}
 
 
 def functions(text: str, path: str) -> Iterator[tuple[str, int, int]]:

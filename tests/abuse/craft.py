@@ -141,7 +141,7 @@ def _drawer(rng: np.random.Generator):  # type: ignore[no-untyped-def]
 
 def random_tile(header: ImageHeader, draw) -> Chunk:  # type: ignore[no-untyped-def]
     """One tile whose symbols are drawn; absent ones become the last that is there."""
-    model = registry.load_image_codec("cpu").model.codes
+    model = registry.load_image_codec().model.codes
     coder = RangeEncoder()
 
     def choose(index: int, p: int, rows: np.ndarray, sign: np.ndarray | None) -> np.ndarray:
@@ -169,7 +169,7 @@ def _hash(make) -> int:  # type: ignore[no-untyped-def]
 
 def random_stretch(header: AudioHeader, draw, level: int) -> Chunk:  # type: ignore[no-untyped-def]
     """One chunk of sound whose symbols are drawn."""
-    codec = registry.load_audio_codec("cpu")
+    codec = registry.load_audio_codec()
     model, steps = codec.model.codes, channel_steps(header.step, header.channels)
     writer = AudioCodeWriter(model, level)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from conftest import scene
 from image.independent_decoder import Stream, Tile, check_value, coder_check_holds, decode_file, identity, read_weights
 
@@ -72,7 +71,7 @@ def hidden_weights(tiny_model: ImageModel, tmp_path_factory: pytest.TempPathFact
     [(1, 1, False, 200), (64, 64, False, 40), (130, 200, False, 150), (130, 200, True, 90), (65, 63, True, 0)],
 )
 def test_same_codes_with_hidden_layers(hidden_weights: Path, height: int, width: int, gray: bool, step: int) -> None:
-    codec = ImageCodec(load_model(hidden_weights), 0, torch.device("cpu"))
+    codec = ImageCodec(load_model(hidden_weights), 0)
     pixels = scene(height, width)[..., : 1 if gray else 3]
     data, ours = file_of(codec, pixels, step)
     theirs = decode_file(data, read_weights(hidden_weights)[0])[0]
@@ -80,7 +79,7 @@ def test_same_codes_with_hidden_layers(hidden_weights: Path, height: int, width:
 
 
 def test_the_shipped_model() -> None:
-    codec = load_image_codec("cpu")
+    codec = load_image_codec()
     tensors, facts = read_weights(IMAGE_MODELS[-1].path)
     assert identity(tensors)[:4] == codec.model_id
     assert check_value(tensors) == int(facts["check"])
@@ -93,14 +92,14 @@ def test_the_shipped_model() -> None:
 
 def test_check_vector_and_identity_with_hidden_layers(hidden_weights: Path) -> None:
     tensors, facts = read_weights(hidden_weights)
-    codec = ImageCodec(load_model(hidden_weights), 0, torch.device("cpu"))
+    codec = ImageCodec(load_model(hidden_weights), 0)
     assert identity(tensors)[:4] == codec.model_id
     assert check_value(tensors) == int(facts["check"])
 
 
 def test_sections_and_stages_are_passed_over(tiny_model: ImageModel, tmp_path: Path) -> None:
     save_model(tiny_model, tmp_path / "tiny.safetensors")
-    codec = ImageCodec(tiny_model, 0, torch.device("cpu"))
+    codec = ImageCodec(tiny_model, 0)
     noise = np.random.default_rng(1).integers(0, 256, (64, 128, 3), dtype=np.uint8)
     header = ImageHeader(128, 64, 30, False, True, codec.model_id, 0)
     chunks = codec.encode(noise, 30)
@@ -112,7 +111,7 @@ def test_sections_and_stages_are_passed_over(tiny_model: ImageModel, tmp_path: P
 
 def test_two_tiles(tiny_model: ImageModel, tmp_path: Path) -> None:
     save_model(tiny_model, tmp_path / "tiny.safetensors")
-    codec = ImageCodec(tiny_model, 0, torch.device("cpu"))
+    codec = ImageCodec(tiny_model, 0)
     data, ours = file_of(codec, scene(64, 1088), 120)
     left, right = decode_file(data, read_weights(tmp_path / "tiny.safetensors")[0])
     check_same(ours[1:], [np.concatenate(pair, 1) for pair in zip(left[1:], right[1:], strict=True)])
@@ -123,7 +122,7 @@ def test_two_tiles(tiny_model: ImageModel, tmp_path: Path) -> None:
 @pytest.mark.parametrize("stages", [0, 1, 3])
 def test_a_cut_stream(tiny_model: ImageModel, tmp_path: Path, stages: int, gray: bool) -> None:
     save_model(tiny_model, tmp_path / "tiny.safetensors")
-    codec = ImageCodec(tiny_model, 0, torch.device("cpu"))
+    codec = ImageCodec(tiny_model, 0)
     noise = np.random.default_rng(2).integers(0, 256, (60, 190, 1 if gray else 3), dtype=np.uint8)
     chunk = codec.encode(noise, 90)[0]
     payload = chunk.payload[: chunk.stage_ends[stages - 1]] if stages else b""

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from conftest import scene
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from vqcodec import registry
 from vqcodec.bitstream import ImageHeader
-from vqcodec.errors import CorruptError, DeviceError, ModelError, SelfCheckError, UnknownModelError
+from vqcodec.errors import CorruptError, ModelError, SelfCheckError, UnknownModelError
 from vqcodec.image.codec import ImageCodec
 from vqcodec.image.model import ImageModel, load_model, model_arrays, model_id, save_model
 from vqcodec.prior.storage import canonical_hash
@@ -48,7 +47,7 @@ def test_round_trip(tiny_model: ImageModel, path: Path) -> None:
     assert before.keys() == after.keys()
     assert all(np.array_equal(before[k], after[k]) and before[k].dtype == after[k].dtype for k in before)
     pixels = scene(70, 90)
-    codecs = [ImageCodec(m, 0, torch.device("cpu")) for m in (tiny_model, loaded)]
+    codecs = [ImageCodec(m, 0) for m in (tiny_model, loaded)]
     assert codecs[0].encode(pixels, 99) == codecs[1].encode(pixels, 99)
 
 
@@ -109,7 +108,7 @@ def test_a_changed_prior_fails_its_check(path: Path) -> None:
     ):
         damaged = dict(arrays)
         damaged[name] = arrays[name].copy()
-        damaged[name][..., 0] = arrays[name][..., 0] // 2 + 5
+        damaged[name][..., 0] = arrays[name][..., 0] // 2 + 1
         rewrite(path, damaged, facts)
         with pytest.raises(SelfCheckError, match="does not reproduce the prior"):
             load_model(path)
@@ -155,30 +154,26 @@ def header(identity: bytes) -> ImageHeader:
 
 
 def test_the_identity_in_the_header_decides_not_the_hint() -> None:
-    codec = load_image_codec("cpu")
+    codec = load_image_codec()
     assert codec.model_id == IMAGE_MODELS[-1].identity
-    assert image_codec_for(header(codec.model_id), "cpu") is codec
+    assert image_codec_for(header(codec.model_id)) is codec
     with pytest.raises(CorruptError, match="not for pictures"):
-        image_codec_for(header(AUDIO_MODELS[-1].identity), "cpu")
+        image_codec_for(header(AUDIO_MODELS[-1].identity))
     with pytest.raises(UnknownModelError, match="00010203"):
         image_codec_for(header(bytes(range(4))), "cpu")
-    with pytest.raises(DeviceError, match="no such thing"):
-        load_image_codec("no such thing")
-    with pytest.raises(DeviceError, match="not available here"):
-        load_image_codec("cuda:99")
 
 
 def test_an_unknown_identity_is_refused_without_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_load_image", None)
     with pytest.raises(UnknownModelError):
-        image_codec_for(header(b"none"), "cpu")
+        image_codec_for(header(b"none"))
 
 
 def test_weights_that_are_not_the_released_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     other = replace(IMAGE_MODELS[-1], identity=b"diff")
     monkeypatch.setattr(registry, "IMAGE_MODELS", (other,))
     with pytest.raises(ModelError, match="install the package again"):
-        load_image_codec("cpu")
+        load_image_codec()
 
 
 @pytest.mark.parametrize("release", IMAGE_MODELS)

@@ -1,4 +1,4 @@
-"""The encoder's choice of codes: nearest codewords are never better, nothing saturates, and the decoder follows."""
+"""The encoder's choice of codes: no codeword is better, nothing saturates, and the decoder follows."""
 
 from __future__ import annotations
 
@@ -6,88 +6,110 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 from conftest import scene
-from torch import Tensor
 
 from vqcodec.bitstream import ImageHeader
 from vqcodec.image import search as search_module
-from vqcodec.image.bands import to_vectors
+from vqcodec.image.bands import slice_of
 from vqcodec.image.codec import ImageCodec
 from vqcodec.image.codes import encode_codes
 from vqcodec.image.dequantise import Dequantiser
-from vqcodec.image.search import rate_tables, search
-from vqcodec.image.units import BIT_WEIGHT, slice_units, steps_tensor
-from vqcodec.kernels import assign
+from vqcodec.image.search import Search, rate_tables
+from vqcodec.image.units import BIT_WEIGHT
+from vqcodec.prior.choice import Choice
 from vqcodec.prior.rate import LAMBDA
 from vqcodec.registry import load_image_codec
 
-Assign = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+def cost(x: np.ndarray, codebook: np.ndarray, rates: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Squared error plus rate of a choice, [2, g, N], in float64."""
+    group = np.arange(len(x))[:, None]
+    error = np.square(x.astype(np.float64) - codebook[group, codes]).sum(-1)
+    return np.stack([error, np.broadcast_to(rates, (len(x), *rates.shape[1:]))[group, rows, codes]])
 
 
-def cost(x: Tensor, codebook: Tensor, bias: Tensor, rows: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared error and LAMBDA times bits of a choice, each [g, N], in float64."""
-    group = torch.arange(len(x))[:, None]
-    error = (x.double() - codebook.double()[group, codes]).square().sum(-1)
-    return error, bias.double()[group, rows.long(), codes]
+def nearest(x: np.ndarray, codebook: np.ndarray) -> np.ndarray:
+    """Codes without rates."""
+    one_row = np.zeros((1, 1, codebook.shape[1]), np.float32)
+    return Choice(codebook, one_row)(x, np.zeros(x.shape[:2], np.int32))
 
 
-def searched(codec: ImageCodec, pixels: np.ndarray, step: int) -> list[np.ndarray]:
-    low, vectors = codec._analyse(pixels, step, codec.model.config)
-    m = codec.model
-    views = [v.numpy() for v in vectors]
-    return search(m.config, m.codes, rate_tables(m.codes), m.codebooks, m.trust, low, views, np.array([step]))
+def searched(codec: ImageCodec, pixels: np.ndarray, step: int, *, even: bool = False) -> list[np.ndarray]:
+    low, vectors = codec._analyse(pixels, step)
+    return Search(codec.model, even=even)(low, vectors, np.array([step]))
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, see: Callable[..., np.ndarray]) -> None:
+    """Let ``see`` look at (and decide) every choice: x, codebook, rates, rows, codes found."""
+
+    class Watched(Choice):
+        def __init__(self, codebook: np.ndarray, rates: np.ndarray) -> None:
+            super().__init__(codebook, rates)
+            self.codebook, self.rates = codebook, rates
+
+        def __call__(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            return see(x, self.codebook, self.rates, rows, super().__call__(x, rows))
+
+    monkeypatch.setattr(search_module, "Choice", Watched)
 
 
 @pytest.mark.parametrize("step", [0, 90, 220])
-def test_no_choice_is_worse_than_the_nearest_codeword(
-    tiny_codec: ImageCodec, monkeypatch: pytest.MonkeyPatch, step: int
+@pytest.mark.parametrize("even", [False, True])
+def test_no_choice_is_worse_than_any_codeword(
+    tiny_codec: ImageCodec, monkeypatch: pytest.MonkeyPatch, step: int, even: bool
 ) -> None:
-    compared = 0
+    moved = 0
 
-    def watched(x: Tensor, codebook: Tensor, bias: Tensor, rows: Tensor) -> Tensor:
-        nonlocal compared
-        codes = assign(x, codebook, bias, rows)
-        nearest = assign(x, codebook)
-        ours, theirs = (sum(cost(x, codebook, bias, rows, c)) for c in (codes, nearest))
-        assert (ours <= theirs + 1e-4 * (1 + theirs)).all()
-        compared += int((codes != nearest).sum())
+    def see(x: np.ndarray, codebook: np.ndarray, rates: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        nonlocal moved
+        ours = cost(x, codebook, rates, rows, codes).sum(0)
+        for g in range(len(x)):
+            table = rates[g if len(rates) > 1 else 0]
+            for part in np.array_split(np.arange(x.shape[1]), -(-x.shape[1] // 4096)):
+                every = np.square(x[g, part, None] - codebook[g].astype(np.float64)).sum(-1) + table[rows[g, part]]
+                assert (ours[g, part] <= every.min(1) + 1e-5 * (1 + np.square(x[g, part]).sum(-1))).all()
+        moved += int((codes != nearest(x, codebook)).sum())
         return codes
 
-    monkeypatch.setattr(search_module, "assign", watched)
-    searched(tiny_codec, scene(100, 150), step)
-    assert compared > 100  # the rate does move choices
+    watch(monkeypatch, see)
+    searched(tiny_codec, scene(100, 150), step, even=even)
+    assert moved > 100  # the rate does move choices
 
 
 def test_the_whole_picture_gains(tiny_codec: ImageCodec, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower cost with the rate in the search than with nearest codewords, whose contexts are others."""
     total = {}
-    for name, rated in (("search", True), ("nearest", False)):
-        sums = []
+    for rated in (True, False):
+        sums: list[float] = []
 
-        def counted(
-            x: Tensor, codebook: Tensor, bias: Tensor, rows: Tensor, rated: bool = rated, sums: list[Tensor] = sums
-        ) -> Tensor:
-            codes = assign(x, codebook, bias, rows) if rated else assign(x, codebook)
-            sums.append(sum(c.sum() for c in cost(x, codebook, bias, rows, codes)))
+        def see(
+            x: np.ndarray,
+            codebook: np.ndarray,
+            rates: np.ndarray,
+            rows: np.ndarray,
+            codes: np.ndarray,
+            rated: bool = rated,
+            sums: list[float] = sums,
+        ) -> np.ndarray:
+            codes = codes if rated else nearest(x, codebook)
+            sums.append(float(cost(x, codebook, rates, rows, codes).sum()))
             return codes
 
-        monkeypatch.setattr(search_module, "assign", counted)
+        watch(monkeypatch, see)
         searched(tiny_codec, scene(128, 128), 100)
-        total[name] = float(sum(sums))
-    assert total["search"] < 0.95 * total["nearest"]
+        total[rated] = sum(sums)
+    assert total[True] < 0.95 * total[False]
 
 
 def test_rates_are_the_bits_of_the_stream(tiny_codec: ImageCodec, monkeypatch: pytest.MonkeyPatch) -> None:
     bits = 0.0
 
-    def counted(x: Tensor, codebook: Tensor, bias: Tensor, rows: Tensor) -> Tensor:
+    def see(x: np.ndarray, codebook: np.ndarray, rates: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
         nonlocal bits
-        codes = assign(x, codebook, bias, rows)
-        bits += float(cost(x, codebook, bias, rows, codes)[1].sum()) / (BIT_WEIGHT * LAMBDA)
+        bits += float(cost(x, codebook, rates, rows, codes)[1].sum()) / (BIT_WEIGHT * LAMBDA)
         return codes
 
-    monkeypatch.setattr(search_module, "assign", counted)
+    watch(monkeypatch, see)
     noise = np.random.default_rng(0).integers(0, 256, (64, 192, 3), dtype=np.uint8)
     codes = searched(tiny_codec, noise, 60)
     payload, _ = encode_codes(tiny_codec.model.codes, 60, codes, 1, 3)
@@ -101,20 +123,21 @@ def test_dequantised_vectors_stay_near(tiny_codec: ImageCodec) -> None:
     step = 150
     m = tiny_codec.model
     pixels = scene(128, 192)
-    _, vectors = tiny_codec._analyse(pixels, step, tiny_codec.model.config)
+    _, vectors = tiny_codec._analyse(pixels, step)
     found = searched(tiny_codec, pixels, step)
-    known = Dequantiser(m.config, m.codebooks, m.trust, found[0][:, :2, :3], torch.tensor([step]))
+    known = Dequantiser(m.config, m.codebooks, m.trust, found[0][:, :2, :3], np.array([step]))
     factors = []
     for i, codes in enumerate(found[1:]):
         factor = known.factor(i)
-        factors.append(1.0 if factor is None else factor)
+        factors.append(np.float32(1.0) if factor is None else factor)
         known.add(i, codes)
     for i, s in enumerate(m.config.slices):
-        got = to_vectors(known.details[m.config.levels - s.level], s) * steps_tensor(torch.tensor([step]))
-        error = ((got / slice_units(m.config, i, torch.tensor([step])) - vectors[i]) * factors[i]).norm(dim=-1)
+        got = slice_of(known.details[m.config.levels - s.level], s)
+        error = (got - vectors[i]) * known._gains[i][:, None, None, None] * factors[i]
+        size = np.sqrt(np.square(error.reshape(-1, s.d)).sum(1))
         # half a unit to the nearest codeword, and what at most 24 bits less can pay for
-        assert error.max() < (0.25 + LAMBDA * 24) ** 0.5, s.name
-        assert error.square().mean().sqrt() < 0.5, s.name
+        assert size.max() < (0.25 + LAMBDA * 24) ** 0.5, s.name
+        assert np.sqrt(np.square(size).mean()) < 0.5, s.name
 
 
 def pictures() -> dict[str, np.ndarray]:
@@ -128,7 +151,7 @@ def pictures() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", pictures())
 def test_nothing_saturates(tiny_codec: ImageCodec, which: str, name: str) -> None:
     """The largest contrasts there are, at the finest step (4 sample values): within about one step."""
-    codec = tiny_codec if which == "tiny" else load_image_codec("cpu")
+    codec = tiny_codec if which == "tiny" else load_image_codec()
     for pixels in (pictures()[name], pictures()[name][..., :1]):
         error = np.abs(round_trip(codec, pixels, 0).astype(int) - pixels)
         assert error.mean() < 4
@@ -138,7 +161,7 @@ def test_nothing_saturates(tiny_codec: ImageCodec, which: str, name: str) -> Non
 def test_extreme_colours_lose_precision_but_do_not_saturate() -> None:
     """Codewords of chroma pairs stand far apart out there; errors stay small beside contrasts of 255."""
     noise = np.random.default_rng(0).integers(0, 2, (128, 128, 3)).astype(np.uint8) * 255
-    error = np.abs(round_trip(load_image_codec("cpu"), noise, 0).astype(int) - noise)
+    error = np.abs(round_trip(load_image_codec(), noise, 0).astype(int) - noise)
     assert error.mean() < 10
     assert error.max() < 90
 
@@ -153,5 +176,5 @@ def test_low_band_never_clips(tiny_codec: ImageCodec) -> None:
     cells = np.kron(np.array([[0, 1, 0], [1, 0, 1]], np.uint8) * 255, np.ones((64, 64), np.uint8))
     pixels = np.repeat(cells[..., None], 3, -1)
     for step in (0, 120, 255):
-        low, _ = tiny_codec._analyse(pixels, step, tiny_codec.model.config)
+        low, _ = tiny_codec._analyse(pixels, step)
         assert np.array_equal(searched(tiny_codec, pixels, step)[0][:, :2, :3], low)

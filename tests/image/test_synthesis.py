@@ -1,24 +1,25 @@
-"""The filter after the inverse wavelet: identity at the start, the same in windows as at once."""
+"""The filter after the inverse wavelet: identity at the start, the same in windows as at once, the same as in torch."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from vqcodec.image.synthesis import BLOCK, WINDOW, Conditions, Restore, restore
-
-
-def planes(height: int, width: int = 40) -> Tensor:
-    return 60 * torch.randn(1, height, width, 3, generator=torch.Generator().manual_seed(1))
+from vqcodec.image.config import step_size
+from vqcodec.image.synthesis import BLOCK, Filter, windows
+from vqcodec.image.train.filter import Conditions, Restore, to_arrays
 
 
-def told(step: int, height: int, width: int = 40, *, even: bool = False) -> Conditions:
-    shape = (1, height // BLOCK, width // BLOCK)
-    factor = 0.5 + torch.rand(shape, generator=torch.Generator().manual_seed(3))
-    return Conditions(torch.tensor([step]), torch.tensor([even]), factor)
+def planes(height: int, width: int = 40) -> np.ndarray:
+    """Decoded planes in steps."""
+    return 15 * np.random.default_rng(1).standard_normal((3, height, width), np.float32)
+
+
+def factor_of(x: np.ndarray) -> np.ndarray:
+    """Any activity for planes [3, H, W]."""
+    shape = x.shape[1] // BLOCK, x.shape[2] // BLOCK
+    return np.random.default_rng(2).uniform(0.5, 2, shape).astype(np.float32)
 
 
 def trained(layers: int) -> Restore:
@@ -31,47 +32,53 @@ def trained(layers: int) -> Restore:
     return network.eval()
 
 
-@torch.inference_mode()
 def test_a_new_filter_changes_nothing() -> None:
     x = planes(64)
-    assert torch.equal(restore(Restore(8, 2), x, told(30, 64)), x)
+    assert np.array_equal(Filter(to_arrays(Restore(8, 2)), 30)(x, factor_of(x)), x)
 
 
-@pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("height", [4, WINDOW - 4, WINDOW + 4, 2 * WINDOW + 64])
+@pytest.mark.parametrize("layers", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize(("step", "even"), [(0, False), (120, False), (120, True), (255, False)])
 @torch.inference_mode()
-def test_windows_equal_one_pass(layers: int, height: int) -> None:
-    network, x = trained(layers), planes(height)
-    at_once = network(x.permute(0, 3, 1, 2), told(120, height)).permute(0, 2, 3, 1)
-    assert float((at_once - x).abs().max()) > 1
-    assert torch.allclose(restore(network, x, told(120, height)), at_once, atol=2e-3, rtol=1e-5)
+def test_it_is_the_network_that_was_trained(layers: int, step: int, even: bool) -> None:
+    network, x = trained(layers), planes(36, 52)
+    scale, factor = step_size(step), factor_of(x)
+    told = Conditions(torch.tensor([step]), torch.tensor([even]), torch.from_numpy(factor)[None])
+    want = network(torch.from_numpy(x[None] * scale), told)[0].numpy() / scale
+    assert np.abs(want - x).max() > 0.5
+    assert np.allclose(Filter(to_arrays(network), step, even=even)(x, factor), want, atol=1e-3, rtol=1e-4)
 
 
-@torch.inference_mode()
+@pytest.mark.parametrize(("height", "width"), [(1, 40), (255, 41), (258, 40), (600, 64), (4, 2100), (2100, 3)])
+def test_windows_equal_one_pass(height: int, width: int) -> None:
+    x = planes(-(-height // BLOCK) * BLOCK, -(-width // BLOCK) * BLOCK)
+    work, factor = Filter(to_arrays(trained(1)), 120), factor_of(x)
+    at_once = work(x, factor)
+    out = np.full(x.shape, np.nan, np.float32)
+    for rows, columns in windows(height, width):
+        out[:, rows, columns] = work.window(x, factor, rows, columns)
+    assert np.allclose(out[:, :height, :width], at_once[:, :height, :width], atol=1e-3, rtol=1e-4)
+
+
 def test_the_reach_is_not_too_short() -> None:
-    network, x = trained(2), planes(128)
-    far = x.clone()
-    far[:, 64 + network.reach + 2 :] += 100.0
-    a, b = (restore(network, y, told(60, 128)) for y in (x, far))
-    assert torch.allclose(a[:, :64], b[:, :64], atol=1e-3)
-    assert not torch.allclose(a[:, 64:], b[:, 64:], atol=1.0)
+    work, x = Filter(to_arrays(trained(2)), 60), planes(128)
+    far = x.copy()
+    far[:, 64 + work.reach :] += 100.0
+    a, b = (work(y, factor_of(x)) for y in (x, far))
+    assert np.allclose(a[:, :64], b[:, :64], atol=1e-3)
+    assert not np.allclose(a[:, 64:], b[:, 64:], atol=1.0)
 
 
-@torch.inference_mode()
 def test_quality_changes_the_filter() -> None:
-    network, x = trained(1), planes(32)
-    changes = [restore(network, x, told(how, 32)) - x for how in (0, 255)]
-    changes.append(restore(network, x, told(255, 32, even=True)) - x)
+    arrays, x = to_arrays(trained(1)), planes(32)
+    filters = Filter(arrays, 0), Filter(arrays, 255), Filter(arrays, 255, even=True)
+    changes = [work(x, factor_of(x)) - x for work in filters]
     for a, b in ((0, 1), (1, 2)):
-        assert not torch.allclose(changes[a], changes[b], atol=0.1)
+        assert not np.allclose(changes[a], changes[b], atol=0.01)
 
 
-@torch.inference_mode()
 def test_a_factor_is_a_finer_step() -> None:
-    """Half the picture's step everywhere is the same as a factor of two, where the step's index says the same."""
-    network = trained(1)
-    for parameter in (network.scale, network.shift, network.head.scale):
-        parameter.zero_()
-    x, coarse, fine = planes(32), told(100, 32), told(64, 32)
-    coarse = replace(coarse, factor=2 * coarse.factor)
-    assert torch.allclose(restore(network, x, coarse), restore(network, x, fine), atol=1e-3)
+    """Twice the factor everywhere, of a picture in steps of twice the size, is the same."""
+    x = planes(32)
+    work, factor = Filter(to_arrays(trained(1)), 100), factor_of(x)
+    assert np.allclose(2 * work(x / 2, 2 * factor), work(x, factor), atol=1e-3)

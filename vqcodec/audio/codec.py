@@ -136,7 +136,7 @@ class _Values:
 
 
 class AudioCodec:
-    """One model on one device. Safe for concurrent encode and decode.
+    """One model. Safe for concurrent encode and decode.
 
     Attributes:
         core_rate: Hz; sound comes and goes at this rate.
@@ -150,11 +150,10 @@ class AudioCodec:
     hop = HOP
     chunk_frames = 200
 
-    def __init__(self, model: AudioModel, hint: int, device: torch.device) -> None:
+    def __init__(self, model: AudioModel, hint: int) -> None:
         self.model = model
         self.model_id = audio_model_id(model)
         self.model_hint = hint
-        self.device = device
         self._transform = AudioTransform(model.config).eval()
         self._transform.load_state_dict({k: v.float() for k, v in model.transform.items()})
 

@@ -260,8 +260,8 @@ def decode_audio_codes(model: AudioCodeModel, step: int, payload: bytes, channel
         CorruptError: no encoder writes these bytes.
     """
     padded = frames + frames % 2
-    symbols = 1 + channels * (frames * model.bands + padded * model.spread.shape[1])
-    coder = RangeDecoder(payload, symbols)
+    count = 1 + channels * (frames * model.bands + padded * model.spread.shape[1])
+    coder = RangeDecoder(payload, count)
     level = int(coder.decode(np.zeros(1, np.int32), _LEVEL_TABLES)[0])
     steps = channel_steps(step, channels)
 

@@ -11,48 +11,60 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import numpy as np
 
+from vqcodec.bitstream.arrays import F32
 from vqcodec.image.bands import from_bands
 from vqcodec.image.config import ImageConfig
 
-__all__ = ["LIMIT", "activity_factor", "coarse_luma", "finer"]
+__all__ = ["LIMIT", "activity_factor", "coarse_luma", "finer", "window_mean"]
 
 LIMIT = 2.0  # the factor stays between 1 / LIMIT and LIMIT
 MIDDLE = 128.0  # variance plus floor where the factor is 1
-WINDOW = 3  # side of the window of the variance, in positions of the coarse picture
-SMOOTH = 3  # side of the mean over the factor's logarithm, likewise
 
 
-def coarse_luma(config: ImageConfig, low: Tensor, details: Sequence[Tensor]) -> Tensor:
+def coarse_luma(config: ImageConfig, low: F32, details: Sequence[F32]) -> F32:
     """Luma of the picture at 2**-activity_level of its size, in sample values.
 
     Args:
-        low: low band [B, h, w, 3] in coefficients.
-        details: of the levels above ``activity_level``, coarse first, [B, h, w, 3, 3] in coefficients.
+        low: low band [3, B, h, w] in coefficients.
+        details: of the levels above ``activity_level``, coarse first, [3, 3, B, h, w] in coefficients.
 
     Returns:
         [B, H, W]; first plane of the colour rotation, whose variance is three times that of gray.
     """
-    luma: Tensor = from_bands([low[..., :1], *(d[..., :1] for d in details)])[..., 0]
-    return luma * 2.0**-config.activity_level
+    luma = from_bands([low[:1], *(d[:1] for d in details)])[0]
+    out: F32 = (luma * 2.0**-config.activity_level).astype(np.float32)
+    return out
 
 
-def activity_factor(config: ImageConfig, luma: Tensor) -> Tensor:
+def activity_factor(config: ImageConfig, luma: F32) -> F32:
     """Factor of the details by position, [B, H, W], from :func:`coarse_luma`."""
-    variance = (_mean(luma.square(), WINDOW) - _mean(luma, WINDOW).square()).clamp(min=0) / 3
-    log = torch.log2((variance + config.activity_floor) / MIDDLE) * (-config.activity_exponent / 2)
-    factor: Tensor = torch.exp2(_mean(log, SMOOTH)).clamp(1 / LIMIT, LIMIT)
+    mean = window_mean(luma)
+    variance = np.maximum(window_mean(luma * luma) - mean * mean, 0) / 3
+    log = np.log2((variance + config.activity_floor) / MIDDLE) * (-config.activity_exponent / 2)
+    return np.clip(np.exp2(window_mean(log.astype(np.float32))), 1 / LIMIT, LIMIT).astype(np.float32)
+
+
+def finer(factor: F32) -> F32:
+    """The factor on the grid of the next finer level: [B, H, W] to [B, 2H, 2W], linear in between."""
+    for axis in (1, 2):
+        padded = np.pad(factor, [(int(a == axis),) * 2 for a in range(3)], mode="edge")
+        behind, here, ahead = (
+            np.take(padded, range(k, k + factor.shape[axis]), axis) * np.float32(w)
+            for k, w in ((0, 0.25), (1, 0.75), (2, 0.25))
+        )
+        shape = [n * (1 + (a == axis)) for a, n in enumerate(factor.shape)]
+        factor = np.stack([here + behind, here + ahead], axis + 1).reshape(shape)
     return factor
 
 
-def finer(factor: Tensor) -> Tensor:
-    """The factor on the grid of the next finer level: [B, H, W] to [B, 2H, 2W], linear in between."""
-    return F.interpolate(factor[:, None], scale_factor=2, mode="bilinear", align_corners=False)[:, 0]
-
-
-def _mean(x: Tensor, side: int) -> Tensor:
-    """Mean over a window, edges repeated: [B, H, W]."""
-    return F.avg_pool2d(F.pad(x[:, None], (side // 2,) * 4, mode="replicate"), side, 1)[:, 0]
+def window_mean(x: F32) -> F32:
+    """Mean over 3 x 3 positions, edges repeated: [..., H, W]."""
+    padded = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(1, 1), (1, 1)], mode="edge")
+    rows = padded[..., :-2, :] + padded[..., 1:-1, :]
+    rows += padded[..., 2:, :]
+    out: F32 = rows[..., :-2] + rows[..., 1:-1]
+    out += rows[..., 2:]
+    out *= x.dtype.type(1 / 9)
+    return out

@@ -1,38 +1,40 @@
-"""Pictures to vectors and back: colour rotation, wavelet levels, band sets on their own grids."""
+"""Pictures to vectors and back: wavelet levels, band sets on their own grids.
+
+Arrays are planar, colour first: planes [3, B, H, W], a low band [3, B, h, w], the details of a level
+[3 (colour), 3 (orientation), B, h, w]. So the vectors of both slices of a level lie in its details as they are.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from vqcodec.bitstream.arrays import F32
 from vqcodec.image.config import ImageConfig, SliceConfig
-from vqcodec.image.wavelet import analyse, synthesise
+from vqcodec.image.wavelet import analyse, line_norms, synthesise
 
-__all__ = ["band_gains", "from_bands", "from_vectors", "image_gains", "pad", "to_bands", "to_vectors"]
-
-
-def pad(x: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column until both sides are multiples: [B, H, W, C]."""
-    height, width = -x.shape[1] % multiple, -x.shape[2] % multiple
-    if height:
-        x = torch.cat([x, x[:, -1:].expand(-1, height, -1, -1)], 1)
-    if width:
-        x = torch.cat([x, x[:, :, -1:].expand(-1, -1, width, -1)], 2)
-    return x
+__all__ = ["band_gains", "from_bands", "image_gains", "pad", "slice_of", "to_bands"]
 
 
-def to_bands(x: Tensor, levels: int) -> list[Tensor]:
-    """Planes [B, H, W, 3] to low band [B, h, w, 3] and, coarse first, details [B, h, w, 3, 3] (orientation, colour)."""
-    out: list[Tensor] = []
+def pad(x: F32, multiple: int) -> F32:
+    """Repeat the last row and column until both sides are multiples: [..., H, W]."""
+    height, width = -x.shape[-2] % multiple, -x.shape[-1] % multiple
+    if not height and not width:
+        return x
+    return np.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, height), (0, width)], mode="edge")
+
+
+def to_bands(x: F32, levels: int) -> list[F32]:
+    """Planes [C, B, H, W] to the low band [C, B, h, w] and, coarse first, details [C, 3, B, h, w]."""
+    out: list[F32] = []
     for _ in range(levels):
         x, details = analyse(x)
         out.append(details)
     return [x, *reversed(out)]
 
 
-def from_bands(bands: list[Tensor]) -> Tensor:
+def from_bands(bands: list[F32]) -> F32:
     """Inverse of :func:`to_bands`."""
     x = bands[0]
     for details in bands[1:]:
@@ -40,23 +42,9 @@ def from_bands(bands: list[Tensor]) -> Tensor:
     return x
 
 
-def to_vectors(details: Tensor, s: SliceConfig) -> Tensor:
-    """Details [B, h, w, 3, 3] of a slice's level to its vectors [B, h, w / d, g, d]."""
-    if not s.chroma:
-        return details[..., 0:1]
-    x = details[..., 1:].transpose(3, 4).flatten(3)
-    if s.d == 1:
-        return x[..., None]
-    return x.reshape(*x.shape[:2], -1, s.d, x.shape[3]).transpose(3, 4)
-
-
-def from_vectors(luma: Tensor, chroma: Tensor) -> Tensor:
-    """Vectors of both slices of a level to its details [B, h, w, 3, 3]; inverse of :func:`to_vectors`."""
-    d = chroma.shape[-1]
-    if d > 1:
-        chroma = chroma.transpose(3, 4).flatten(2, 3)[..., None]
-    c = chroma.reshape(*chroma.shape[:3], 2, 3).transpose(3, 4)
-    return torch.cat([luma, c], -1)
+def slice_of(details: F32, s: SliceConfig) -> F32:
+    """The part of details [3, 3, B, h, w] that is a slice, [g, B, h, w]: a view, groups colour by orientation."""
+    return details[1:].reshape(6, *details.shape[2:]) if s.chroma else details[0]
 
 
 @lru_cache
@@ -65,28 +53,15 @@ def band_gains(levels: int) -> tuple[tuple[float, ...], ...]:
 
     The transform is nearly, not exactly, orthonormal; steps divided by these norms make every band's error count alike.
     """
-    size = 2 ** (levels + 3)
-    gains = []
-    for level in range(1, levels + 1):
-        grid = size >> level
-        row = []
-        for o in range(4):
-            impulse = torch.zeros(1, grid, grid, 3, 1)
-            low = torch.zeros(1, grid, grid, 1)
-            (low if o == 3 else impulse[..., o, :])[:, grid // 2, grid // 2] = 1.0
-            y = synthesise(low, impulse)
-            for _ in range(level - 1):
-                y = synthesise(y, torch.zeros(1, *y.shape[1:3], 3, 1))
-            row.append(float(y.square().sum().sqrt()))
-        gains.append(tuple(row))
-    return tuple(gains)
+    # the transform is separable: a band's picture is the product of two lines
+    return tuple((high * low, low * high, high * high, low * low) for low, high in line_norms(levels))
 
 
-def image_gains(config: ImageConfig) -> tuple[Tensor, list[Tensor]]:
-    """Picture steps per step of the low band (a scalar) and of each slice [g, 1]: norms, for slices times weights."""
+def image_gains(config: ImageConfig) -> tuple[float, list[F32]]:
+    """Picture steps per step of the low band and of each slice [g]: norms, for slices times weights."""
     gains = band_gains(config.levels)
     per_slice = []
     for s in config.slices:
-        three = torch.tensor(gains[s.level - 1][:3])
-        per_slice.append(s.weight * (three.repeat(2) if s.chroma else three)[:, None])
-    return torch.tensor(gains[-1][3]), per_slice
+        three = np.array(gains[s.level - 1][:3], np.float32)
+        per_slice.append(np.float32(s.weight) * (np.tile(three, 2) if s.chroma else three))
+    return gains[-1][3], per_slice

@@ -6,21 +6,20 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vqcodec.bitstream import Chunk, ImageHeader
-from vqcodec.bitstream.arrays import I32, U8
-from vqcodec.errors import ChecksumError, CorruptError, DecodeError, VqcError
-from vqcodec.image.bands import from_bands, pad, to_bands
+from vqcodec.bitstream.arrays import F32, I32, U8
+from vqcodec.errors import ChecksumError, CorruptError, DecodeError
+from vqcodec.image.bands import from_bands, pad
 from vqcodec.image.codes import CodeWriter, decode_codes, grid, hash_codes, zero_code
-from vqcodec.image.config import ImageConfig, step_size
+from vqcodec.image.config import ImageConfig
 from vqcodec.image.damage import whole_stages
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.model import ImageModel, model_id
-from vqcodec.image.search import rate_tables, search
-from vqcodec.image.synthesis import BLOCK, Conditions, Restore, restore
-from vqcodec.image.units import BIT_WEIGHT, PSNR_BIT_WEIGHT, bands_to_vectors, low_steps, slice_units
+from vqcodec.image.search import Search
+from vqcodec.image.synthesis import BLOCK, Filter, windows
+from vqcodec.image.units import low_steps, step_sizes, to_planes, to_units
+from vqcodec.prior.integer import planes_first
 
 __all__ = ["ImageCodec"]
 
@@ -30,25 +29,17 @@ TILE_LOG2 = 10
 
 
 class ImageCodec:
-    """One model on one device. Not thread-safe for training, safe for concurrent encode and decode.
+    """One model. Safe for concurrent encode and decode.
 
     Attributes:
         model_id: first 4 bytes of the SHA-256 of the canonical weights.
         model_hint: number of the model in the registry.
     """
 
-    def __init__(self, model: ImageModel, hint: int, device: torch.device) -> None:
+    def __init__(self, model: ImageModel, hint: int) -> None:
         self.model = model
         self.model_id = model_id(model)
         self.model_hint = hint
-        self.device = device
-        self._colour = model.colour.to(device)
-        self._restore: dict[bool, Restore] = {}  # by whether the least squared error is wanted
-        if model.restore:
-            for faithful, tensors in ((False, model.restore), (True, model.restore | model.faithful)):
-                network = Restore(model.config.restore_width, model.config.restore_layers).to(device).eval()
-                network.load_state_dict(tensors)
-                self._restore[faithful] = network
 
     @property
     def cell(self) -> int:
@@ -56,12 +47,15 @@ class ImageCodec:
         return 1 << self.model.config.levels
 
     @cached_property
-    def _rates(self) -> dict[str, list[Tensor]]:
-        """Rate terms of the search by what it serves; decoding needs none."""
-        weights = {"visual": BIT_WEIGHT, "psnr": PSNR_BIT_WEIGHT}
-        return {tune: rate_tables(self.model.codes, weight) for tune, weight in weights.items()}
+    def _searches(self) -> dict[str, Search]:
+        """By what they serve, made when first needed."""
+        return {}
 
-    @torch.inference_mode()
+    def _search(self, tune: str) -> Search:
+        if tune not in self._searches:
+            self._searches[tune] = Search(self.model, even=tune == "psnr")
+        return self._searches[tune]
+
     def encode(self, pixels: U8, step: int, *, tune: str = "visual") -> list[Chunk]:
         """Code a picture.
 
@@ -74,53 +68,24 @@ class ImageCodec:
             One chunk per tile of 1024 x 1024 pixels, row by row, each verified by decoding its codes.
         """
         gray = pixels.shape[2] == 1
-        config = self._config(even=tune == "psnr")
-        low, vectors = self._analyse(pixels, step, config)
+        low, vectors = self._analyse(pixels, step)
         tiles = self._tiles(low.shape[1], low.shape[2])
-        return [self._encode_tile(low, vectors, tile, step, config, gray=gray, tune=tune) for tile in tiles]
+        search = self._search(tune)
+        return [self._encode_tile(search, low, vectors, tile, step, gray=gray) for tile in tiles]
 
-    def _config(self, *, even: bool) -> ImageConfig:
-        return self.model.config.evened() if even else self.model.config
-
-    def _analyse(self, pixels: U8, step: int, config: ImageConfig) -> tuple[I32, list[Tensor]]:
-        """Rounded low band, and vectors of all slices in units."""
-        x = torch.from_numpy(pixels.copy()).to(self.device)[None]
-        planes = pad(x, self.cell).float() - 128.0
-        planes = (planes.expand(-1, -1, -1, 3) if planes.shape[3] == 1 else planes) @ self._colour.T
-        bands = to_bands(planes, config.levels)
-        del planes
-        steps = torch.tensor([step])
-        low = (bands[0] / low_steps(config, steps).to(self.device)).round().to(torch.int32).cpu().numpy()
-        units = [slice_units(config, i, steps).to(self.device) for i in range(len(config.slices))]
-        vectors = [(v / u).cpu() for v, u in zip(bands_to_vectors(config, bands), units, strict=True)]
-        return low, vectors
+    def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[F32]]:
+        """Rounded low band, and vectors of all slices in steps."""
+        planes = to_planes(pixels[None], self.model.colour)
+        return to_units(self.model.config, pad(planes, self.cell), np.array([step]))
 
     def _encode_tile(
-        self, low: I32, vectors: Sequence[Tensor], tile: Tile, step: int, config: ImageConfig, *, gray: bool, tune: str
+        self, search: Search, low: I32, vectors: Sequence[F32], tile: Tile, step: int, *, gray: bool
     ) -> Chunk:
         codes_model = self.model.codes
-        part = low[:, tile[0], tile[1]]
-        height, width = part.shape[1:3]
-        views = [v[:, *self._slice_tile(i, tile)].numpy() for i, v in enumerate(vectors)]
+        views = [v[:, :, *self._slice_tile(i, tile, wide=True)] for i, v in enumerate(vectors)]
         writer = CodeWriter(codes_model)
-        codes = search(
-            config,
-            codes_model,
-            self._rates[tune],
-            self.model.codebooks,
-            self.model.trust,
-            part,
-            views,
-            np.array([step]),
-            gray=gray,
-            writer=writer,
-        )
+        codes = search(low[:, *tile], views, np.array([step]), gray=gray, writer=writer)
         payload, ends = writer.finish()
-        again = decode_codes(codes_model, step, payload, height, width, gray=gray)
-        if not all(np.array_equal(a, b) for a, b in zip(codes, again, strict=True)):
-            raise VqcError(
-                "the codes just written do not decode to themselves; please report this as a bug with the picture"
-            )
         return Chunk(payload, ends, hash_codes(codes, codes_model.low_size))
 
     def _tiles(self, height: int, width: int) -> Iterator[Tile]:
@@ -129,17 +94,17 @@ class ImageCodec:
             for x in range(0, width, side):
                 yield slice(y, min(y + side, height)), slice(x, min(x + side, width))
 
-    def _slice_tile(self, index: int, tile: Tile) -> Tile:
-        """A tile on the grid of a slice."""
+    def _slice_tile(self, index: int, tile: Tile, *, wide: bool = False) -> Tile:
+        """A tile on the grid of a slice, or of its coefficients (``wide``)."""
         config = self.model.config
         s = config.slices[index]
         scale = 2 ** (config.levels - s.level)
+        d = 1 if wide else s.d
         rows, columns = tile
         return slice(rows.start * scale, rows.stop * scale), slice(
-            columns.start * scale // s.d, columns.stop * scale // s.d
+            columns.start * scale // d, columns.stop * scale // d
         )
 
-    @torch.inference_mode()
     def decode(
         self,
         header: ImageHeader,
@@ -223,39 +188,53 @@ class ImageCodec:
             )
         return codes
 
-    def _details(self, codes: Sequence[I32], step: int, config: ImageConfig) -> tuple[list[Tensor], Tensor]:
+    def _details(self, codes: Sequence[I32], step: int, config: ImageConfig) -> tuple[list[F32], F32]:
         """Details of every level in units of the step, and the factor of the activity by block of the filter.
 
         Tile by tile, as the encoder had them.
         """
         height, width = codes[0].shape[1:3]
-        out = [torch.empty(1, height << k, width << k, 3, 3) for k in range(config.levels)]
+        out = [np.empty((3, 3, 1, height << k, width << k), np.float32) for k in range(config.levels)]
         blocks = self.cell // BLOCK
-        factor = torch.empty(1, height * blocks, width * blocks)
+        factor = np.empty((height * blocks, width * blocks), np.float32)
         for tile in self._tiles(height, width):
             low = codes[0][:, *tile]
-            known = Dequantiser(config, self.model.codebooks, self.model.trust, low, torch.tensor([step]))
+            known = Dequantiser(config, self.model.codebooks, self.model.trust, low, np.array([step]))
             for i, code in enumerate(codes[1:]):
                 known.add(i, code[:, *self._slice_tile(i, tile)])
             for k, part in enumerate(known.details):
-                out[k][:, *_scaled(tile, 1 << k)] = part
-            factor[:, *_scaled(tile, blocks)] = known.activity(BLOCK.bit_length() - 1)
+                out[k][..., *_scaled(tile, 1 << k)] = part
+            factor[_scaled(tile, blocks)] = known.activity(BLOCK.bit_length() - 1)[0]
         return out, factor
 
     def _synthesise(self, header: ImageHeader, codes: Sequence[I32], faithful: bool) -> U8:
-        config = self._config(even=header.even)
-        steps = torch.tensor([header.step])
-        low = (torch.from_numpy(codes[0]) * low_steps(config, steps)).to(self.device)
+        """Everything is in units of the step until the samples are made: so the filter wants it."""
+        config, steps = self._config(even=header.even), np.array([header.step])
+        unit = step_sizes(steps)[0]
+        low = planes_first(codes[0]).astype(np.float32) * (low_steps(config, steps) / unit)
         details, factor = self._details(codes, header.step, config)
-        planes = from_bands([low, *(d.to(self.device) * step_size(header.step) for d in details)])
+        planes = from_bands([low, *details])[:, 0]
         del details
-        if self._restore:
-            conditions = Conditions(steps, torch.tensor([header.even]), factor.to(self.device))
-            planes = restore(self._restore[faithful], planes, conditions)
-        planes = planes[:, : header.height, : header.width]
-        rgb = planes[..., :1] / self._colour[0].sum() + 128.0 if header.gray else planes @ self._colour + 128.0
-        pixels: U8 = rgb[0].round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
+        colour, colours = self.model.colour, 1 if header.gray else 3
+        # gray: the mean of luma alone; else the rotation is its own inverse's transpose
+        back = np.array([[1 / colour[0].sum(), 0, 0]], np.float32) if header.gray else colour.T
+        pixels = np.empty((header.height, header.width, colours), np.uint8)
+        work = self._filter(header, faithful)
+        for rows, columns in windows(header.height, header.width):
+            part = planes[:, rows, columns] if work is None else work.window(planes, factor, rows, columns)
+            samples = ((back * unit) @ part.reshape(3, -1)).reshape(colours, *part.shape[1:])
+            samples += 128
+            np.rint(samples, out=samples)
+            np.clip(samples, 0, 255, out=samples)
+            pixels[rows, columns] = samples.transpose(1, 2, 0)
         return pixels
+
+    def _config(self, *, even: bool) -> ImageConfig:
+        return self.model.config.evened() if even else self.model.config
+
+    def _filter(self, header: ImageHeader, faithful: bool) -> Filter | None:
+        tensors = self.model.restore | (self.model.faithful if faithful else {})
+        return Filter(tensors, header.step, even=header.even) if tensors else None
 
 
 def _scaled(tile: Tile, scale: int) -> Tile:

@@ -16,7 +16,19 @@ import numpy as np
 from vqcodec.bitstream.arrays import F32, I32, I64
 from vqcodec.bitstream.checks import code_hash
 from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
-from vqcodec.prior.integer import PriorSlice, context_stack, join_phases, low_prediction, phase, predict_rows
+from vqcodec.errors import VqcError
+from vqcodec.prior.integer import (
+    PriorSlice,
+    align,
+    join_phases,
+    join_stacks,
+    low_prediction,
+    padded,
+    phase,
+    planes_first,
+    planes_last,
+    predict_rows,
+)
 
 __all__ = [
     "CodeModel",
@@ -82,9 +94,10 @@ class Context:
         self.slices = model_slices
         self.levels = levels
         self.shape = (batch, height, width)
-        self.energy: list[list[F32]] = []  # per slice, per phase
-        self.signs: list[list[F32]] = []
+        self._energy: list[list[F32]] = []  # padded maps per slice and phase
+        self._signs: list[list[F32]] = []
         self._whole: dict[int, F32] = {}
+        self._others: tuple[int, list[F32]] = (-1, [])  # of the slice at hand, padded, on the grid of its phases
 
     def phases(self, index: int) -> int:
         """Four; one at the coarsest level, whose grid may be odd."""
@@ -111,35 +124,43 @@ class Context:
     def whole(self, index: int) -> F32:
         """Energy map of a finished slice on its own grid."""
         if index not in self._whole:
-            parts = self.energy[index]
+            parts = [part[:, 1:-1, 1:-1] for part in self._energy[index]]
             self._whole[index] = parts[0] if len(parts) == 1 else join_phases(parts)
         return self._whole[index]
 
     def stack(self, index: int) -> F32 | None:
-        """Context of the next phase of a slice."""
-        own = self.energy[index] if index < len(self.energy) else []
-        others = [self.whole(j) for j in self.others(index)]
-        if not own and not others:
-            return None
-        return context_stack(own, others, *self.phase_shape(index)[1:])
+        """Context of the next phase of a slice: that of :func:`context_stack`."""
+        if self._others[0] != index:
+            shape = self.phase_shape(index)[1:]
+            self._others = index, [padded(align(self.whole(j), *shape)) for j in self.others(index)]
+        own = self._energy[index] if index < len(self._energy) else []
+        parts = [*own, *self._others[1]]
+        return join_stacks(parts) if parts else None
 
     def sign_stack(self, index: int) -> F32 | None:
         """Signed context of the next phase of a slice."""
-        own = self.signs[index] if index < len(self.signs) else []
-        if not own or self.slices[index].sign_bins == 1:
-            return None
-        return context_stack(own, [], *self.phase_shape(index)[1:])
+        own = self._signs[index] if index < len(self._signs) else []
+        return join_stacks(own) if own else None
 
     def add(self, index: int, codes: I32) -> None:
         """Take in the codes [B, h, w, g] of the next phase."""
         s = self.slices[index]
-        while len(self.energy) <= index:
-            self.energy.append([])
-            self.signs.append([])
-        groups = np.arange(s.groups)
-        self.energy[index].append(s.energy[groups, codes].reshape(*codes.shape[:3], -1))
+        while len(self._energy) <= index:
+            self._energy.append([])
+            self._signs.append([])
+        at = planes_first(codes) + np.arange(0, s.groups * s.codewords, s.codewords)[:, None, None, None]
+        self._energy[index].append(padded(_maps(s.energy, at)))
         if s.sign_bins > 1:
-            self.signs[index].append(s.signed[groups, codes].reshape(*codes.shape[:3], -1))
+            self._signs[index].append(padded(_maps(s.signed, at)))
+
+
+def _maps(table: F32, at: I64) -> F32:
+    """Map values [B, h, w, g * d] from a table [g, K, d] at flat places [g, B, h, w] of its first two axes."""
+    flat = table.reshape(-1, table.shape[2])
+    out = np.empty((at.shape[0], flat.shape[1], *at.shape[1:]), np.float32)
+    for k in range(flat.shape[1]):
+        np.take(np.ascontiguousarray(flat[:, k]), at, out=out[:, k], mode="clip")  # "raise" would copy the result
+    return planes_last(out.reshape(-1, *at.shape[1:]))
 
 
 def walk(
@@ -229,8 +250,15 @@ class CodeWriter:
         """The stream, and for each stage how many of its bytes are needed to decode it.
 
         Stages are the low band with the two coarsest levels, then level by level.
+
+        Raises:
+            VqcError: a decoder would not find the symbols in the stream; the rows follow from them by exact arithmetic.
         """
         payload = self._coder.finish()
+        if not self._coder.reads_back(payload):
+            raise VqcError(
+                "the codes just written do not decode to themselves; please report this as a bug with the picture"
+            )
         # bytes needed may reach past the end, where the decoder reads zeros
         return payload, (*(min(e, len(payload)) for e in list(self._ends.values())[:-1]), len(payload))
 

@@ -30,9 +30,9 @@ def cost_of(model: ImageModel) -> Cost:
             numbers = s.weights(p)
             prior_macs += numbers * positions
             prior_numbers += numbers + s.bias[p].size
-    filter_numbers = sum(t.numel() for tensors in (model.restore, model.faithful) for t in tensors.values())
-    convolutions = sum(t.numel() for name, t in model.restore.items() if t.dim() == 4)
-    codebooks = sum(c.numel() for c in model.codebooks)
+    filter_numbers = sum(t.size for tensors in (model.restore, model.faithful) for t in tensors.values())
+    convolutions = sum(t.size for name, t in model.restore.items() if t.ndim == 4)
+    codebooks = sum(c.size for c in model.codebooks)
     tables = sum(a.size for name, a in model.stored.items() if name.endswith(".table"))
     return {
         "analysis": (9, _WAVELET + _COLOUR),

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vqcodec.bitstream.arrays import F32, I32, I64, U16, Arrays
 from vqcodec.bitstream.coder import Tables
@@ -41,19 +39,19 @@ class ImageModel:
         codebooks: per slice [g, K, d], in units.
         trust: shrinkage of the chroma prediction (see image.dequantise), per level.
         codes: prior and tables, integers only.
-        restore: tensors of the filter after the inverse wavelet (see transform.restore); empty: none.
+        restore: arrays of the filter after the inverse wavelet (see image.synthesis); empty: none.
         faithful: those in whose place others stand where the least squared error is asked for.
         stored: the integer arrays as the file holds them.
         training: options of the stages that made it, by stage.
     """
 
     config: ImageConfig
-    colour: Tensor
-    codebooks: list[Tensor]
-    trust: list[Tensor]
+    colour: F32
+    codebooks: list[F32]
+    trust: list[F32]
     codes: CodeModel
-    restore: dict[str, Tensor] = field(default_factory=dict)
-    faithful: dict[str, Tensor] = field(default_factory=dict)
+    restore: dict[str, F32] = field(default_factory=dict)
+    faithful: dict[str, F32] = field(default_factory=dict)
     stored: Arrays = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -126,14 +124,13 @@ def check_vector(codes: CodeModel) -> int:
 def model_arrays(model: ImageModel) -> Arrays:
     """All arrays of a model by name, as stored."""
     out = dict(model.stored)
-    out["colour"] = model.colour.numpy()
+    out["colour"] = model.colour
     for spec, codebook in zip(model.config.slices, model.codebooks, strict=True):
-        out[f"codebook.{spec.name}"] = codebook.numpy()
+        out[f"codebook.{spec.name}"] = codebook
     for level, trust in zip(range(model.config.levels - 1, 0, -1), model.trust, strict=True):
-        out[f"trust.{level}"] = trust.numpy()
+        out[f"trust.{level}"] = trust
     for kind, tensors in (("restore", model.restore), ("faithful", model.faithful)):
-        for name, tensor in tensors.items():
-            out[f"{kind}.{name}"] = tensor.detach().numpy()
+        out |= {f"{kind}.{name}": array for name, array in tensors.items()}
     return out
 
 
@@ -159,14 +156,14 @@ def load_model(path: Path) -> ImageModel:
     """
     config, arrays, codes, training = read_model(FORM, path)
 
-    def tensors(kind: str) -> dict[str, Tensor]:
-        return {k.removeprefix(kind): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(kind)}
+    def tensors(kind: str) -> dict[str, F32]:
+        return {k.removeprefix(kind): v for k, v in arrays.items() if k.startswith(kind)}
 
     return ImageModel(
         config=config,
-        colour=torch.from_numpy(arrays["colour"]),
-        codebooks=[torch.from_numpy(arrays[f"codebook.{s.name}"]) for s in config.slices],
-        trust=[torch.from_numpy(arrays[f"trust.{level}"]) for level in range(config.levels - 1, 0, -1)],
+        colour=arrays["colour"],
+        codebooks=[arrays[f"codebook.{s.name}"] for s in config.slices],
+        trust=[arrays[f"trust.{level}"] for level in range(config.levels - 1, 0, -1)],
         codes=codes,
         restore=tensors("restore."),
         faithful=tensors("faithful."),

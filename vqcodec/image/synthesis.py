@@ -8,115 +8,113 @@ eight knots of the step index.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+import numpy as np
 
-from vqcodec.image.config import step_size
-from vqcodec.prior.knots import KNOTS, step_knots
+from vqcodec.bitstream.arrays import F32
+from vqcodec.image.runtime import Layer, compile_layers, reach_of
+from vqcodec.prior.knots import knot_weights
 
-__all__ = ["BLOCK", "CELL", "Conditions", "Restore", "restore"]
+__all__ = ["BLOCK", "BOX", "CELL", "CLIP", "START_SCALE", "Filter", "layers_at", "windows"]
 
 BLOCK = 4  # side of the block of pixels that share one factor of image.activity
 CELL = 2  # side of the cell of pixels at one position of the network
 BOX = 9  # side of the local mean
-WINDOW = 256  # rows filtered at a time
 CLIP = 6.0  # soft limit of the input, in steps
 START_SCALE = 0.5
+_WINDOW = (256, 1024)  # rows and columns at a time: 10 MB per layer, and few pixels are filtered twice
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """What the noise of decoded planes depends on.
+def layers_at(tensors: Mapping[str, F32], step: int, *, even: bool) -> list[Layer]:
+    """The network at a step index, for steps that are even or not: scales and shifts are part of its weights."""
+    knots = knot_weights(np.array([step]))[0]
+    kinds = np.concatenate([np.zeros_like(knots), knots] if even else [knots, np.zeros_like(knots)])
+    count = sum(name.startswith("hidden.") for name in tensors) // 2
+    out = []
+    for i, name in enumerate(["first", *(f"hidden.{k}" for k in range(count))]):
+        scale, shift = 1 + kinds @ tensors["scale"][i], kinds @ tensors["shift"][i]
+        weight, bias = tensors[f"{name}.weight"] * scale[:, None, None, None], tensors[f"{name}.bias"] * scale + shift
+        # the last hidden layer adds to what goes into it
+        out.append(Layer(weight, bias, relu=True, skip=i - 1 if i and i == count else None))
+    scale = START_SCALE * (1 + kinds @ tensors["last_scale"])
+    return [*out, Layer(tensors["last.weight"] * scale[:, None, None, None], tensors["last.bias"] * scale)]
+
+
+class Filter:
+    """The network at one step index, on whole pictures or on windows of them.
 
     Attributes:
-        step: step indices [B].
-        even: [B] whether steps are the same for all bands and places.
-        factor: of image.activity by block, [B, H / 4, W / 4].
+        reach: pixels to each side that an output pixel depends on, in whole blocks.
     """
 
-    step: Tensor
-    even: Tensor
-    factor: Tensor
+    def __init__(self, tensors: Mapping[str, F32], step: int, *, even: bool = False) -> None:
+        layers = layers_at(tensors, step, even=even)
+        self.reach = -(-(BOX // 2 + CELL * reach_of(layers)) // BLOCK) * BLOCK
+        self._run: Callable[[F32], F32] = compile_layers(layers)
 
-    @property
-    def knots(self) -> Tensor:
-        """Weights of what is learned by step, once for each kind of steps: [B, 2 * KNOTS]."""
-        knots, even = step_knots(self.step), self.even[:, None]
-        return torch.cat([knots * ~even, knots * even], 1)
+    def window(self, planes: F32, factor: F32, rows: slice, columns: slice) -> F32:
+        """Part of what the whole planes [3, H, W] would give, up to float rounding; rows and columns start a block."""
+        sides = [
+            slice(max(side.start - self.reach, 0), min(-(-side.stop // BLOCK) * BLOCK + self.reach, size))
+            for side, size in zip((rows, columns), planes.shape[1:], strict=True)
+        ]
+        blocks = (slice(side.start // BLOCK, side.stop // BLOCK) for side in sides)
+        out = self(planes[:, *sides], factor[*blocks])
+        inner = (slice(a.start - b.start, a.stop - b.start) for a, b in zip((rows, columns), sides, strict=True))
+        return out[:, *inner]
 
-    @property
-    def size(self) -> Tensor:
-        """Quantiser step of the place in sample values, [B, 1, H, W]."""
-        delta = torch.tensor([step_size(int(s)) for s in self.step.tolist()], device=self.factor.device)
-        size = (delta[:, None, None] / self.factor)[:, None]
-        return size.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
+    def __call__(self, planes: F32, factor: F32) -> F32:
+        """Decoded planes [3, H, W], in units of the picture's step, to better ones.
 
-    def rows(self, first: int, last: int) -> Conditions:
-        """Of some rows of blocks."""
-        return replace(self, factor=self.factor[:, first:last])
-
-
-class Restore(nn.Module):
-    """Network of the filter; starts as the identity.
-
-    Args:
-        width: channels of the hidden layers.
-        layers: hidden layers beside the first.
-    """
-
-    def __init__(self, width: int, layers: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(3 * CELL**2, width, 3, padding=1)
-        self.hidden = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(layers))
-        self.scale = nn.Parameter(torch.zeros(layers + 1, 2 * KNOTS, width))
-        self.shift = nn.Parameter(torch.zeros(layers + 1, 2 * KNOTS, width))
-        self.last = nn.Conv2d(width, 3 * CELL**2, 3, padding=1)
-        self.last_scale = nn.Parameter(torch.zeros(2 * KNOTS, 3 * CELL**2))
-        nn.init.zeros_(self.last.weight)
-        assert self.last.bias is not None
-        nn.init.zeros_(self.last.bias)
-        for layer in (self.first, *self.hidden):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    @property
-    def reach(self) -> int:
-        """Pixels to each side that an output pixel depends on, rounded up to whole blocks."""
-        pixels = BOX // 2 + CELL * (len(self.hidden) + 2)
-        return -(-pixels // BLOCK) * BLOCK
-
-    def forward(self, planes: Tensor, conditions: Conditions) -> Tensor:
-        """Decoded planes [B, 3, H, W] (H and W whole blocks) to better ones."""
-        size, knots = conditions.size, conditions.knots
-        x = (planes - F.avg_pool2d(planes, BOX, 1, BOX // 2, count_include_pad=False)) / size
-        x = F.pixel_unshuffle(x / (1 + x.abs() / CLIP), CELL).contiguous(memory_format=torch.channels_last)
-        x = self._modulate(0, self.first(x), knots)
-        for i, layer in enumerate(self.hidden):
-            y = self._modulate(i + 1, layer(x), knots)
-            x = x + y if i == len(self.hidden) - 1 else y
-        change = self.last(x) * (START_SCALE * (1 + knots @ self.last_scale))[:, :, None, None]
-        return planes + F.pixel_shuffle(change, CELL) * size
-
-    def _modulate(self, layer: int, x: Tensor, knots: Tensor) -> Tensor:
-        scale, shift = knots @ self.scale[layer], knots @ self.shift[layer]
-        return F.relu(x * (1 + scale)[:, :, None, None] + shift[:, :, None, None])
+        Args:
+            factor: of image.activity by block, [H / 4, W / 4].
+        """
+        channels, height, width = planes.shape
+        size = factor.repeat(BLOCK, 0).repeat(BLOCK, 1)
+        y = planes - _local_mean(planes)
+        y *= size
+        limit = np.abs(y)
+        limit *= np.float32(1 / CLIP)
+        limit += 1
+        y /= limit
+        grid = height // CELL, width // CELL
+        x = np.empty((channels, CELL, CELL, *grid), np.float32)  # channel, row and column in the cell, cell
+        for i in range(CELL):
+            for j in range(CELL):
+                x[:, i, j] = y[:, i::CELL, j::CELL]
+        added = self._run(x.reshape(1, channels * CELL**2, *grid)).reshape(x.shape)
+        for i in range(CELL):
+            for j in range(CELL):
+                y[:, i::CELL, j::CELL] = added[:, i, j]
+        y /= size
+        y += planes
+        return y
 
 
-def restore(network: Restore, planes: Tensor, conditions: Conditions) -> Tensor:
-    """Filter whole planes [1, H, W, 3] (H, W whole blocks) in overlapping windows, so that memory stays bounded.
+def windows(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of the windows in which a picture is filtered, so that memory stays bounded."""
+    rows, columns = _WINDOW
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            yield slice(top, min(top + rows, height)), slice(left, min(left + columns, width))
 
-    The overlap is the network's reach: the result is that of one pass over the whole picture, up to float rounding.
-    """
-    x = planes.permute(0, 3, 1, 2)
-    height = x.shape[2]
-    out = torch.empty_like(planes)
-    for top in range(0, height, WINDOW):
-        bottom = min(top + WINDOW, height)
-        first, last = max(top - network.reach, 0), min(bottom + network.reach, height)
-        y = network(x[:, :, first:last], conditions.rows(first // BLOCK, last // BLOCK))
-        out[:, top:bottom] = y[:, :, top - first : bottom - first].permute(0, 2, 3, 1)
-    return out
+
+def _local_mean(x: F32) -> F32:
+    """Mean over BOX x BOX pixels, fewer at the edges: [C, H, W]; sums of 1, 2, 4 and 8 make that of 9 in four steps."""
+    for axis in (1, 2):
+        x = np.moveaxis(_sums(np.moveaxis(x, axis, -1)), -1, axis)
+    counts = [_sums(np.ones((1, 1, n), np.float32))[0, 0] for n in x.shape[1:]]
+    x /= np.outer(*counts)
+    return x
+
+
+def _sums(x: F32) -> F32:
+    """Sums over BOX neighbours along the last axis, zeros outside."""
+    width = x.shape[-1]
+    s = np.pad(x, ((0, 0), (0, 0), (BOX // 2, BOX // 2)))
+    total = s[..., BOX - 1 :].copy()
+    for span in (1, 2, 4):
+        s = s[..., :-span] + s[..., span:]
+    total += s[..., :width]
+    return total

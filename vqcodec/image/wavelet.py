@@ -1,4 +1,4 @@
-"""The 9/7 wavelet by lifting, channels last, differentiable.
+"""The 9/7 wavelet by lifting, plane by plane.
 
 Source: A. Cohen, I. Daubechies, J.-C. Feauveau, "Biorthogonal bases of compactly supported wavelets", 1992; lifting
 steps as in I. Daubechies, W. Sweldens, "Factoring wavelet transforms into lifting steps", 1998 (the irreversible filter
@@ -10,64 +10,133 @@ from __future__ import annotations
 
 import math
 
-import torch
-from torch import Tensor
+import numpy as np
 
-__all__ = ["analyse", "synthesise"]
+from vqcodec.bitstream.arrays import F32
 
-_STEPS = (-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971)
+__all__ = ["analyse", "line_norms", "synthesise"]
+
+_A, _B, _C, _D = (-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971)
 _LOW = math.sqrt(2.0) / 1.230174104914001
+_BLOCK = 1 << 16  # samples of a block, 256 KiB, so that all steps find it in the cache
 
 
-def _next(x: Tensor, dim: int) -> Tensor:
-    """Neighbour at i+1 along dim, the last one mirrored."""
-    n = x.shape[dim]
-    return torch.cat([x.narrow(dim, 1, n - 1), x.narrow(dim, n - 1, 1)], dim)
+def _lift(target: F32, source: F32, weight: float, *, ahead: bool, axis: int) -> None:
+    """Add to each sample of ``target`` weight times the two samples of ``source`` beside it, in place.
+
+    Those are source[i] and source[i + 1] (``ahead``) or source[i - 1]; what lies beyond the edge is source[i] again.
+    """
+    pair = source * weight
+    target += pair
+    if axis == -1:
+        inner, edge = (pair[..., 1:], pair[..., -1]) if ahead else (pair[..., :-1], pair[..., 0])
+        near, last = (target[..., :-1], target[..., -1]) if ahead else (target[..., 1:], target[..., 0])
+    else:
+        inner, edge = (pair[..., 1:, :], pair[..., -1, :]) if ahead else (pair[..., :-1, :], pair[..., 0, :])
+        near, last = (target[..., :-1, :], target[..., -1, :]) if ahead else (target[..., 1:, :], target[..., 0, :])
+    near += inner
+    last += edge
 
 
-def _previous(x: Tensor, dim: int) -> Tensor:
-    """Neighbour at i-1 along dim, the first one mirrored."""
-    n = x.shape[dim]
-    return torch.cat([x.narrow(dim, 0, 1), x.narrow(dim, 0, n - 1)], dim)
+def _split(even: F32, odd: F32, axis: int) -> None:
+    """Even and odd samples to low and high band, in place."""
+    _lift(odd, even, _A, ahead=True, axis=axis)
+    _lift(even, odd, _B, ahead=False, axis=axis)
+    _lift(odd, even, _C, ahead=True, axis=axis)
+    _lift(even, odd, _D, ahead=False, axis=axis)
+    even *= _LOW
+    odd *= 1.0 / _LOW
 
 
-def _split(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    even, odd = x.reshape(*x.shape[:dim], -1, 2, *x.shape[dim + 1 :]).unbind(dim + 1)
-    a, b, c, d = _STEPS
-    odd = torch.add(odd, even + _next(even, dim), alpha=a)
-    even = torch.add(even, odd + _previous(odd, dim), alpha=b)
-    odd = torch.add(odd, even + _next(even, dim), alpha=c)
-    even = torch.add(even, odd + _previous(odd, dim), alpha=d)
-    return even * _LOW, odd * (1.0 / _LOW)
+def _join(even: F32, odd: F32, axis: int) -> None:
+    """Low and high band to even and odd samples, in place."""
+    even *= 1.0 / _LOW
+    odd *= _LOW
+    _lift(even, odd, -_D, ahead=False, axis=axis)
+    _lift(odd, even, -_C, ahead=True, axis=axis)
+    _lift(even, odd, -_B, ahead=False, axis=axis)
+    _lift(odd, even, -_A, ahead=True, axis=axis)
 
 
-def _join(low: Tensor, high: Tensor, dim: int) -> Tensor:
-    even, odd = low * (1.0 / _LOW), high * _LOW
-    a, b, c, d = _STEPS
-    even = torch.add(even, odd + _previous(odd, dim), alpha=-d)
-    odd = torch.add(odd, even + _next(even, dim), alpha=-c)
-    even = torch.add(even, odd + _previous(odd, dim), alpha=-b)
-    odd = torch.add(odd, even + _next(even, dim), alpha=-a)
-    return torch.stack([even, odd], dim + 1).flatten(dim, dim + 1)
+def _blocks(count: int, length: int, least: int) -> list[slice]:
+    """So many lines of so many samples in pieces that fit the cache, of ``least`` lines or more."""
+    step = max(least, _BLOCK // length)
+    return [slice(k, min(k + step, count)) for k in range(0, count, step)]
 
 
-def analyse(x: Tensor) -> tuple[Tensor, Tensor]:
+def _columns(x: F32) -> list[slice]:
+    return _blocks(x.shape[1], x.shape[0], 64)  # shorter runs of a row would cost more than their arithmetic
+
+
+def _analyse_plane(x: F32, low: F32, details: F32) -> None:
+    """A plane [H, W] to its low band [H/2, W/2] and details [3, H/2, W/2]."""
+    halves = np.empty((2, x.shape[0] // 2, x.shape[1]), x.dtype)
+    for k in _columns(x):
+        even, odd = x[::2, k].copy(), x[1::2, k].copy()
+        _split(even, odd, axis=-2)
+        halves[0, :, k], halves[1, :, k] = even, odd
+    for half, (left, right) in zip(halves, ((low, details[0]), (details[1], details[2])), strict=True):
+        for k in _blocks(len(half), half.shape[1], 1):
+            left[k], right[k] = half[k, ::2], half[k, 1::2]
+            _split(left[k], right[k], axis=-1)
+
+
+def _synthesise_plane(low: F32, details: F32, out: F32) -> None:
+    """Inverse of :func:`_analyse_plane`."""
+    for half, (left, right) in enumerate(((low, details[0]), (details[1], details[2]))):
+        for k in _blocks(left.shape[0], out.shape[1], 1):
+            even, odd = left[k].copy(), right[k].copy()
+            _join(even, odd, axis=-1)
+            rows = out[half::2][k]
+            rows[:, ::2], rows[:, 1::2] = even, odd
+    for k in _columns(out):
+        even, odd = out[::2, k].copy(), out[1::2, k].copy()
+        _join(even, odd, axis=-2)
+        out[::2, k], out[1::2, k] = even, odd
+
+
+def analyse(x: F32) -> tuple[F32, F32]:
     """One level of the transform.
 
     Args:
-        x: [B, H, W, C], H and W even.
+        x: [C, B, H, W], H and W even.
 
     Returns:
-        The low band [B, H/2, W/2, C] and the detail bands [B, H/2, W/2, 3, C] in the order
+        The low band [C, B, H/2, W/2] and the detail bands [C, 3, B, H/2, W/2] in the order
         horizontal detail (vertical edges), vertical detail (horizontal edges), diagonal.
     """
-    low, high = _split(x, 1)
-    ll, lh = _split(low, 2)
-    hl, hh = _split(high, 2)
-    return ll, torch.stack([lh, hl, hh], 3)
+    channels, batch, height, width = x.shape
+    low = np.empty((channels, batch, height // 2, width // 2), x.dtype)
+    details = np.empty((channels, 3, *low.shape[1:]), x.dtype)
+    for c in range(channels):
+        for b in range(batch):
+            _analyse_plane(x[c, b], low[c, b], details[c, :, b])
+    return low, details
 
 
-def synthesise(ll: Tensor, details: Tensor) -> Tensor:
-    """Inverse of :func:`analyse`: [B, H, W, C] and [B, H, W, 3, C] give [B, 2H, 2W, C]."""
-    lh, hl, hh = details.unbind(3)
-    return _join(_join(ll, lh, 2), _join(hl, hh, 2), 1)
+def synthesise(low: F32, details: F32) -> F32:
+    """Inverse of :func:`analyse`: [C, B, H, W] and [C, 3, B, H, W] give [C, B, 2H, 2W]."""
+    channels, batch, height, width = low.shape
+    out = np.empty((channels, batch, 2 * height, 2 * width), low.dtype)
+    for c in range(channels):
+        for b in range(batch):
+            _synthesise_plane(low[c, b], details[c, :, b], out[c, b])
+    return out
+
+
+def line_norms(levels: int) -> tuple[tuple[float, float], ...]:
+    """Norm of the line that a unit low and a unit high coefficient make, per level from 1 on."""
+    norms = []
+    for level in range(1, levels + 1):
+        at = 2 ** (levels + 2 - level)
+        pair = []
+        for low in (1.0, 0.0):
+            even, odd = np.zeros(2 * at), np.zeros(2 * at)
+            even[at], odd[at] = low, 1.0 - low
+            for _ in range(level):
+                _join(even, odd, axis=-1)
+                even = np.stack([even, odd], -1).reshape(-1)
+                odd = np.zeros_like(even)
+            pair.append(float(np.sqrt(np.square(even).sum())))
+        norms.append((pair[0], pair[1]))
+    return tuple(norms)

@@ -26,8 +26,12 @@ __all__ = [
     "context_stack",
     "convolve",
     "join_phases",
+    "join_stacks",
     "low_prediction",
+    "padded",
     "phase",
+    "planes_first",
+    "planes_last",
     "predict_rows",
 ]
 
@@ -41,6 +45,8 @@ PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 MAP_LIMIT = 127
 ACTIVATION_LIMIT = 255
 MAX_SHIFT = 24
+_COLUMNS = 1 << 15  # positions of a convolution at a time, so that what lies between its steps stays in the cache
+_GATHERED = 1 << 11  # likewise where nine copies of the input lie between them
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,16 @@ class Hidden:
     last: F32  # joins the accumulator of the energy
 
 
+def planes_first(x: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """[B, h, w, C] as [C, B, h, w] (a view). Arrays are made in this order: what follows then runs along the rows."""
+    return x.transpose(3, 0, 1, 2)
+
+
+def planes_last(x: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """Inverse of :func:`planes_first` (a view)."""
+    return x.transpose(1, 2, 3, 0)
+
+
 def phase(x: npt.NDArray[Scalar], index: int) -> npt.NDArray[Scalar]:
     """The sub-grid of one phase: [B, h, w, ...] -> [B, h/2, w/2, ...] (a view)."""
     row, column = PHASES[index]
@@ -114,7 +130,7 @@ def phase(x: npt.NDArray[Scalar], index: int) -> npt.NDArray[Scalar]:
 def join_phases(parts: Sequence[npt.NDArray[Scalar]]) -> npt.NDArray[Scalar]:
     """Inverse of four times :func:`phase`."""
     b, h, w, c = parts[0].shape
-    out = np.empty((b, 2 * h, 2 * w, c), parts[0].dtype)
+    out = planes_last(np.empty((c, b, 2 * h, 2 * w), parts[0].dtype))
     for i, part in enumerate(parts):
         phase(out, i)[...] = part
     return out
@@ -124,17 +140,15 @@ def align(x: F32, height: int, width: int) -> F32:
     """Bring maps [B, h, w, C] to a grid: finer ones fold into channels (row, column, channel), coarser ones repeat."""
     b, h, w, c = x.shape
     fy, fx = max(h // height, 1), max(w // width, 1)
-    if fy > 1 or fx > 1:
-        x = (
-            x.reshape(b, h // fy, fy, w // fx, fx, c)
-            .transpose(0, 1, 3, 2, 4, 5)
-            .reshape(b, h // fy, w // fx, fy * fx * c)
-        )
-    if x.shape[1] < height:
-        x = x.repeat(height // x.shape[1], 1)
-    if x.shape[2] < width:
-        x = x.repeat(width // x.shape[2], 2)
-    return x
+    ry, rx = max(height // h, 1), max(width // w, 1)
+    planes = planes_first(x)
+    out = np.empty((fy, fx, c, b, h // fy * ry, w // fx * rx), x.dtype)
+    for i in range(fy):
+        for j in range(fx):
+            for k in range(ry):
+                for m in range(rx):
+                    out[i, j, :, :, k::ry, m::rx] = planes[:, :, i::fy, j::fx]
+    return planes_last(out.reshape(-1, *out.shape[3:]))
 
 
 def context_stack(own: Sequence[F32], others: Sequence[F32], height: int, width: int) -> F32:
@@ -145,25 +159,49 @@ def context_stack(own: Sequence[F32], others: Sequence[F32], height: int, width:
         others: maps of slices coded already, on any grid of the same picture.
     """
     parts = [*own, *(align(m, height, width) for m in others)]
-    return np.pad(np.concatenate(parts, -1), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    return join_stacks([padded(m) for m in parts])
+
+
+def padded(x: F32) -> F32:
+    """Maps [B, h, w, C] with one cell of edge values on every side."""
+    b, h, w, c = x.shape
+    out = np.empty((c, b, h + 2, w + 2), x.dtype)
+    out[..., 1:-1, 1:-1] = planes_first(x)
+    out[..., 0, 1:-1], out[..., -1, 1:-1] = out[..., 1, 1:-1], out[..., -2, 1:-1]
+    out[..., 0], out[..., -1] = out[..., 1], out[..., -2]
+    return planes_last(out)
+
+
+def join_stacks(parts: Sequence[F32]) -> F32:
+    """Padded maps of the same grid as one stack."""
+    return planes_last(np.concatenate([planes_first(m) for m in parts]))
 
 
 def convolve(stack: F32, weight: F32) -> F32:
-    """3x3 convolution: [B, h+2, w+2, C] and [9, C, n] give [B, h, w, n]."""
+    """3x3 convolution: [B, h+2, w+2, C] and [9, C, n] give [B, h, w, n]; fastest where C is outermost in memory."""
     b, hp, wp, c = stack.shape
     n = weight.shape[2]
-    h, w = hp - 2, wp - 2
-    if c < n:  # gathering the inputs moves less memory than adding up the outputs
-        patches = np.concatenate([stack[:, t // 3 : t // 3 + h, t % 3 : t % 3 + w] for t in range(9)], 3)
-        product: F32 = patches.reshape(-1, 9 * c) @ weight.reshape(9 * c, n)
-        return product.reshape(b, h, w, n)
-    # channels first while summing: the shifted pieces are then contiguous along the width
-    flat = weight.transpose(0, 2, 1).reshape(9 * n, c)
-    y = (flat @ stack.reshape(-1, c).T).reshape(9, n, b, hp, wp)
-    out = y[0, :, :, :h, :w].copy()
-    for t in range(1, 9):
-        out += y[t, :, :, t // 3 : t // 3 + h, t % 3 : t % 3 + w]
-    return np.moveaxis(out, 0, 3)
+    planes = np.ascontiguousarray(planes_first(stack)).reshape(c, -1)
+    # On a flat plane each of the nine neighbours lies at a fixed distance; what wraps around an edge is cut off below.
+    shifts = [t // 3 * wp + t % 3 for t in range(9)]
+    count = planes.shape[1] - shifts[-1]
+    out = np.empty((n, b * hp * wp), np.float32)
+    gather = c < n  # gathering the inputs moves less memory than adding up the outputs
+    step = _GATHERED if gather else _COLUMNS
+    by_tap = weight.transpose(0, 2, 1).reshape(9 * n, c)
+    by_output = np.ascontiguousarray(weight.reshape(9 * c, n).T)
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        if gather:
+            patches = np.concatenate([planes[:, start + s : stop + s] for s in shifts])
+            np.matmul(by_output, patches, out=out[:, start:stop])
+            continue
+        y = (by_tap @ planes[:, start : stop + shifts[-1]]).reshape(9, n, -1)
+        total = out[:, start:stop]
+        np.add(y[0, :, : stop - start], y[1, :, 1 : stop - start + 1], out=total)
+        for t in range(2, 9):
+            total += y[t, :, shifts[t] : shifts[t] + stop - start]
+    return planes_last(out.reshape(n, b, hp, wp)[:, :, : hp - 2, : wp - 2])
 
 
 def predict_rows(
@@ -189,27 +227,44 @@ def predict_rows(
         flip).
         A code is written as it is where the sign is +1 and as its mirror image where it is -1.
     """
-    acc = np.broadcast_to(s.bias[index][step][:, None, None], (*shape, s.groups))
+    acc = planes_last(np.broadcast_to(s.bias[index][step].T[:, :, None, None], (s.groups, *shape)))
     if stack is not None:
         acc = acc + convolve(stack, s.weight[index])
         hidden = s.hidden[index]
         if hidden is not None:
-            a = convolve(stack, hidden.first) + hidden.first_bias[step][:, None, None]
-            a = np.clip(np.floor(a * np.ldexp(np.float32(1), -hidden.first_shift)), 0, 255)
-            a = a @ hidden.second + hidden.second_bias
-            a = np.clip(np.floor(a * np.ldexp(np.float32(1), -hidden.second_shift)), 0, 255)
-            acc = acc + a @ hidden.last
-    energy = np.floor(acc * np.ldexp(np.float32(1), -s.shift[index])).astype(np.int32)
-    row = np.clip((energy - s.row_offset) // s.row_width, 0, s.rows - 1)
+            acc += _branch(hidden, stack, step)
+    row = acc.astype(np.int32) >> s.shift[index]  # shifts round to minus infinity
+    row -= s.row_offset
+    row //= s.row_width
+    np.clip(row, 0, s.rows - 1, out=row)
+    row *= s.sign_bins
     weight = s.sign_weight[index]
     if signs is None or weight is None:
-        return row * s.sign_bins, None
+        return row, None
     m = convolve(signs, weight)
     size = np.abs(m)
-    klass = np.zeros(row.shape, np.int32)
     for k in range(s.sign_bins - 1):
-        klass += size >= s.sign_edges[:, k]
-    return row * s.sign_bins + klass, np.where(m < 0, np.float32(-1), np.float32(1))
+        row += size >= s.sign_edges[:, k]
+    return row, np.where(m < 0, np.float32(-1), np.float32(1))
+
+
+def _branch(hidden: Hidden, stack: F32, step: I64) -> F32:
+    """The nonlinear branch's part of the accumulator, [B, h, w, g]."""
+    a = planes_first(convolve(stack, hidden.first))
+    n, b, h, w = a.shape
+    a = a + hidden.first_bias[step].T[:, :, None, None]
+    for shift, weight, bias in (
+        (hidden.first_shift, hidden.second, hidden.second_bias[:, None]),
+        (hidden.second_shift, hidden.last, None),
+    ):
+        a = a.reshape(n, -1)
+        a *= np.ldexp(np.float32(1), -shift)[:, None]
+        np.floor(a, out=a)
+        np.clip(a, 0, ACTIVATION_LIMIT, out=a)
+        a = weight.T @ a
+        if bias is not None:
+            a += bias
+    return planes_last(a.reshape(-1, b, h, w))
 
 
 def low_prediction(values: I32, index: int) -> tuple[I32, I32]:

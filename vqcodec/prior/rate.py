@@ -18,6 +18,6 @@ LAMBDA = math.log(2) / 6
 
 def bit_costs(tables: Tables) -> F32:
     """Bits of every symbol under every row [R, K]."""
-    w = tables.weights.astype(np.float64)
-    out: F32 = (np.log2(w.sum(1, keepdims=True)) - np.log2(w)).astype(np.float32)
+    w = tables.weights.astype(np.float32)  # exact: weights have at most 24 bits
+    out: F32 = np.log2(w.sum(1, keepdims=True, dtype=np.float64)).astype(np.float32) - np.log2(w)
     return out

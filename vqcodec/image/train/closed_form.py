@@ -14,18 +14,16 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from vqcodec.bitstream.arrays import F32, F64, I32, I64, U16
+from vqcodec.bitstream.arrays import F32, F64, I32, I64, U8, U16
 from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.tables import pack_probabilities, unpack_weights
-from vqcodec.image.bands import from_vectors, image_gains
 from vqcodec.image.codes import CodeModel, Context
 from vqcodec.image.config import ImageConfig
-from vqcodec.image.dequantise import TRUST_KNOTS, Dequantiser
+from vqcodec.image.dequantise import TRUST_KNOTS, Dequantiser, repeated
 from vqcodec.image.train.codebooks import start_codebook
-from vqcodec.image.units import BIT_WEIGHT, to_units
-from vqcodec.kernels import assign
+from vqcodec.image.units import BIT_WEIGHT, to_planes, to_units
+from vqcodec.prior.choice import Choice
 from vqcodec.prior.integer import PriorSlice, join_phases, low_prediction, phase, predict_rows
 from vqcodec.prior.rate import LAMBDA
 from vqcodec.train.fits import ENERGY_FLOOR, linear_energy, map_values, ridge, smooth_counts, start_table
@@ -40,40 +38,36 @@ CHUNK = 32  # crops that share one context object
 class ClosedForm:
     """Result: the colour rotation [3, 3], codebooks per slice [g, K, d], stored tables and the integer prior."""
 
-    colour: Tensor
-    codebooks: list[Tensor]
-    trust: list[Tensor]
+    colour: F32
+    codebooks: list[F32]
+    trust: list[F32]
     stored: list[U16]  # per slice [g or 1, rows * bins, K]
     low_stored: U16  # [3 * (low_rows + 1), K]
     model: CodeModel
 
 
-def principal_colours(crops: Tensor) -> Tensor:
-    """Colour rotation [3, 3] (rows: luma and two chroma directions) from uint8 crops [N, H, W, 3]; origin at 128."""
-    pixels = crops.reshape(-1, 3)[::53].double() - 128.0
-    _, vectors = torch.linalg.eigh(pixels.T @ pixels / len(pixels))
-    rotation = vectors.flip(1)
-    colour: Tensor = (rotation * torch.sign(rotation.sum(0))).T.float()
-    return colour
+def principal_colours(crops: U8) -> F32:
+    """Colour rotation [3, 3] (rows: luma and two chroma directions) from crops [N, H, W, 3]; origin at 128."""
+    pixels = crops.reshape(-1, 3)[::53].astype(np.float64) - 128.0
+    _, vectors = np.linalg.eigh(pixels.T @ pixels / len(pixels))
+    rotation = vectors[:, ::-1]
+    return np.ascontiguousarray((rotation * np.sign(rotation.sum(0))).T, np.float32)
 
 
 class SliceFit:
     """Fits one slice after another; holds the contexts and codes of all crops."""
 
-    def __init__(self, config: ImageConfig, crops: Tensor, step: I64, seed: int) -> None:
+    def __init__(self, config: ImageConfig, crops: U8, step: I64, seed: int) -> None:
         self.config, self.step, self.rng = config, step, np.random.default_rng(seed)
         self.colour = principal_colours(crops)
-        planes = (crops.float() - 128.0) @ self.colour.T
-        self.low, self.vectors = to_units(config, planes, torch.from_numpy(step))
+        self.low, self.vectors = to_units(config, to_planes(crops, self.colour), step)
         self.pieces = [slice(k, min(k + CHUNK, len(step))) for k in range(0, len(step), CHUNK)]
         self.slices: list[PriorSlice] = []
         h, w = crops.shape[1] >> config.levels, crops.shape[2] >> config.levels
         self.contexts = [Context(self.slices, config.levels, p.stop - p.start, h, w) for p in self.pieces]
-        self.codebooks: list[Tensor] = []
-        self.trust: list[Tensor] = []
-        self.known = [
-            Dequantiser(config, self.codebooks, self.trust, self.low[k], torch.from_numpy(step[k])) for k in self.pieces
-        ]
+        self.codebooks: list[F32] = []
+        self.trust: list[F32] = []
+        self.known = [Dequantiser(config, self.codebooks, self.trust, self.low[k], step[k]) for k in self.pieces]
         self.stored: list[U16] = []
         self.bits = 0.0
 
@@ -109,8 +103,8 @@ class SliceFit:
         """One slice: prior, tables and codes."""
         s = self.config.slices[index]
         codebook = start_codebook(s)
-        self.codebooks.append(codebook.expand(s.groups, -1, -1).contiguous())
-        energy, signed = map_values(self.codebooks[-1])
+        self.codebooks.append(codebook.expand(s.groups, -1, -1).contiguous().numpy())
+        energy, signed = map_values(torch.from_numpy(self.codebooks[-1]))
         phases = 1 if s.level == self.config.levels else 4
         row_offset = self.config.row_offset
         empty: tuple[F32, ...] = ()
@@ -121,11 +115,11 @@ class SliceFit:
                 energy, signed, row_offset, s.row_width, self.config.rows, (),
             )
         )  # fmt: skip
-        x = self.vectors[index]
         if s.chroma and self.known[0].details:
             self.trust.append(self._fit_trust(index))
-        for k, known in zip(self.pieces, self.known, strict=True):
-            x[k] = known.residual(index, x[k])
+        parts = [k.residual(index, self.vectors[index][:, p]) for p, k in zip(self.pieces, self.known, strict=True)]
+        x = np.concatenate(parts, 1)
+        x = x.reshape(*x.shape[:3], -1, s.d).transpose(1, 2, 3, 0, 4)
         tables = 1 if s.shared else s.groups
         counts = np.zeros((tables, self.config.rows, s.sign_bins, s.codewords))
         start = start_table(s.row_width, codebook, row_offset, self.config.rows)
@@ -139,22 +133,26 @@ class SliceFit:
             known.add(index, whole[k])
         self.stored.append(self._store(counts, start))
 
-    def _fit_trust(self, index: int) -> Tensor:
+    def _fit_trust(self, index: int) -> F32:
         """Shrinkage of the chroma prediction by least squares: [3, 2, knots]; large values count less, as in rate."""
-        gram = torch.zeros(3, 2, TRUST_KNOTS, TRUST_KNOTS, dtype=torch.float64)
-        right = torch.zeros(3, 2, TRUST_KNOTS, 1, dtype=torch.float64)
+        gram = np.zeros((3, 2, TRUST_KNOTS, TRUST_KNOTS))
+        right = np.zeros((3, 2, TRUST_KNOTS))
+        knots = np.arange(TRUST_KNOTS, dtype=np.float32)[:, None, None, None]
         for k, known in zip(self.pieces, self.known, strict=True):
-            x = torch.from_numpy(self.vectors[index][k]) / image_gains(self.config)[1][index]
-            slopes = known.slopes()
-            zero = torch.zeros(*slopes.shape[:4], 1)
-            target = from_vectors(zero, x)[..., 1:]
-            weight = 1 / (1 + 0.1 * target**2 + 0.1 * slopes.sum(-1) ** 2)
-            flat = (slopes * weight[..., None].sqrt()).flatten(0, 2).permute(1, 2, 0, 3)
-            goal = (target * weight.sqrt()).flatten(0, 2).permute(1, 2, 0)[..., None]
-            gram += (flat.mT @ flat).double()
-            right += (flat.mT @ goal).double()
-        trust: Tensor = torch.linalg.solve(gram + 30 * torch.eye(TRUST_KNOTS), right)[..., 0].float()
-        return trust
+            slope, position = known.slopes()
+            luma = known.luma
+            size = luma.shape[-2:]
+            target = self.vectors[index][:, k].reshape(2, 3, *luma.shape[1:])
+            for c in range(2):
+                split = repeated(slope[c] * np.maximum(1 - np.abs(position[c] - knots), 0), *size)  # [knots, B, h, w]
+                whole = repeated(slope[c], *size)
+                for o in range(3):
+                    goal = target[c, o]
+                    weight = np.sqrt(1 / (1 + 0.1 * goal**2 + 0.1 * (luma[o] * whole) ** 2))
+                    x = (split * (luma[o] * weight)).reshape(TRUST_KNOTS, -1)
+                    gram[o, c] += x @ x.T
+                    right[o, c] += x @ (goal * weight).reshape(-1)
+        return np.linalg.solve(gram + 30 * np.eye(TRUST_KNOTS), right[..., None])[..., 0].astype(np.float32)
 
     def _fit_phase(self, index: int, p: int, x: F32) -> None:
         s = self.slices[index]
@@ -202,8 +200,7 @@ class SliceFit:
         mine = np.zeros_like(counts)
         for _ in range(3):
             cost = -np.log2(smooth_counts(counts + mine, start)).reshape(len(counts), -1, spec.codewords)
-            table = torch.from_numpy((BIT_WEIGHT * LAMBDA * cost).astype(np.float32)).expand(s.groups, -1, -1)
-            symbols = assign(torch.from_numpy(flat), self.codebooks[index], table, torch.from_numpy(row_flat)).numpy()
+            symbols = Choice(self.codebooks[index], (BIT_WEIGHT * LAMBDA * cost).astype(np.float32))(flat, row_flat)
             mine = np.zeros_like(counts)
             group = np.zeros_like(symbols) if spec.shared else np.arange(s.groups)[:, None] + np.zeros_like(symbols)
             key = (group * (spec.sign_bins * self.config.rows) + row_flat) * spec.codewords + symbols
@@ -221,11 +218,8 @@ class SliceFit:
         return pack_probabilities(smooth_counts(counts, start)).reshape(len(counts), -1, counts.shape[-1])
 
 
-@torch.no_grad()
-def fit_closed_form(
-    config: ImageConfig, crops: Tensor, step: I64, *, seed: int = 0, verbose: bool = False
-) -> ClosedForm:
-    """Fit everything on uint8 crops [N, H, W, 3] (sides multiples of 64), crop n coded at step index step[n]."""
+def fit_closed_form(config: ImageConfig, crops: U8, step: I64, *, seed: int = 0, verbose: bool = False) -> ClosedForm:
+    """Fit everything on crops [N, H, W, 3] (sides multiples of 64), crop n coded at step index step[n]."""
     began = time.monotonic()
     fit = SliceFit(config, crops, step, seed)
     edges, low = fit.fit_low()

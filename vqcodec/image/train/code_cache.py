@@ -8,15 +8,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from vqcodec.bitstream.arrays import I32, I64
-from vqcodec.image.config import ImageConfig
+from vqcodec.bitstream.arrays import F32, I32, I64, U8
 from vqcodec.image.model import ImageModel
-from vqcodec.image.search import rate_tables, search
+from vqcodec.image.search import Search
 from vqcodec.image.train.data import CropSource
-from vqcodec.image.units import to_units
+from vqcodec.image.units import to_planes, to_units
 from vqcodec.sources import write_atomic
 
 __all__ = ["CodeCache", "cache_codes", "code_crops", "load_cache", "save_cache"]
@@ -43,28 +40,19 @@ class CodeCache:
         return len(self.step) * self.size**2
 
 
-def code_crops(
-    model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64, config: ImageConfig | None = None
-) -> tuple[Tensor, list[I32]]:
-    """Planes [B, H, W, 3] of uint8 crops [B, H, W, 3], and their codes by the encoder's own search.
-
-    Args:
-        config: with even steps, or None for the model's own.
-    """
-    config = config or model.config
-    planes = (crops.float() - 128.0) @ model.colour.T
-    low, vectors = to_units(config, planes, torch.from_numpy(step))
-    return planes, search(config, model.codes, rates, model.codebooks, model.trust, low, vectors, step)
+def code_crops(search: Search, crops: U8, step: I64) -> tuple[F32, list[I32]]:
+    """Planes [3, B, H, W] of crops [B, H, W, 3], and their codes by the encoder's own search."""
+    planes = to_planes(crops, search.model.colour)
+    return planes, search(*to_units(search.config, planes, step), step)
 
 
-@torch.inference_mode()
 def cache_codes(model: ImageModel, source: CropSource, count: int, seed: int = 0) -> CodeCache:
     """Code ``count`` crops, each at a random step index, with the encoder's own search under the model's prior."""
     step = np.random.default_rng(seed).integers(0, 256, count)
-    rates = rate_tables(model.codes)
+    search = Search(model)
     parts = []
     for k in range(0, count, BATCH):
-        _, codes = code_crops(model, rates, source.batch(len(step[k : k + BATCH])), step[k : k + BATCH])
+        _, codes = code_crops(search, source.batch(len(step[k : k + BATCH])), step[k : k + BATCH])
         parts.append([c.astype(np.int16) for c in codes])
     return CodeCache(step, source.size, [np.concatenate(p) for p in zip(*parts, strict=True)])
 

@@ -6,10 +6,9 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
+
+from vqcodec.bitstream.arrays import U8
 
 __all__ = ["CropSource", "photographs", "photographs_key"]
 
@@ -43,7 +42,7 @@ class CropSource:
     def __init__(self, folder: Path, size: int, seed: int = 0) -> None:
         self.size = size
         self.rng = np.random.default_rng(seed)
-        self.pictures: list[npt.NDArray[np.uint8]] = []
+        self.pictures: list[U8] = []
         for path in photographs(folder):
             with Image.open(path) as im:
                 picture = np.asarray(im.convert("RGB"))
@@ -54,7 +53,7 @@ class CropSource:
         area = np.array([p.shape[0] * p.shape[1] for p in self.pictures], float)
         self.weights = area / area.sum()
 
-    def crop(self) -> npt.NDArray[np.uint8]:
+    def crop(self) -> U8:
         """One crop [size, size, 3]."""
         rng, size = self.rng, self.size
         picture = self.pictures[rng.choice(len(self.pictures), p=self.weights)]
@@ -71,14 +70,14 @@ class CropSource:
             crop = crop.transpose(1, 0, 2)
         return np.ascontiguousarray(self._moved(crop) if rng.random() < 0.5 else crop)
 
-    def _moved(self, crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def _moved(self, crop: U8) -> U8:
         """Saturation and the gain of each colour moved by a few per cent; a smooth map, so that no level is lost."""
         gray = crop.mean(2, keepdims=True)
         x = gray + (crop - gray) * self.rng.uniform(0.8, 1.1)
         x = x * self.rng.uniform(1 - JITTER, 1 + JITTER, 3)
-        moved: npt.NDArray[np.uint8] = np.clip(np.round(x), 0, 255).astype(np.uint8)
+        moved: U8 = np.clip(np.round(x), 0, 255).astype(np.uint8)
         return moved
 
-    def batch(self, count: int) -> Tensor:
-        """uint8 [count, size, size, 3]."""
-        return torch.from_numpy(np.stack([self.crop() for _ in range(count)]))
+    def batch(self, count: int) -> U8:
+        """[count, size, size, 3]."""
+        return np.stack([self.crop() for _ in range(count)])

@@ -10,15 +10,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vqcodec.bitstream.arrays import I64
+from vqcodec.bitstream.arrays import F32, I64, U8
 from vqcodec.image.bands import from_bands
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.model import ImageModel
-from vqcodec.image.search import rate_tables
-from vqcodec.image.synthesis import BLOCK, Conditions
+from vqcodec.image.search import Search
+from vqcodec.image.synthesis import BLOCK
 from vqcodec.image.train.code_cache import code_crops
 from vqcodec.image.train.data import CropSource
-from vqcodec.image.units import BIT_WEIGHT, PSNR_BIT_WEIGHT, low_steps, steps_tensor
+from vqcodec.image.train.filter import Conditions
+from vqcodec.image.units import low_steps, step_sizes
+from vqcodec.prior.integer import planes_first, planes_last
 
 __all__ = ["Crops", "build_cache", "decode_crops"]
 
@@ -27,25 +29,22 @@ BATCH = 10  # crops coded at a time
 EVEN = 5
 
 
-@torch.inference_mode()
-def decode_crops(
-    model: ImageModel, rates: list[Tensor], crops: Tensor, step: I64, *, even: bool = False
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Planes of uint8 crops [B, H, W, 3] before coding and after decoding without the filter, and what it needs beside.
+def decode_crops(search: Search, crops: U8, step: I64) -> tuple[F32, F32, F32]:
+    """Planes of crops [B, H, W, 3] before coding and after decoding without the filter, and what it needs beside.
 
     Returns:
-        Original and decoded planes [B, H, W, 3], and the factor of image.activity by block [B, H / 4, W / 4].
+        Original and decoded planes [3, B, H, W], and the factor of image.activity by block [B, H / 4, W / 4].
     """
-    config, steps = model.config.evened() if even else model.config, torch.from_numpy(step)
-    planes, codes = code_crops(model, rates, crops, step, config)
-    height, width = (side >> config.levels for side in planes.shape[1:3])
+    config, model = search.config, search.model
+    planes, codes = code_crops(search, crops, step)
+    height, width = (side >> config.levels for side in planes.shape[2:])
     values = codes[0][:, :height, :width]
-    known = Dequantiser(config, model.codebooks, model.trust, values, steps)
+    known = Dequantiser(config, model.codebooks, model.trust, values, step)
     for i, code in enumerate(codes[1:]):
         known.add(i, code)
-    delta = steps_tensor(steps)[:, None, None, None, None]
-    decoded = from_bands([torch.from_numpy(values) * low_steps(config, steps), *(d * delta for d in known.details)])
-    return planes, decoded, known.activity(BLOCK.bit_length() - 1)
+    low = planes_first(values).astype(np.float32) * low_steps(config, step)[:, None, None]
+    size = step_sizes(step)[:, None, None]
+    return planes, from_bands([low, *(d * size for d in known.details)]), known.activity(BLOCK.bit_length() - 1)
 
 
 def build_cache(model: ImageModel, data: Path, folder: Path, count: int, seed: int) -> None:
@@ -64,13 +63,12 @@ def build_cache(model: ImageModel, data: Path, folder: Path, count: int, seed: i
     factor = np.empty((count, 256 // BLOCK, 256 // BLOCK), np.float16)
     step = rng.integers(0, 256, count)
     even = np.arange(count) // BATCH % EVEN == EVEN - 1
-    rates = {flag: rate_tables(model.codes, PSNR_BIT_WEIGHT if flag else BIT_WEIGHT) for flag in (False, True)}
+    searches = {flag: Search(model, even=flag) for flag in (False, True)}
     for start in range(0, count, BATCH):
         part, flag = slice(start, min(start + BATCH, count)), bool(even[start])
         crops = source.batch(part.stop - start)
-        original, decoded, factors = decode_crops(model, rates[flag], crops, step[part], even=flag)
-        arrays["original"][part], arrays["decoded"][part] = original.numpy(), decoded.numpy()
-        factor[part] = factors.numpy()
+        original, decoded, factor[part] = decode_crops(searches[flag], crops, step[part])
+        arrays["original"][part], arrays["decoded"][part] = planes_last(original), planes_last(decoded)
     for name, values in (("factor", factor), ("even", even), ("step", step)):
         np.save(making / f"{name}.npy", values)
     making.rename(folder)

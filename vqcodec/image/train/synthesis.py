@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vqcodec.bitstream.arrays import F32
 from vqcodec.image.model import load_model, model_id, save_model
-from vqcodec.image.synthesis import Conditions, Restore
 from vqcodec.image.train.data import photographs, photographs_key
 from vqcodec.image.train.decoded_cache import Crops, build_cache
+from vqcodec.image.train.filter import Conditions, Restore, load_arrays, to_arrays
 from vqcodec.image.train.loss import Errors, RestoreLoss, Weights
 from vqcodec.train.loop import Length, faded, follow, log_line, read_checkpoint, save_checkpoint
 from vqcodec.train.processes import Processes, join_processes
@@ -64,17 +65,14 @@ class Pair(nn.Module):
         """Planes that look best, and those of the least squared error."""
         return self.restore(planes, conditions), self.faithful(planes, conditions)
 
-    def load(self, restore: dict[str, Tensor], faithful: dict[str, Tensor]) -> None:
-        """Start from a model's tensors."""
-        self.restore.load_state_dict(restore)
-        self.faithful.load_state_dict(restore | faithful)
+    def load(self, restore: dict[str, F32], faithful: dict[str, F32]) -> None:
+        """Start from a model's arrays."""
+        load_arrays(self.restore, restore)
+        load_arrays(self.faithful, faithful or restore)
 
-    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def arrays(self) -> tuple[dict[str, F32], dict[str, F32]]:
         """What a model stores of each."""
-        restore, faithful = (
-            {k: v.detach().cpu().contiguous() for k, v in m.state_dict().items()} for m in (self.restore, self.faithful)
-        )
-        return restore, faithful
+        return to_arrays(self.restore), to_arrays(self.faithful)
 
 
 def train_restore(
@@ -98,7 +96,7 @@ def train_restore(
     network = Pair(model.config.restore_width, model.config.restore_layers)
     if model.restore:
         network.load(model.restore, model.faithful)
-    loss = RestoreLoss(torch.linalg.inv(model.colour), options.weights)
+    loss = RestoreLoss(torch.linalg.inv(torch.from_numpy(model.colour)), options.weights)
     trainer = _Trainer(network, loss, options, processes)
     checkpoint = run / "restore.ckpt"
     share = trainer.load(checkpoint) if resume else 0.0
@@ -111,7 +109,7 @@ def train_restore(
     trainer.learn_usual()
     _train(trainer, length, share, run, checkpoint)
     if processes.first:
-        model.restore, model.faithful = trainer.average.tensors()
+        model.restore, model.faithful = trainer.average.arrays()
         facts = {"steps": trainer.done, "photographs": len(photographs(data))}
         model.training["restore"] = asdict(options) | facts
         save_model(model, run / "model.safetensors")
