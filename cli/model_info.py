@@ -17,7 +17,7 @@ def model_info(as_json: bool) -> None:
     from vqcodec.image.cost import cost_of
     from vqcodec.registry import AUDIO_MODELS, IMAGE_MODELS, load_audio_codec, load_image_codec
 
-    image, audio = load_image_codec("cpu"), load_audio_codec("cpu")
+    image, audio = load_image_codec(), load_audio_codec()
     models = [
         (IMAGE_MODELS[-1], image.model.config.name, "pixel", cost_of(image.model)),
         (AUDIO_MODELS[-1], audio.model.config.name, "sample", audio_cost_of(audio.model)),

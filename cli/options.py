@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-__all__ = ["common", "device", "end", "jobs", "max_pixels", "max_seconds", "output_folder", "paths", "start"]
+__all__ = ["common", "end", "jobs", "max_pixels", "max_seconds", "output_folder", "paths", "start"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -22,12 +22,6 @@ output_folder: Decorator = click.option(
 )
 jobs: Decorator = click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Files at work at the same time."
-)
-device: Decorator = click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="Where the networks of pictures run: auto, cpu, cuda or cuda:N. Sound is computed on the CPU.",
 )
 max_pixels: Decorator = click.option(
     "--max-pixels", type=click.IntRange(1), default=100_000_000, show_default=True, help="Refuse larger pictures."
@@ -58,6 +52,6 @@ _json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print o
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that writes files."""
-    for option in (_json, _quiet, _force, max_seconds, max_pixels, device, jobs, output_folder):
+    for option in (_json, _quiet, _force, max_seconds, max_pixels, jobs, output_folder):
         command = option(command)
     return command

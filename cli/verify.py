@@ -17,7 +17,6 @@ __all__ = ["verify"]
 
 @click.command(no_args_is_help=True)
 @options.paths
-@options.device
 @options.max_pixels
 @options.max_seconds
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")

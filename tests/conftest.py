@@ -76,9 +76,9 @@ def fake_codec(monkeypatch: pytest.MonkeyPatch) -> FakeAudioCodec:
     codec = FakeAudioCodec()
     real = registry.audio_codec_for
 
-    def find(header: AudioHeader, device: str = "auto") -> object:
-        return codec if header.model_id == codec.model_id else real(header, device)
+    def find(header: AudioHeader) -> object:
+        return codec if header.model_id == codec.model_id else real(header)
 
-    monkeypatch.setattr(registry, "load_audio_codec", lambda device="auto": codec)
+    monkeypatch.setattr(registry, "load_audio_codec", lambda: codec)
     monkeypatch.setattr(registry, "audio_codec_for", find)
     return codec

@@ -128,7 +128,7 @@ def delta_rate(figures: list[str]) -> float:
 
 
 def test_sources_of_training_data_are_listed():
-    weights = ROOT / "vqcodec" / "weights"
+    weights = Path(vqcodec.__file__).parent / "weights"  # of the installed package
     text = (weights / "ATTRIBUTION.md").read_text()
     for model in weights.glob("*.safetensors"):
         card = model.with_suffix(".md").read_text()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Literal, Unpack, overload
 
 from vqcodec import registry
@@ -54,7 +53,7 @@ def compress(source: Source, *, kind: Kind | None = None, **options: Unpack[Comp
             larger than the file it was made from.
 
     Raises:
-        InputError, LimitError, UsageError, DeviceError, ModelError: see :mod:`vqcodec.errors`.
+        InputError, LimitError, UsageError, ModelError: see :mod:`vqcodec.errors`.
     """
     settings = settle(CompressSettings, options)
     name = name_of(source)
@@ -63,12 +62,11 @@ def compress(source: Source, *, kind: Kind | None = None, **options: Unpack[Comp
         if takes_for_sound(content, head, name, kind, settings.sample_rate):
             from vqcodec.audio.vqc import compress_sound
 
-            data = compress_sound(content, head, settings, partial(registry.load_audio_codec, settings.device))
+            data = compress_sound(content, head, settings, registry.load_audio_codec)
         else:
             from vqcodec.image.vqc import compress_picture
 
-            load = partial(registry.load_image_codec, settings.device)
-            data = compress_picture(content, head, settings, load, name)
+            data = compress_picture(content, head, settings, registry.load_image_codec, name)
         warn_all(larger_than(content, data), name)
         return data
 
@@ -97,7 +95,7 @@ def decompress(
             sound, sections such as alpha and metadata.
 
     Raises:
-        DecodeError, InputError, LimitError, UsageError, DeviceError, ModelError: see :mod:`vqcodec.errors`.
+        DecodeError, InputError, LimitError, UsageError, ModelError: see :mod:`vqcodec.errors`.
     """
     settings = settle(DecompressSettings, options)
     with _opened(data, settings) as (file, name):
@@ -107,13 +105,14 @@ def decompress(
         if isinstance(header, AudioHeader):
             from vqcodec.audio.vqc import collect, decode_sound
 
-            codec = registry.audio_codec_for(header, settings.device)
-            return collect(decode_sound(file, header, codec, settings.stretch, name), file.chunks)
+            codec = registry.audio_codec_for(header)
+            stream = decode_sound(file, header, codec, settings.stretch, name, conceal=settings.conceal)
+            return collect(stream, file.chunks)
         if settings.stretch != (None, None):
             raise UsageError("holds a picture, which has no start and end in seconds; leave them out")
         from vqcodec.image.vqc import decode_picture
 
-        codec_of_file = registry.image_codec_for(header, settings.device)
+        codec_of_file = registry.image_codec_for(header)
         return decode_picture(file, header, codec_of_file, settings, name)
 
 
@@ -128,8 +127,8 @@ def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> Soun
     with _opened(data, settings) as (file, name):
         if not isinstance(file.header, AudioHeader):
             raise InputError(f"holds {_what(file)}, not sound; use vqcodec.decompress")
-        codec = registry.audio_codec_for(file.header, settings.device)
-        return decode_sound(file, file.header, codec, settings.stretch, name)
+        codec = registry.audio_codec_for(file.header)
+        return decode_sound(file, file.header, codec, settings.stretch, name, conceal=settings.conceal)
 
 
 @contextmanager
@@ -147,13 +146,13 @@ def verify(data: Compressed, **options: Unpack[ReadOptions]) -> None:
     """Check a .vqc file completely: every byte is accounted for, and its codes decode to what was encoded.
 
     Raises:
-        DecodeError, InputError, LimitError, DeviceError, ModelError: the first thing found wrong.
+        DecodeError, InputError, LimitError, ModelError: the first thing found wrong.
     """
     settings = settle(ReadSettings, options)
     with _opened(data, settings) as (file, _):
         header = file.header
         if isinstance(header, AudioHeader):
-            for _ in registry.audio_codec_for(header, settings.device).decode_codes(header, file.chunks):
+            for _ in registry.audio_codec_for(header).decode_codes(header, file.chunks):
                 pass
         else:
-            registry.image_codec_for(header, settings.device).decode_codes(header, file.chunks)
+            registry.image_codec_for(header).decode_codes(header, file.chunks)

@@ -48,7 +48,6 @@ class CompressOptions(TypedDict, total=False):
         strip: leave out the colour profile, EXIF and XMP of a picture, which is converted to sRGB, and the tags and
             the cover of a sound.
         repair: replace samples of a sound that are no finite numbers instead of refusing it.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for the networks of pictures; sound is computed on the CPU.
         max_pixels: larger pictures are refused.
         max_seconds: longer sounds are refused.
     """
@@ -62,7 +61,6 @@ class CompressOptions(TypedDict, total=False):
     tune: Tune
     strip: bool
     repair: bool
-    device: str
     max_pixels: int
     max_seconds: int
 
@@ -71,12 +69,10 @@ class ReadOptions(TypedDict, total=False):
     """Options of :func:`vqcodec.verify`.
 
     Attributes:
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for the networks of pictures; sound is computed on the CPU.
         max_pixels: larger pictures are refused before anything is allocated.
         max_seconds: longer sounds likewise.
     """
 
-    device: str
     max_pixels: int
     max_seconds: int
 
@@ -119,7 +115,6 @@ class CompressSettings:
     tune: Tune = "visual"
     strip: bool = False
     repair: bool = False
-    device: str = "auto"
     max_pixels: int = MAX_PIXELS
     max_seconds: int = MAX_SECONDS
 
@@ -141,7 +136,6 @@ class CompressSettings:
 class ReadSettings:
     """:class:`ReadOptions` with the defaults filled in."""
 
-    device: str = "auto"
     max_pixels: int = MAX_PIXELS
     max_seconds: int = MAX_SECONDS
 

@@ -10,7 +10,7 @@ __all__ = ["register_pillow"]
 def register_pillow() -> None:
     """Teach Pillow the format: ``Image.open("x.vqc")`` and ``image.save("x.vqc", quality=60)`` work from then on.
 
-    ``save`` takes ``quality``, ``target_bpp``, ``target_size``, ``target_psnr``, ``strip`` and ``device`` as
+    ``save`` takes ``quality``, ``target_bpp``, ``target_size``, ``target_psnr`` and ``strip`` as
     :func:`vqcodec.compress` does, and ``icc_profile``, ``exif`` and ``xmp`` as bytes to replace what the image carries
     in its ``.info``.
     """

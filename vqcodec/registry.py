@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from vqcodec.bitstream import AudioHeader, ImageHeader
-from vqcodec.errors import CorruptError, DeviceError, ModelError, UnknownModelError
+from vqcodec.errors import CorruptError, ModelError, UnknownModelError
 
 if TYPE_CHECKING:
-    import torch
-
     from vqcodec.audio.codec import AudioCodec
     from vqcodec.image.codec import ImageCodec
 
@@ -56,39 +54,21 @@ AUDIO_MODELS = (Release("audio-1", "audio-1.safetensors", bytes.fromhex("37fc1a8
 """In the order in which they were released; the last one is used for new files, its number is their model hint."""
 
 
-_DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
+_LOADING = Lock()
 
 
-def _device(name: str) -> torch.device:
-    _check_name(name)
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as e:
-        reason = str(e).splitlines()[0]
-        raise DeviceError(f"device {name!r} is not available here ({reason}); use --device cpu") from e
-    return device
+def _load_image(release: Release) -> ImageCodec:
+    with _LOADING:  # threads that come together wait for one codec instead of making one each
+        return _make_image(release)
 
 
-def _check_name(name: str) -> None:
-    if not _DEVICES.fullmatch(str(name)):  # before torch is imported
-        raise DeviceError(f"there is no device {name!r}; give auto, cpu, cuda or cuda:N")
-
-
-def _image_codec(release: Release, device: str) -> ImageCodec:
-    """Pictures are coded on the CPU whatever the device; one that is asked for by name must be there all the same."""
-    _check_name(device)
-    if device.startswith("cuda"):
-        _device(device)
-    return _load_image(release)
+def _load_audio(release: Release) -> AudioCodec:
+    with _LOADING:
+        return _make_audio(release)
 
 
 @cache
-def _load_image(release: Release) -> ImageCodec:
+def _make_image(release: Release) -> ImageCodec:
     from vqcodec.image.codec import ImageCodec
     from vqcodec.image.model import load_model
 
@@ -98,11 +78,11 @@ def _load_image(release: Release) -> ImageCodec:
 
 
 @cache
-def _load_audio(release: Release, device: torch.device) -> AudioCodec:
+def _make_audio(release: Release) -> AudioCodec:
     from vqcodec.audio.codec import AudioCodec
     from vqcodec.audio.model import load_audio_model
 
-    codec = AudioCodec(load_audio_model(release.path), AUDIO_MODELS.index(release), device)
+    codec = AudioCodec(load_audio_model(release.path), AUDIO_MODELS.index(release))
     _check_identity(release, codec.model_id)
     return codec
 
@@ -116,35 +96,34 @@ def _check_identity(release: Release, identity: bytes) -> None:
         )
 
 
-def load_image_codec(device: str = "auto") -> ImageCodec:
+def load_image_codec() -> ImageCodec:
     """The newest image codec; loaded once.
 
     Raises:
-        DeviceError: the device is not there.
         ModelError: the weights are damaged, or this machine cannot reproduce the prior.
     """
-    return _image_codec(IMAGE_MODELS[-1], device)
+    return _load_image(IMAGE_MODELS[-1])
 
 
-def load_audio_codec(device: str = "auto") -> AudioCodec:
-    """The newest audio codec, loaded once per device; errors as of :func:`load_image_codec`."""
-    return _load_audio(AUDIO_MODELS[-1], _device(device))
+def load_audio_codec() -> AudioCodec:
+    """The newest audio codec, loaded once; errors as of :func:`load_image_codec`."""
+    return _load_audio(AUDIO_MODELS[-1])
 
 
-def image_codec_for(header: ImageHeader, device: str = "auto") -> ImageCodec:
+def image_codec_for(header: ImageHeader) -> ImageCodec:
     """The codec that a picture was made with.
 
     Raises:
         UnknownModelError: no model of this package has the identity in the header; none is loaded to find out.
         CorruptError: the model is one for sound.
-        DeviceError, ModelError: as for :func:`load_image_codec`.
+        ModelError: as for :func:`load_image_codec`.
     """
-    return _image_codec(_needed(header.model_id, IMAGE_MODELS, "pictures"), device)
+    return _load_image(_needed(header.model_id, IMAGE_MODELS, "pictures"))
 
 
-def audio_codec_for(header: AudioHeader, device: str = "auto") -> AudioCodec:
+def audio_codec_for(header: AudioHeader) -> AudioCodec:
     """The codec that a sound was made with; as :func:`image_codec_for`."""
-    return _load_audio(_needed(header.model_id, AUDIO_MODELS, "sound"), _device(device))
+    return _load_audio(_needed(header.model_id, AUDIO_MODELS, "sound"))
 
 
 def release_of(identity: bytes) -> Release | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import secrets
+import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from vqcodec.errors import InputError, OutputError, UsageError, VqcError, VqcWar
 __all__ = [
     "HEAD",
     "Compressed",
+    "Stream",
     "check_writable",
     "head_of",
     "is_pipe",
@@ -25,6 +28,8 @@ __all__ = [
     "naming",
     "opened",
     "read_content",
+    "scratch_folder",
+    "spooling",
     "warn_all",
     "write_atomic",
 ]
@@ -38,7 +43,7 @@ HEAD = 16
 
 def name_of(source: object) -> str:
     """The path as it was given, or nothing for an input without one."""
-    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
+    return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else ""
 
 
 def head_of(source: Any) -> bytes:
@@ -54,6 +59,42 @@ def head_of(source: Any) -> bytes:
     return bytes(source.read(HEAD)) if hasattr(source, "read") else b""
 
 
+class Stream:
+    """An open file of the caller's, whose reading fails with our errors only; and reads as much as it is asked for."""
+
+    def __init__(self, file: Any) -> None:
+        if isinstance(file, io.TextIOBase):
+            raise UsageError("the file was opened for text; open it for bytes, in mode 'rb'")
+        if getattr(file, "closed", False) is True:
+            raise InputError("the file given is closed; open it again")
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        """So many bytes, fewer at the end only; all that is left where size is negative.
+
+        Raises:
+            InputError: the file cannot be read.
+            UsageError: what it gives are not bytes.
+        """
+        parts, left = [], size
+        while left:
+            part = self._read(left)
+            if not part:
+                break
+            parts.append(part)
+            left = left if size < 0 else max(left - len(part), 0)
+        return b"".join(parts)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            part = self._file.read(size)
+        except (OSError, ValueError) as error:  # ValueError: closed meanwhile, or a text in disguise
+            raise InputError(f"the file given cannot be read ({error}); open it for bytes, in mode 'rb'") from error
+        if not isinstance(part, (bytes, bytearray, memoryview)):
+            raise UsageError(f"the file given reads as {type(part).__name__}, not as bytes; open it in mode 'rb'")
+        return bytes(part)
+
+
 @contextmanager
 def opened(source: Any) -> Iterator[Any]:
     """The source in one of the forms that the readers take: bytes of any type as bytes, a pipe as an open file.
@@ -66,15 +107,50 @@ def opened(source: Any) -> Iterator[Any]:
     """
     if isinstance(source, (bytearray, memoryview)):
         yield bytes(source)
-    elif isinstance(source, (str, os.PathLike)) and is_pipe(source):
-        with Path(source).open("rb") as file:
-            yield file
+    elif isinstance(source, (str, os.PathLike)):
+        name = name_of(source)
+        if not is_pipe(name):
+            yield name
+            return
+        try:
+            file = Path(name).open("rb")  # noqa: SIM115 - closed below, where errors of reading are not ours to judge
+        except OSError as error:
+            raise InputError(f"{name}: cannot be read ({error.strerror}); check its permissions") from error
+        with file:
+            yield Stream(file)
+    elif hasattr(source, "read"):
+        yield Stream(source)
     else:
-        if isinstance(source, io.TextIOBase):
-            raise UsageError("the file was opened for text; open it for bytes, in mode 'rb'")
-        if getattr(source, "closed", False) is True:
-            raise InputError("the file given is closed; open it again")
         yield source
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for files that are needed for a while.
+
+    Raises:
+        OutputError: none can be made.
+    """
+    try:
+        folder = tempfile.mkdtemp(prefix="vqcodec-")
+    except OSError as error:
+        raise OutputError(f"there is no folder for temporary files ({error.strerror}); set TMPDIR to one") from error
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def spooling() -> Iterator[None]:
+    """Say of a temporary file that cannot be written what it is and what helps."""
+    try:
+        yield
+    except OSError as error:
+        where = tempfile.gettempdir()
+        raise OutputError(
+            f"a temporary file cannot be written ({error.strerror}); make room in {where}, or set TMPDIR"
+        ) from error
 
 
 def is_pipe(source: str | os.PathLike[str]) -> bool:

@@ -28,7 +28,7 @@ SILENCE = 64  # bytes per second and channel that silence may cost at most
 
 @pytest.fixture(scope="module")
 def codec() -> AudioCodec:
-    return load_audio_codec("cpu")
+    return load_audio_codec()
 
 
 def voice(samples: int, channels: int = 1) -> np.ndarray:
@@ -313,7 +313,7 @@ from vqcodec.registry import load_audio_codec
 threads, path = int(sys.argv[1]), sys.argv[2]
 torch.set_num_threads(threads)
 samples = np.load(path)
-codec = load_audio_codec("cpu")
+codec = load_audio_codec()
 chunks = list(codec.encode([samples], 120))
 header = AudioHeader(24000, samples.shape[1], len(samples), 120, codec.model_id, 0, 200)
 codes = list(codec.decode_codes(header, chunks))

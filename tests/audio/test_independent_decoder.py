@@ -25,7 +25,7 @@ def weights() -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 def test_identity_and_check_vector(weights: tuple[dict[str, np.ndarray], dict[str, str]]) -> None:
     tensors, facts = weights
-    assert identity(tensors)[:4] == load_audio_codec("cpu").model_id
+    assert identity(tensors)[:4] == load_audio_codec().model_id
     assert sound_check_value(tensors) == int(facts["check"])
     assert coder_check_holds(tensors["prior.lines.table"], bytes.fromhex(facts["coder"]))
 
@@ -36,7 +36,7 @@ def test_identity_and_check_vector(weights: tuple[dict[str, np.ndarray], dict[st
 def test_the_shipped_model(
     weights: tuple[dict[str, np.ndarray], dict[str, str]], samples: int, channels: int, step: int
 ) -> None:
-    codec = load_audio_codec("cpu")
+    codec = load_audio_codec()
     chunks = list(codec.encode([sound(samples, channels)], step))
     # at this rate the number of samples at the core rate is rounded up
     rate = 24_001

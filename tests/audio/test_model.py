@@ -194,24 +194,24 @@ def header(identity: bytes) -> AudioHeader:
 
 
 def test_the_identity_in_the_header_decides_not_the_hint() -> None:
-    codec = load_audio_codec("cpu")
+    codec = load_audio_codec()
     assert codec.model_id == AUDIO_MODELS[-1].identity
-    assert audio_codec_for(header(codec.model_id), "cpu") is codec
+    assert audio_codec_for(header(codec.model_id)) is codec
     with pytest.raises(CorruptError, match="not for sound"):
-        audio_codec_for(header(IMAGE_MODELS[-1].identity), "cpu")
+        audio_codec_for(header(IMAGE_MODELS[-1].identity))
 
 
 def test_an_unknown_identity_is_refused_without_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_load_audio", None)
     with pytest.raises(UnknownModelError):
-        audio_codec_for(header(b"none"), "cpu")
+        audio_codec_for(header(b"none"))
 
 
 def test_weights_that_are_not_the_released_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     other = replace(AUDIO_MODELS[-1], identity=b"diff")
     monkeypatch.setattr(registry, "AUDIO_MODELS", (other,))
     with pytest.raises(ModelError, match="install the package again"):
-        load_audio_codec("cpu")
+        load_audio_codec()
 
 
 @pytest.mark.parametrize("release", AUDIO_MODELS)

@@ -71,8 +71,10 @@ def image_files(draw: st.DrawFn) -> VqcFile:
 
 @st.composite
 def audio_files(draw: st.DrawFn) -> VqcFile:
-    numbers = [draw(st.integers(1, top)) for top in (192_000, 8, 100_000)]
-    header = AudioHeader(*numbers, draw(st.integers(0, 255)), MODEL, draw(hashes), draw(st.integers(1, 2**20)))
+    rate, channels = draw(st.integers(1, 192_000)), draw(st.integers(1, 8))
+    samples = draw(st.integers(1, max(6 * rate // channels, 1)))  # so many may do without a byte
+    step, frames = draw(st.integers(0, 255)), draw(st.integers(1, 2**20))
+    header = AudioHeader(rate, channels, samples, step, MODEL, draw(hashes), frames)
     chunks: list[Chunk | None] = [Chunk(draw(payloads), (), draw(hashes)) for _ in range(draw(st.integers(1, 5)))]
     return VqcFile(header, chunks, draw(meta_audio))
 

@@ -14,6 +14,7 @@ from conftest import scene
 from PIL import Image
 
 import vqcodec
+import vqcodec.registry
 from vqcodec.bitstream import read_vqc, write_vqc
 from vqcodec.cli import COMMANDS
 
@@ -49,7 +50,6 @@ class TestCompress:
             (["--target-psnr", "30"], {"target_psnr": 30}),
             (["--tune", "psnr"], {"tune": "psnr"}),
             (["--strip"], {"strip": True}),
-            (["--device", "cpu"], {}),
         ):
             assert vqc("compress", photo, tmp_path / "o.vqc", "-f", *options).exit_code == 0
             assert (tmp_path / "o.vqc").read_bytes() == vqcodec.compress(photo, **same)
@@ -172,7 +172,7 @@ class TestCompress:
         fails(vqc("compress", tmp_path, tmp_path / "o.vqc"), 2, "-o OUTDIR")
 
     def test_a_mistake_of_ours_is_not_hidden(self, tmp_path, photo, monkeypatch):
-        monkeypatch.setattr(vqcodec.registry, "load_image_codec", lambda device: 1 / 0)
+        monkeypatch.setattr(vqcodec.registry, "load_image_codec", lambda: 1 / 0)
         result = vqc("compress", photo, tmp_path / "o.vqc")
         assert result.exit_code == 1
         assert "internal error" in result.stderr
@@ -361,7 +361,7 @@ class TestGroup:
         fails(vqc("squeeze"), 2, "squeeze")
 
     def test_interrupt(self, tmp_path, photo, monkeypatch):
-        def interrupt(device):
+        def interrupt():
             raise KeyboardInterrupt
 
         monkeypatch.setattr(vqcodec.registry, "load_image_codec", interrupt)
@@ -370,7 +370,7 @@ class TestGroup:
 
     @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: ...")])
     def test_out_of_memory(self, tmp_path, photo, monkeypatch, error):
-        def exhaust(device):
+        def exhaust():
             raise error
 
         monkeypatch.setattr(vqcodec.registry, "load_image_codec", exhaust)
@@ -387,7 +387,7 @@ class TestDoctor:
     def test_broken_model(self, monkeypatch):
         from vqcodec.errors import SelfCheckError
 
-        def broken(device):
+        def broken():
             raise SelfCheckError("this machine's arithmetic is not exact")
 
         monkeypatch.setattr(vqcodec.registry, "load_image_codec", broken)

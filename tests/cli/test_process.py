@@ -91,7 +91,7 @@ def test_signals_leave_nothing_behind(tmp_path, photo, number, code):
         # a test run in the background of a shell inherits that interrupts are ignored
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "import time, vqcodec.registry as m; "
-        "m.load_image_codec = lambda d: (print('busy', flush=True), time.sleep(60)); "
+        "m.load_image_codec = lambda: (print('busy', flush=True), time.sleep(60)); "
     )
     process = subprocess.Popen(
         command("compress", photo, tmp_path / "o.vqc", setup=slow),

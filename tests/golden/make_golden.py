@@ -108,8 +108,8 @@ def facts(data: bytes) -> dict[str, object]:
     """What a decoder must find: codes exactly, pixels nearly, everything else exactly."""
     file = read_vqc(data)
     if isinstance(file.header, AudioHeader):
-        return sound_facts(file, file.header, audio_codec_for(file.header, "cpu"))
-    codec = image_codec_for(file.header, "cpu")
+        return sound_facts(file, file.header, audio_codec_for(file.header))
+    codec = image_codec_for(file.header)
     codes = codec.decode_codes(file.header, file.chunks)
     alpha = b"" if file.alpha is None else file.alpha.tobytes()
     return {

@@ -147,7 +147,7 @@ from vqcodec.bitstream import Chunk, ImageHeader
 from vqcodec.registry import load_image_codec
 path = sys.argv[1]
 pixels = np.load(path)
-codec = load_image_codec("cpu")
+codec = load_image_codec()
 chunks = codec.encode(pixels, 70)
 header = ImageHeader(pixels.shape[1], pixels.shape[0], 70, False, False, codec.model_id, 0)
 codes = codec.decode_codes(header, chunks)
@@ -167,6 +167,6 @@ def test_threads_do_not_change_the_codes(tmp_path) -> None:
         command = [sys.executable, "-c", PROGRAM, str(tmp_path / "pixels.npy")]
         seen.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
     assert seen[0] == seen[1]
-    codec = load_image_codec("cpu")
+    codec = load_image_codec()
     chunks = codec.encode(pixels, 70)
     assert hashlib.sha256(b"".join(c.payload for c in chunks)).hexdigest() == seen[0].split()[0]

@@ -79,7 +79,7 @@ def test_same_codes_with_hidden_layers(hidden_weights: Path, height: int, width:
 
 
 def test_the_shipped_model() -> None:
-    codec = load_image_codec("cpu")
+    codec = load_image_codec()
     tensors, facts = read_weights(IMAGE_MODELS[-1].path)
     assert identity(tensors)[:4] == codec.model_id
     assert check_value(tensors) == int(facts["check"])

@@ -151,7 +151,7 @@ def pictures() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", pictures())
 def test_nothing_saturates(tiny_codec: ImageCodec, which: str, name: str) -> None:
     """The largest contrasts there are, at the finest step (4 sample values): within about one step."""
-    codec = tiny_codec if which == "tiny" else load_image_codec("cpu")
+    codec = tiny_codec if which == "tiny" else load_image_codec()
     for pixels in (pictures()[name], pictures()[name][..., :1]):
         error = np.abs(round_trip(codec, pixels, 0).astype(int) - pixels)
         assert error.mean() < 4
@@ -161,7 +161,7 @@ def test_nothing_saturates(tiny_codec: ImageCodec, which: str, name: str) -> Non
 def test_extreme_colours_lose_precision_but_do_not_saturate() -> None:
     """Codewords of chroma pairs stand far apart out there; errors stay small beside contrasts of 255."""
     noise = np.random.default_rng(0).integers(0, 2, (128, 128, 3)).astype(np.uint8) * 255
-    error = np.abs(round_trip(load_image_codec("cpu"), noise, 0).astype(int) - noise)
+    error = np.abs(round_trip(load_image_codec(), noise, 0).astype(int) - noise)
     assert error.mean() < 10
     assert error.max() < 90
 

@@ -8,7 +8,7 @@ import torch
 
 from vqcodec.image.config import step_size
 from vqcodec.image.synthesis import BLOCK, Filter, windows
-from vqcodec.image.train.filter import Conditions, Head, Restore, to_arrays
+from vqcodec.image.train.filter import Conditions, Restore, to_arrays
 
 
 def planes(height: int, width: int = 40) -> np.ndarray:
@@ -82,12 +82,3 @@ def test_a_factor_is_a_finer_step() -> None:
     x = planes(32)
     work, factor = Filter(to_arrays(trained(1)), 100), factor_of(x)
     assert np.allclose(2 * work(x / 2, 2 * factor), work(x, factor), atol=1e-3)
-
-
-@torch.inference_mode()
-def test_several_heads_share_a_trunk() -> None:
-    network, x = trained(1), torch.from_numpy(planes(32))[None]
-    told = Conditions(torch.tensor([80]), torch.tensor([False]), torch.from_numpy(factor_of(x[0].numpy()))[None])
-    a, b = network.heads(x, told, [network.head, Head(8)])
-    assert torch.equal(a, network(x, told))
-    assert torch.equal(b, x)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,7 @@ from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import METADATA_BYTES, Found, Tag, Tags, cover_image, pack_tags, tag_pairs
 from vqcodec.errors import InputError, UsageError, VqcError
 from vqcodec.kinds import foreign_sound
-from vqcodec.sources import HEAD
+from vqcodec.sources import HEAD, Stream, scratch_folder, spooling
 
 __all__ = [
     "BLOCK",
@@ -195,16 +194,16 @@ def open_sound(
         LimitError: longer than ``max_seconds``, or more than 8 channels.
     """
     # The library reads files faster and more safely than Python objects, and hours of sound do not fit in memory.
-    with tempfile.TemporaryDirectory(prefix="vqcodec-") as folder:
+    with scratch_folder() as folder:
         if isinstance(source, (str, os.PathLike)):
             path, name = Path(source), str(os.fspath(source))
         else:
-            path, name = Path(folder) / "sound", "the input"
-            with path.open("wb") as file:
+            path, name = folder / "sound", "the input"
+            with spooling(), path.open("wb") as file:
                 file.write(source if isinstance(source, bytes) else head)
                 if not isinstance(source, bytes):
-                    shutil.copyfileobj(source, file, 2**20)
-        yield _file_source(path, name, Path(folder), max_seconds, repair)
+                    shutil.copyfileobj(Stream(source), file, 2**20)
+        yield _file_source(path, name, folder, max_seconds, repair)
 
 
 def _file_source(path: Path, name: str, folder: Path, max_seconds: int, repair: bool) -> SoundSource:

@@ -22,7 +22,7 @@ from vqcodec.audio.tags import METADATA_BYTES, Tag, comment_block, is_key, parse
 from vqcodec.bitstream.arrays import F32
 from vqcodec.errors import OutputError, UsageError
 from vqcodec.kinds import SOUND_SUFFIXES
-from vqcodec.sources import write_atomic
+from vqcodec.sources import scratch_folder, write_atomic
 
 __all__ = ["check_sound_suffix", "save_sound", "write_sound"]
 
@@ -123,8 +123,8 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 def _write_flac(sound: SoundStream, notes: list[str], name: str, file: BinaryIO) -> None:
     blocks = _metadata_blocks(sound, notes)
     # The library goes back to correct its header, and knows neither all tags nor pictures: so by way of a file.
-    with tempfile.TemporaryDirectory(prefix="vqcodec-") as folder:
-        path = Path(folder) / "sound.flac"
+    with scratch_folder() as folder:
+        path = folder / "sound.flac"
         try:
             with soundfile.SoundFile(path, "w", sound.sample_rate, sound.channels, "PCM_16") as out:
                 for block in _pcm16(sound.blocks):

@@ -15,7 +15,7 @@ from vqcodec.audio.resample import REACH, resample, resampled_length
 from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import MOST_TAGS, unpack_tags
 from vqcodec.bitstream import AudioHeader, Chunk, VqcFile, write_vqc
-from vqcodec.errors import LimitError, UsageError
+from vqcodec.errors import ChecksumError, LimitError, TruncatedError, UsageError
 from vqcodec.options import CompressSettings
 from vqcodec.sources import name_of, naming, warn_all
 from vqcodec.target import COARSEST, Aim, kbps, lowest_step, strip_hint
@@ -28,6 +28,7 @@ __all__ = ["collect", "compress_sound", "decode_sound", "encode_sound", "open_so
 # What decoding to memory may take: 1 GiB in any case, beyond it as much as 1.5 kbit/s of stereo at 48 kHz come to.
 _FREE_VALUES = 2**28
 _VALUES_PER_BYTE = 512
+_SECTIONS = {"tags": "its tags are lost", "picture": "its picture is lost"}
 _CHUNK_BYTES = 7  # of the container, at least, for each chunk
 
 
@@ -140,22 +141,36 @@ class _Encoder:
 
 
 def decode_sound(
-    file: VqcFile, header: AudioHeader, codec: AudioCodec, stretch: tuple[float | None, float | None], name: str
+    file: VqcFile,
+    header: AudioHeader,
+    codec: AudioCodec,
+    stretch: tuple[float | None, float | None],
+    name: str,
+    *,
+    conceal: bool = False,
 ) -> SoundStream:
-    """A parsed file as a stream of samples.
+    """A parsed file as a stream of samples; what is lost of it is warned of.
 
     Args:
         stretch: from and to so many seconds; None: as far as the sound goes.
+        conceal: fill chunks whose codes are wrong with silence instead of refusing the file; a warning comes with the
+            block in which it shows.
         name: of the file, for warnings and errors.
 
     Raises:
         UsageError: the range holds no samples.
         CorruptError: the header contradicts itself.
+        ChecksumError, TruncatedError: nothing of the sound is left.
     """
     first, last = _range(header, *stretch)
     part = _part(header, first, last, codec, len(file.chunks))
-    _warn_concealed(file.chunks, part, header.chunk_frames * codec.hop / codec.core_rate, name)
-    core = codec.decode(header, file.chunks, first=part.first, last=part.last)
+    if not any(chunk is not None and chunk.complete for chunk in file.chunks):
+        raise (TruncatedError if file.cut else ChecksumError)("nothing of the sound can be recovered", "chunk 0")
+    seconds = header.chunk_frames * codec.hop / codec.core_rate
+    _warn_concealed(file.chunks, part, seconds, name)
+    warn_all([_SECTIONS.get(section, f"section {section} is lost") for section in file.lost], name)
+    tell = _teller(seconds, name) if conceal else None
+    core = codec.decode(header, file.chunks, first=part.first, last=part.last, conceal=tell)
     text = file.metadata.get("tags", b"")
     if text.count(b"\n") > MOST_TAGS:
         warn_all([f"only the first {MOST_TAGS:,} of its tags are kept"], name)
@@ -168,6 +183,15 @@ def decode_sound(
         tags=unpack_tags(text),
         picture=file.metadata.get("picture"),
     )
+
+
+def _teller(seconds: float, name: str) -> Callable[[int], None]:
+    """A warning for each chunk whose codes are wrong."""
+
+    def tell(index: int) -> None:
+        warn_all([f"the codes of chunk {index} (from {index * seconds:.1f} s) are wrong: concealed"], name)
+
+    return tell
 
 
 def _range(header: AudioHeader, start: float | None, end: float | None) -> tuple[int, int]:

@@ -34,7 +34,8 @@ def coarse_luma(config: ImageConfig, low: F32, details: Sequence[F32]) -> F32:
         [B, H, W]; first plane of the colour rotation, whose variance is three times that of gray.
     """
     luma = from_bands([low[:1], *(d[:1] for d in details)])[0]
-    return (luma * 2.0**-config.activity_level).astype(np.float32)
+    out: F32 = (luma * 2.0**-config.activity_level).astype(np.float32)
+    return out
 
 
 def activity_factor(config: ImageConfig, luma: F32) -> F32:

@@ -79,7 +79,7 @@ class ImageConfig:
     activity_level: int = 3
     activity_exponent: float = 0.6
     activity_floor: float = 80.0
-    restore_width: int = 64
+    restore_width: int = 40
     restore_layers: int = 3
 
     def evened(self) -> ImageConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vqcodec.image.codes import grid
 from vqcodec.image.model import ImageModel
-from vqcodec.image.synthesis import BLOCK
+from vqcodec.image.synthesis import CELL
 from vqcodec.prior.integer import Cost
 
 __all__ = ["cost_of"]
@@ -36,7 +36,7 @@ def cost_of(model: ImageModel) -> Cost:
     tables = sum(a.size for name, a in model.stored.items() if name.endswith(".table"))
     return {
         "analysis": (9, _WAVELET + _COLOUR),
-        "synthesis": (9 + filter_numbers, _WAVELET + _COLOUR + _CHROMA_PREDICTION + convolutions / BLOCK**2),
+        "synthesis": (9 + filter_numbers, _WAVELET + _COLOUR + _CHROMA_PREDICTION + convolutions / CELL**2),
         "prior": (prior_numbers, prior_macs),
         "codebooks": (codebooks, 0.0),
         "probability tables": (tables, 0.0),

@@ -88,7 +88,8 @@ class Dequantiser:
     def luma(self) -> F32:
         """Luma of the level at hand, whose chroma is still to come, [3, B, h, w]."""
         assert self._level is not None
-        return self._level[0]
+        out: F32 = self._level[0]
+        return out
 
     def slopes(self) -> tuple[F32, F32]:
         """What the level above says of chroma: slope on luma and squared correlation times (knots - 1), [2, B, h, w].

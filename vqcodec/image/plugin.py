@@ -30,10 +30,10 @@ _OPTIONS = ("quality", "target_bpp", "target_size", "target_psnr")
 _METADATA = ("icc_profile", "exif", "xmp")
 
 
-Load = Callable[[str], "ImageCodec"]
-"""Device to the codec that new files are made with."""
-Find = Callable[[ImageHeader, str], "ImageCodec"]
-"""Header of a file and device to the codec that it was made with."""
+Load = Callable[[], "ImageCodec"]
+"""The codec that new files are made with."""
+Find = Callable[[ImageHeader], "ImageCodec"]
+"""Header of a file to the codec that it was made with."""
 
 
 def register(load: Load, find: Find) -> None:
@@ -75,7 +75,7 @@ class VqcImageFile(ImageFile.ImageFile):
         """Decode the pixels, once."""
         if self._pending is not None:
             (file, header), self._pending = self._pending, None
-            self.im = decode_picture(file, header, type(self).find(header, "auto"), DecompressSettings()).im
+            self.im = decode_picture(file, header, type(self).find(header), DecompressSettings()).im
             if self._exclusive_fp and self.fp is not None:
                 self.fp.close()
             self.fp = None
@@ -88,4 +88,4 @@ def _save(load: Load, im: Image.Image, fp: IO[bytes], filename: str | bytes) -> 
     given = {name: options[name] for name in _METADATA if name in options}
     picture = load_picture(im, max_pixels=2**40, strip=bool(options.get("strip", False)), given=given)
     warn_all(picture.notes, "")
-    fp.write(encode_picture(picture, aim, load(options.get("device", "auto"))))
+    fp.write(encode_picture(picture, aim, load()))

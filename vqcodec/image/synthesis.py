@@ -1,9 +1,9 @@
 """The filter after the inverse wavelet: a small convolutional network that brings decoded planes nearer the original.
 
-It works at a quarter of the resolution on the sixteen pixels of every 4 x 4 block, on what is left when the local mean
-is taken away, in units of the quantiser step of the place (the picture's, divided by the factor of image.activity):
-there the noise of quantisation looks alike at every quality. What still depends on quality is learned as scales and
-shifts at eight knots of the step index.
+It works at half the resolution on the four pixels of every 2 x 2 cell, on what is left when the local mean is taken
+away, in units of the quantiser step of the place (the picture's, divided by the factor of image.activity): there the
+noise of quantisation looks alike at every quality. What still depends on quality is learned as scales and shifts at
+eight knots of the step index.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from vqcodec.bitstream.arrays import F32
 from vqcodec.image.runtime import Layer, compile_layers, reach_of
 from vqcodec.prior.knots import knot_weights
 
-__all__ = ["BLOCK", "CLIP", "START_SCALE", "Filter", "layers_at", "windows"]
+__all__ = ["BLOCK", "BOX", "CELL", "CLIP", "START_SCALE", "Filter", "layers_at", "windows"]
 
-BLOCK = 4  # side of the block of pixels at one position of the network
+BLOCK = 4  # side of the block of pixels that share one factor of image.activity
+CELL = 2  # side of the cell of pixels at one position of the network
+BOX = 9  # side of the local mean
 CLIP = 6.0  # soft limit of the input, in steps
 START_SCALE = 0.5
 _WINDOW = (256, 1024)  # rows and columns at a time: 10 MB per layer, and few pixels are filtered twice
@@ -33,10 +35,10 @@ def layers_at(tensors: Mapping[str, F32], step: int, *, even: bool) -> list[Laye
     for i, name in enumerate(["first", *(f"hidden.{k}" for k in range(count))]):
         scale, shift = 1 + kinds @ tensors["scale"][i], kinds @ tensors["shift"][i]
         weight, bias = tensors[f"{name}.weight"] * scale[:, None, None, None], tensors[f"{name}.bias"] * scale + shift
-        # every second hidden layer adds to what goes into it
-        out.append(Layer(weight, bias, relu=True, skip=i - 1 if i and i % 2 == 0 else None))
-    scale = START_SCALE * (1 + kinds @ tensors["head.scale"])
-    return [*out, Layer(tensors["head.last.weight"] * scale[:, None, None, None], tensors["head.last.bias"] * scale)]
+        # the last hidden layer adds to what goes into it
+        out.append(Layer(weight, bias, relu=True, skip=i - 1 if i and i == count else None))
+    scale = START_SCALE * (1 + kinds @ tensors["last_scale"])
+    return [*out, Layer(tensors["last.weight"] * scale[:, None, None, None], tensors["last.bias"] * scale)]
 
 
 class Filter:
@@ -48,7 +50,7 @@ class Filter:
 
     def __init__(self, tensors: Mapping[str, F32], step: int, *, even: bool = False) -> None:
         layers = layers_at(tensors, step, even=even)
-        self.reach = BLOCK * (1 + reach_of(layers))  # 1: of the mean
+        self.reach = -(-(BOX // 2 + CELL * reach_of(layers)) // BLOCK) * BLOCK
         self._run: Callable[[F32], F32] = compile_layers(layers)
 
     def window(self, planes: F32, factor: F32, rows: slice, columns: slice) -> F32:
@@ -69,24 +71,25 @@ class Filter:
             factor: of image.activity by block, [H / 4, W / 4].
         """
         channels, height, width = planes.shape
-        grid = height // BLOCK, width // BLOCK
-        x = np.empty((channels, BLOCK, BLOCK, *grid), np.float32)  # channel, row and column in the block, block
-        for i in range(BLOCK):
-            for j in range(BLOCK):
-                x[:, i, j] = planes[:, i::BLOCK, j::BLOCK]
-        x -= _mean_of_near(x.mean((1, 2)))[:, None, None]
-        x *= factor
-        size = np.abs(x)
-        size *= np.float32(1 / CLIP)
-        size += 1
-        x /= size
-        added = self._run(x.reshape(1, channels * BLOCK**2, *grid)).reshape(x.shape)
-        added /= factor
-        out = np.empty_like(planes, order="C")
-        for i in range(BLOCK):
-            for j in range(BLOCK):
-                np.add(planes[:, i::BLOCK, j::BLOCK], added[:, i, j], out=out[:, i::BLOCK, j::BLOCK])
-        return out
+        size = factor.repeat(BLOCK, 0).repeat(BLOCK, 1)
+        y = planes - _local_mean(planes)
+        y *= size
+        limit = np.abs(y)
+        limit *= np.float32(1 / CLIP)
+        limit += 1
+        y /= limit
+        grid = height // CELL, width // CELL
+        x = np.empty((channels, CELL, CELL, *grid), np.float32)  # channel, row and column in the cell, cell
+        for i in range(CELL):
+            for j in range(CELL):
+                x[:, i, j] = y[:, i::CELL, j::CELL]
+        added = self._run(x.reshape(1, channels * CELL**2, *grid)).reshape(x.shape)
+        for i in range(CELL):
+            for j in range(CELL):
+                y[:, i::CELL, j::CELL] = added[:, i, j]
+        y /= size
+        y += planes
+        return y
 
 
 def windows(height: int, width: int) -> Iterator[tuple[slice, slice]]:
@@ -97,11 +100,23 @@ def windows(height: int, width: int) -> Iterator[tuple[slice, slice]]:
             yield slice(top, min(top + rows, height)), slice(left, min(left + columns, width))
 
 
-def _mean_of_near(x: F32) -> F32:
-    """Mean over 3 x 3 positions, fewer at the edges: [C, H, W]."""
-    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
-    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
-    total: F32 = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
-    counts = [np.convolve(np.ones(n), np.ones(3), "same") if n > 1 else np.ones(1) for n in x.shape[1:]]
-    total /= np.outer(*counts).astype(np.float32)
-    return total
+def _local_mean(x: F32) -> F32:
+    """Mean over BOX x BOX pixels, fewer at the edges: [C, H, W]."""
+    for axis in (1, 2):
+        x = _sums(x, axis)
+    counts = [_sums(np.ones((1, 1, n), np.float32), 2)[0, 0] for n in x.shape[1:]]
+    x *= 1 / np.outer(*counts)
+    return x
+
+
+def _sums(x: F32, axis: int) -> F32:
+    """Sums over BOX neighbours along an axis of [C, H, W], zeros outside: those of 1, 2, 4 and 8 make that of 9."""
+
+    def part(y: F32, start: int, stop: int | None) -> F32:
+        return y[:, start:stop] if axis == 1 else y[..., start:stop]
+
+    padded = np.pad(x, [(0, 0), *((BOX // 2 * (a == axis),) * 2 for a in (1, 2))])
+    total = padded
+    for span in (1, 2, 4):
+        total = part(total, 0, -span) + part(total, span, None)
+    return part(total, 0, -1) + part(padded, BOX - 1, None)

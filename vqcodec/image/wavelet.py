@@ -77,7 +77,7 @@ def _analyse_plane(x: F32, low: F32, details: F32) -> None:
         _split(even, odd, axis=-2)
         halves[0, :, k], halves[1, :, k] = even, odd
     for half, (left, right) in zip(halves, ((low, details[0]), (details[1], details[2])), strict=True):
-        for k in _blocks(*half.shape, 1):
+        for k in _blocks(len(half), half.shape[1], 1):
             left[k], right[k] = half[k, ::2], half[k, 1::2]
             _split(left[k], right[k], axis=-1)
 

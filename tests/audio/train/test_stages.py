@@ -98,7 +98,7 @@ def test_the_transform_trains_and_resumes(data: Path, run: Path) -> None:
 def test_the_prior_makes_a_model_that_codes(data: Path, run: Path) -> None:
     call(data, run, "--stage", "prior", "--stretches", "16", "--minutes", "0.05")
     model = load_audio_model(run / "model.safetensors")
-    codec = AudioCodec(model, 0, torch.device("cpu"))
+    codec = AudioCodec(model, 0)
     report = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
     assert report["stage"] == "prior"
     assert 0 < np.sum(report["kbit_per_s"]) < 3 * report["fixed_kbit_per_s"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from vqcodec.bitstream.arrays import F32
 from vqcodec.image.config import step_size
-from vqcodec.image.synthesis import BLOCK, CLIP, START_SCALE
+from vqcodec.image.synthesis import BLOCK, BOX, CELL, CLIP, START_SCALE
 from vqcodec.prior.knots import KNOTS, step_knots
 
-__all__ = ["Conditions", "Head", "Restore", "load_arrays", "to_arrays"]
+__all__ = ["Conditions", "Restore", "load_arrays", "to_arrays"]
 
 
 @dataclass(frozen=True)
@@ -39,26 +39,10 @@ class Conditions:
 
     @property
     def size(self) -> Tensor:
-        """Quantiser step of the place in sample values, [B, 1, H / 4, W / 4]."""
+        """Quantiser step of the place in sample values, [B, 1, H, W]."""
         delta = torch.tensor([step_size(int(s)) for s in self.step.tolist()], device=self.factor.device)
-        return (delta[:, None, None] / self.factor)[:, None]
-
-
-class Head(nn.Module):
-    """Last layer: what is added to the planes, in steps, by pixel of the block; starts as zero."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.last = nn.Conv2d(width, 3 * BLOCK**2, 3, padding=1)
-        self.scale = nn.Parameter(torch.zeros(2 * KNOTS, 3 * BLOCK**2))
-        nn.init.zeros_(self.last.weight)
-        assert self.last.bias is not None
-        nn.init.zeros_(self.last.bias)
-
-    def forward(self, x: Tensor, knots: Tensor) -> Tensor:
-        """Of the trunk's output [B, width, h, w] and the conditions' knots: [B, 48, h, w]."""
-        out: Tensor = self.last(x) * (START_SCALE * (1 + knots @ self.scale))[:, :, None, None]
-        return out
+        size = (delta[:, None, None] / self.factor)[:, None]
+        return size.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
 
 
 class Restore(nn.Module):
@@ -71,11 +55,15 @@ class Restore(nn.Module):
 
     def __init__(self, width: int, layers: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(3 * BLOCK**2, width, 3, padding=1)
+        self.first = nn.Conv2d(3 * CELL**2, width, 3, padding=1)
         self.hidden = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(layers))
         self.scale = nn.Parameter(torch.zeros(layers + 1, 2 * KNOTS, width))
         self.shift = nn.Parameter(torch.zeros(layers + 1, 2 * KNOTS, width))
-        self.head = Head(width)
+        self.last = nn.Conv2d(width, 3 * CELL**2, 3, padding=1)
+        self.last_scale = nn.Parameter(torch.zeros(2 * KNOTS, 3 * CELL**2))
+        nn.init.zeros_(self.last.weight)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
         for layer in (self.first, *self.hidden):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
@@ -83,19 +71,15 @@ class Restore(nn.Module):
 
     def forward(self, planes: Tensor, conditions: Conditions) -> Tensor:
         """Decoded planes [B, 3, H, W] (H and W whole blocks) to better ones."""
-        return self.heads(planes, conditions, [self.head])[0]
-
-    def heads(self, planes: Tensor, conditions: Conditions, heads: Sequence[Head]) -> list[Tensor]:
-        """As :meth:`forward`, with several last layers on one trunk."""
         size, knots = conditions.size, conditions.knots
-        mean = F.avg_pool2d(F.avg_pool2d(planes, BLOCK), 3, 1, 1, count_include_pad=False)
-        x = (F.pixel_unshuffle(planes, BLOCK) - mean.repeat_interleave(BLOCK**2, 1)) / size
-        x = (x / (1 + x.abs() / CLIP)).contiguous(memory_format=torch.channels_last)
+        x = (planes - F.avg_pool2d(planes, BOX, 1, BOX // 2, count_include_pad=False)) / size
+        x = F.pixel_unshuffle(x / (1 + x.abs() / CLIP), CELL).contiguous(memory_format=torch.channels_last)
         x = self._modulate(0, self.first(x), knots)
         for i, layer in enumerate(self.hidden):
             y = self._modulate(i + 1, layer(x), knots)
-            x = x + y if i % 2 else y
-        return [planes + F.pixel_shuffle(head(x, knots) * size, BLOCK) for head in heads]
+            x = x + y if i == len(self.hidden) - 1 else y
+        change = self.last(x) * (START_SCALE * (1 + knots @ self.last_scale))[:, :, None, None]
+        return planes + F.pixel_shuffle(change, CELL) * size
 
     def _modulate(self, layer: int, x: Tensor, knots: Tensor) -> Tensor:
         scale, shift = knots @ self.scale[layer], knots @ self.shift[layer]

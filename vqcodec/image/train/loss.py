@@ -29,9 +29,9 @@ class Weights:
     """
 
     squared: float = 1.0
-    similarity: float = 0.5
-    visible: float = 0.5
-    perceptual: float = 0.5
+    similarity: float = 0.7
+    visible: float = 1.0
+    perceptual: float = 0.35
 
 
 @dataclass(frozen=True)
