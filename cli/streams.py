@@ -2,26 +2,76 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, TextIO
 
-from vqcodec.errors import OutputError
+from vqcodec.errors import InputError, OutputError
+from vqcodec.sources import read_compressed, read_content
 
-__all__ = ["STREAM", "open_source", "open_stdout", "read_source", "write_stdout"]
+__all__ = ["STREAM", "is_regular", "open_source", "open_stdout", "prepare", "read_source", "silence", "write_stdout"]
 
 STREAM = "-"
 
 
+def prepare() -> None:
+    """Make the three standard streams fit to work with.
+
+    One that the caller closed is opened on nothing, lest the next file opened take its number and somebody's C code
+    write into it; Python has said by then that it is not there. A name that cannot be shown is shown by its bytes.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def silence(stream: TextIO | None) -> None:
+    """Let what is left in a stream's buffer go nowhere, so that Python does not complain about it once more on exit."""
+    with suppress(AttributeError, OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
+
+
+def _stdin() -> BinaryIO:
+    if sys.stdin is None:
+        raise InputError("standard input is closed; name a file, or pipe one in")
+    return sys.stdin.buffer
+
+
+def is_regular(source: str) -> bool:
+    """Whether a path names a file that can be read more than once, or nothing."""
+    try:
+        return stat.S_ISREG(os.stat(source).st_mode)  # noqa: PTH116 - of a name that may be none
+    except (OSError, ValueError):
+        return True  # whoever opens it says what is wrong
+
+
 def open_source(source: str) -> str | BinaryIO:
-    """Standard input as an open file, since hours of sound are not read at once; or the path as it is."""
-    return sys.stdin.buffer if source == STREAM else source
+    """Standard input as an open file, since hours of sound are not read at once; or the path as it is.
+
+    Raises:
+        InputError: standard input is closed.
+    """
+    return _stdin() if source == STREAM else source
 
 
 def read_source(source: str) -> str | bytes:
-    """The bytes of standard input, or the path as it is, which the library reads itself."""
-    return sys.stdin.buffer.read() if source == STREAM else source
+    """The bytes of standard input or of a pipe, which can be read once only; or the path, which the library reads.
+
+    Raises:
+        InputError: standard input is closed, or the pipe cannot be read.
+        LimitError: it goes on and on.
+    """
+    if source == STREAM:
+        return read_compressed(_stdin())
+    return source if is_regular(source) else read_content(source)[0]
 
 
 @contextmanager
@@ -29,15 +79,18 @@ def open_stdout() -> Iterator[BinaryIO]:
     """Standard output for bytes, all of which are written at the end.
 
     Raises:
-        OutputError: it cannot take them.
+        OutputError: it is closed, or cannot take them.
         BrokenPipeError: the reader is gone, which is no error of anybody's.
     """
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; name a file")
     try:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
+        silence(sys.stdout)
         raise OutputError(f"standard output: cannot be written ({error.strerror})") from error
 
 

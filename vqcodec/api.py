@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Literal, Unpack, overload
 
 from vqcodec import registry
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vqcodec.audio.files import Sound, SoundStream
+    from vqcodec.registry import Codec
 
     Source = Compressed | BinaryIO | Image.Image | npt.NDArray[np.generic] | Tensor | Sound
 
@@ -58,10 +58,14 @@ def compress(source: Source, **options: Unpack[CompressOptions]) -> bytes:
         if settings.sample_rate is not None or hasattr(source, "sample_rate") or is_sound(head, name):
             from vqcodec.audio.vqc import compress_sound
 
-            return compress_sound(source, head, settings, partial(registry.load_audio_codec, settings.device))
+            return compress_sound(source, head, settings, _loader(registry.load_audio_codec, settings))
         from vqcodec.image.vqc import compress_picture
 
-        return compress_picture(source, head, settings, partial(registry.load_image_codec, settings.device))
+        return compress_picture(source, head, settings, _loader(registry.load_image_codec, settings))
+
+
+def _loader(find: Callable[[str], Codec], settings: CompressSettings) -> Callable[[], Codec]:
+    return lambda: registry.limited(find(settings.device), settings.threads)
 
 
 @overload
@@ -95,15 +99,15 @@ def decompress(
         if kind is not None and (kind == "audio") != isinstance(header, AudioHeader):
             raise InputError(f"holds {_what(file)}, but kind={kind!r} was asked for; leave kind out")
         if isinstance(header, AudioHeader):
-            from vqcodec.audio.vqc import collect, decode_sound
+            from vqcodec.audio.vqc import collect
 
-            codec = registry.audio_codec_for(header, settings.device)
-            return collect(decode_sound(file, header, codec, settings.stretch, name))
+            return collect(_stream(file, header, settings, name))
         if settings.stretch != (None, None):
             raise UsageError("holds a picture, which has no start and end in seconds; leave them out")
         from vqcodec.image.vqc import decode_picture
 
-        return decode_picture(file, header, registry.image_codec_for(header, settings.device))
+        codec = registry.limited(registry.image_codec_for(header, settings.device), settings.threads)
+        return decode_picture(file, header, codec, settings.progress)
 
 
 def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> SoundStream:
@@ -111,14 +115,18 @@ def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> Soun
 
     Options, warnings and errors are those of :func:`decompress`; damage inside a chunk shows when its block is read.
     """
-    from vqcodec.audio.vqc import decode_sound
-
     settings = settle(DecompressSettings, options)
     with _opened(data, settings) as (file, name):
         if not isinstance(file.header, AudioHeader):
             raise InputError(f"holds {_what(file)}, not sound; use vqcodec.decompress")
-        codec = registry.audio_codec_for(file.header, settings.device)
-        return decode_sound(file, file.header, codec, settings.stretch, name)
+        return _stream(file, file.header, settings, name)
+
+
+def _stream(file: VqcFile, header: AudioHeader, settings: DecompressSettings, name: str) -> SoundStream:
+    from vqcodec.audio.vqc import decode_sound, telling
+
+    codec = registry.limited(registry.audio_codec_for(header, settings.device), settings.threads)
+    return telling(decode_sound(file, header, codec, settings.stretch, name), settings.progress)
 
 
 @contextmanager
@@ -142,7 +150,9 @@ def verify(data: Compressed, **options: Unpack[ReadOptions]) -> None:
     with _opened(data, settings) as (file, _):
         header = file.header
         if isinstance(header, AudioHeader):
-            for _ in registry.audio_codec_for(header, settings.device).decode_codes(header, file.chunks):
+            sound = registry.limited(registry.audio_codec_for(header, settings.device), settings.threads)
+            for _ in sound.decode_codes(header, file.chunks):
                 pass
         else:
-            registry.image_codec_for(header, settings.device).decode_codes(header, file.chunks)
+            picture = registry.limited(registry.image_codec_for(header, settings.device), settings.threads)
+            picture.decode_codes(header, file.chunks)

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,14 +16,14 @@ from vqcodec.audio.resample import REACH, resample, resampled_length
 from vqcodec.audio.tags import unpack_tags
 from vqcodec.bitstream import AudioHeader, Chunk, VqcFile, write_vqc
 from vqcodec.errors import UsageError, VqcWarning
-from vqcodec.options import CompressSettings
+from vqcodec.options import CompressSettings, Progress
 from vqcodec.sources import name_of, naming, warn_all
 from vqcodec.target import COARSEST, Aim, kbps, lowest_step
 
 if TYPE_CHECKING:
     from vqcodec.audio.codec import AudioCodec
 
-__all__ = ["collect", "compress_sound", "decode_sound", "encode_sound", "open_source"]
+__all__ = ["collect", "compress_sound", "decode_sound", "encode_sound", "open_source", "telling"]
 
 _CHUNK_BYTES = 7  # of the container, at least, for each chunk
 
@@ -215,6 +215,21 @@ def _from(blocks: Iterable[Float32], skip: int) -> Iterator[Float32]:
 def _named(blocks: Iterator[Float32], name: str) -> Iterator[Float32]:
     with naming(name):
         yield from blocks
+
+
+def telling(stream: SoundStream, progress: Progress | None) -> SoundStream:
+    """The same stream, which tells how far it has been read."""
+    if progress is None:
+        return stream
+
+    def blocks() -> Iterator[Float32]:
+        done = 0
+        for block in stream.blocks:
+            yield block
+            done += len(block)
+            progress(done / max(stream.samples, 1))
+
+    return replace(stream, blocks=blocks())
 
 
 def collect(stream: SoundStream) -> Sound:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from vqcodec.bitstream import Chunk, ImageHeader, VqcFile, write_vqc
 from vqcodec.errors import UsageError
 from vqcodec.image.files import Picture, load_picture, to_pil
-from vqcodec.options import CompressSettings
-from vqcodec.sources import name_of, warn_all
+from vqcodec.options import CompressSettings, Progress
+from vqcodec.sources import name_of, read_all, warn_all
 from vqcodec.target import Aim, choose_step, psnr
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def compress_picture(source: Any, head: bytes, settings: CompressSettings, load:
     aim.check_picture()
     if hasattr(source, "numpy"):
         raise UsageError("a tensor is taken as sound, so give its sample_rate; give a picture as a uint8 array")
-    content = head + source.read() if hasattr(source, "read") else source
+    content = head + read_all(source, "the input") if hasattr(source, "read") else source
     picture = load_picture(content, max_pixels=settings.max_pixels)
     warn_all(picture.notes, name_of(source))
     return encode_picture(picture, aim, load(), strip=settings.strip)
@@ -79,10 +79,12 @@ def _header(picture: Picture, step: int, codec: ImageCodec) -> ImageHeader:
     )
 
 
-def decode_picture(file: VqcFile, header: ImageHeader, codec: ImageCodec) -> Image.Image:
+def decode_picture(
+    file: VqcFile, header: ImageHeader, codec: ImageCodec, progress: Progress | None = None
+) -> Image.Image:
     """A parsed file as a Pillow image of mode L, LA, RGB or RGBA.
 
     Raises:
         ChecksumError, CorruptError: see :meth:`ImageCodec.decode`.
     """
-    return to_pil(codec.decode(header, file.chunks), file.alpha, file.metadata)
+    return to_pil(codec.decode(header, file.chunks, progress), file.alpha, file.metadata)
