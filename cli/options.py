@@ -98,7 +98,9 @@ def running(given: dict[str, Any]) -> Running:
     Raises:
         UsageError: options that contradict each other.
     """
-    out = Running(**{name: given.pop(name) for name in ("jobs", "quiet", "as_json", "cluster")}, threads=given["threads"])
+    out = Running(
+        **{name: given.pop(name) for name in ("jobs", "quiet", "as_json", "cluster")}, threads=given["threads"]
+    )
     if out.cluster and out.jobs > 1:
         raise UsageError("--jobs and --cluster contradict each other; the cluster's workers decide how many run")
     given["threads"] = out.threads_of_each

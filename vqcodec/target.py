@@ -1,7 +1,8 @@
 """Which quantiser step an encoder uses: from a quality, or searched for a target of size, rate or PSNR.
 
-The search relies on size and PSNR falling as the step index rises. Where that fails locally, the step found still keeps
-the promise (the file is not larger, the PSNR not lower than asked for) but a neighbour may come closer.
+The search relies on size and PSNR falling as the step index rises, and on that nearly evenly, so that few tries suffice.
+Where that fails locally, the step found still keeps the promise (the file is not larger, the PSNR not lower than asked
+for) but a neighbour may come closer.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ __all__ = [
     "COARSEST",
     "DEFAULT_QUALITY",
     "Aim",
+    "Curve",
     "choose_step",
+    "finest_within",
     "kbps",
-    "lowest_step",
     "make_aim",
     "psnr",
     "quality_of_step",
@@ -30,6 +32,17 @@ __all__ = [
 
 DEFAULT_QUALITY = 60.0
 COARSEST = 255
+
+Curve = npt.NDArray[np.float64]
+"""A value for each of the 256 steps."""
+
+_STEPS = np.arange(COARSEST + 1)
+_USUAL = 103  # the step of the default quality
+# What a step changes the logarithm of the size by, and the PSNR in decibels: means over the example photographs.
+_SIZE_SLOPE, _PSNR_SLOPE = -0.018, -0.09
+_TINY = 1e-9
+_NEAR = 4  # steps
+_MOST_TRIES = 5  # after which the estimate is given up
 
 
 @dataclass(frozen=True)
@@ -103,53 +116,129 @@ def quality_of_step(step: int) -> float:
     return 100 - step * 99 / COARSEST
 
 
-def choose_step(aim: Aim, pixels: int, size_at: Callable[[int], int], psnr_at: Callable[[int], float]) -> int:
-    """The step index that meets the aim for a picture; each candidate costs an encode, at most ten of 256 are tried.
+def choose_step(
+    aim: Aim,
+    pixels: int,
+    size_at: Callable[[int], int],
+    psnr_at: Callable[[int], float],
+    estimates: tuple[Curve, Curve] | None = None,
+) -> int:
+    """The step index that meets the aim for a picture; each candidate costs an encode, mostly two or three are tried.
 
     Args:
         aim: what to meet.
         pixels: width x height, for bits per pixel.
         size_at: bytes of the file at a step; asked again for a step only if cheap, so cache it.
         psnr_at: decibels at a step; likewise.
+        estimates: of the same two, at every step.
 
     Raises:
         UsageError: out of reach; the message names the nearest value that is not.
     """
     if aim.step is not None:
         return aim.step
+    sizes, decibels = estimates or (None, None)
     if aim.psnr is not None:
-        return _coarsest_reaching(aim.psnr, psnr_at)
+        return _coarsest_reaching(aim.psnr, psnr_at, decibels)
     limit = aim.size if aim.size is not None else (aim.bpp or 0.0) * pixels / 8
-    smallest = size_at(COARSEST)
-    if smallest > limit:
+    step = finest_within(limit, size_at, sizes)
+    if step > COARSEST:
+        smallest = size_at(COARSEST)
         raise UsageError(
             f"the target is out of reach: the smallest file of this picture has {smallest:,} bytes "
             f"({8 * smallest / pixels:.3f} bits per pixel, quality 1); ask for that or more"
         )
-    return lowest_step(lambda step: size_at(step) <= limit)
+    return step
 
 
-def _coarsest_reaching(target: float, psnr_at: Callable[[int], float]) -> int:
-    best = psnr_at(0)
-    if best < target:
-        raise UsageError(
-            f"the target is out of reach: the best of this picture is {best:.2f} dB (quality 100); ask for that or less"
-        )
-    if psnr_at(COARSEST) >= target:
-        return COARSEST
-    return lowest_step(lambda step: psnr_at(step) < target) - 1
+def finest_within(limit: float, size_at: Callable[[int], float], estimate: Curve | None = None) -> int:
+    """The lowest step whose size is within the limit, which was asked for; 256 if there is none.
 
-
-def lowest_step(holds: Callable[[int], bool]) -> int:
-    """By bisection in eight tries, the lowest step of a condition that holds at the coarsest step.
-
-    It must hold above any step where it holds. The last step for which it was asked and held is the result, if any was.
+    Args:
+        limit: bytes.
+        size_at: bytes of the file at a step; asked again for a step only if cheap, so cache it.
+        estimate: of these at every step.
     """
-    low, high = 0, COARSEST
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return high
+    about = np.log(np.maximum(estimate, 1) / limit) if estimate is not None else _SIZE_SLOPE * (_STEPS - _USUAL)
+    return _Search(lambda step: math.log(max(size_at(step), 1) / limit), about).run(keep_high=True)
+
+
+def _coarsest_reaching(target: float, psnr_at: Callable[[int], float], estimate: Curve | None) -> int:
+    about = estimate - target if estimate is not None else _PSNR_SLOPE * (_STEPS - _USUAL)
+    # what just reaches the target counts as above it
+    step = _Search(lambda step: psnr_at(step) - target + _TINY, about).run(keep_high=False) - 1
+    if step < 0:
+        raise UsageError(
+            f"the target is out of reach: the best of this picture is {psnr_at(0):.2f} dB (quality 100); "
+            "ask for that or less"
+        )
+    return step
+
+
+class _Search:
+    """Where a curve that falls with the step index crosses zero, in few tries: each costs an encode.
+
+    Attributes:
+        excess: the curve.
+        about: an estimate of it at all steps, whose shape is better known than its height.
+        known: what was found so far.
+        miss: how far off the estimate was at the last try, in steps.
+        stalled: the estimate is of no use; halve the interval instead.
+    """
+
+    def __init__(self, excess: Callable[[int], float], about: Curve) -> None:
+        self.excess = excess
+        self.about = about
+        self.known: dict[int, float] = {}
+        self.miss = math.inf
+        self.stalled = False
+
+    def _estimate(self) -> Curve:
+        """The estimate, shifted to pass through what is known."""
+        if not self.known:
+            return self.about
+        steps = sorted(self.known)
+        return self.about + np.interp(_STEPS, steps, [self.known[step] - self.about[step] for step in steps])
+
+    def _slope(self, step: int) -> float:
+        """How much the curve falls in a step, about."""
+        low, high = max(step - 2, 0), min(step + 2, COARSEST)
+        return max(float(self.about[low] - self.about[high]) / (high - low), _TINY)
+
+    def _take(self, step: int) -> None:
+        expected = self._estimate()[step]
+        best = min((abs(value) for value in self.known.values()), default=math.inf)
+        value = self.known[step] = self.excess(step)
+        self.miss = abs(value - expected) / self._slope(step)
+        lost = self.miss > 2 and abs(value) > best / 2
+        self.stalled = self.stalled or lost or len(self.known) >= _MOST_TRIES
+
+    def run(self, *, keep_high: bool) -> int:
+        """The step ``high`` where the curve is at or below zero while it is above at ``high`` - 1; 0 to 256.
+
+        Args:
+            keep_high: ``high`` itself was tried; otherwise the step before it was. The other one may be inferred.
+        """
+        while True:
+            high = min((s for s, value in self.known.items() if value <= 0), default=COARSEST + 1)
+            low = max((s for s, value in self.known.items() if value > 0 and s < high), default=-1)
+            if high - low == 1:
+                return high
+            curve = self._estimate()
+            guess = next((s for s in range(low + 1, high) if curve[s] <= 0), high)
+            wanted, other = (guess, guess - 1) if keep_high else (guess - 1, guess)
+            if wanted in self.known and self._certain(other, curve):
+                return guess
+            self._take((low + high) // 2 if self.stalled else min(max(wanted, low + 1), high - 1))
+
+    def _certain(self, step: int, curve: Curve) -> bool:
+        """Whether the sign at a step that was not tried is beyond doubt.
+
+        The last try must have been foreseen to within a step and lie near; between neighbours the shape is exact to far less
+        than the share of a step that is asked for here.
+        """
+        near = min(abs(step - other) for other in self.known) <= _NEAR
+        return near and self.miss < 1 and abs(curve[step]) > 0.15 * self._slope(step)
 
 
 def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
