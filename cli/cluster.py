@@ -36,9 +36,7 @@ def on_cluster(work: Callable[[Pair], Outcome], pairs: Sequence[Pair], address: 
     try:
         client = Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:  # a time-out is an OSError, too
-        raise UsageError(
-            f"--cluster {address}: no scheduler answers there ({error}); start it: dask scheduler"
-        ) from error
+        raise UsageError(f"--cluster {address}: no scheduler answers ({error}); start one by dask scheduler") from error
     futures = {}
     try:
         # One by one and impure: two runs with the same names are two pieces of work.

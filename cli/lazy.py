@@ -71,11 +71,11 @@ class LazyGroup(click.Group):
             if leaving.code == TERMINATED:
                 say_error("terminated")
             return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-        except click.NoArgsIsHelpError as error:  # the help itself, which is longer than a line
-            error.show()
-            return error.exit_code
         except click.ClickException as error:
-            say_error(_usage(error))
+            if type(error).__name__ == "NoArgsIsHelpError":  # the help itself, which is longer than a line
+                error.show()
+            else:
+                say_error(_usage(error))
             return error.exit_code
         except VqcError as error:
             say_error(with_hint(error))

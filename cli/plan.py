@@ -198,7 +198,7 @@ def check_pair(pair: Pair, *, force: bool) -> None:
         return
     target = Path(pair.target)
     check_writable(target, force=True, parents=pair.parents)
-    if pair.source != STREAM and target.is_file() and os.path.exists(pair.source) and target.samefile(pair.source):
+    if pair.source != STREAM and target.is_file() and Path(pair.source).exists() and target.samefile(pair.source):
         raise UsageError(f"{pair.target}: is the input itself; name another output")
     check_writable(target, force=force, parents=pair.parents)
     if pair.folder and not Path(os.path.realpath(target)).is_relative_to(os.path.realpath(pair.folder)):

@@ -161,7 +161,7 @@ def write_atomic(
         temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.tmp")
         _unfinished.add(temporary)
         try:
-            with temporary.open("xb", opener=_opener(target)) as file:
+            with open(temporary, "xb", opener=_opener(target)) as file:  # noqa: PTH123 - Path.open takes no opener
                 write(file)
             check_writable(path, force=force)
             temporary.replace(target)

@@ -1,7 +1,7 @@
 """Which quantiser step an encoder uses: from a quality, or searched for a target of size, rate or PSNR.
 
-The search relies on size and PSNR falling as the step index rises, and on that nearly evenly, so that few tries suffice.
-Where that fails locally, the step found still keeps the promise (the file is not larger, the PSNR not lower than asked
+The search relies on size and PSNR falling as the step index rises, nearly evenly, so that few tries suffice. Where that
+fails locally, the step found still keeps the promise (the file is not larger, the PSNR not lower than asked
 for) but a neighbour may come closer.
 """
 
@@ -42,6 +42,7 @@ _USUAL = 103  # the step of the default quality
 _SIZE_SLOPE, _PSNR_SLOPE = -0.018, -0.09
 _TINY = 1e-9
 _NEAR = 4  # steps
+_SMOOTH_BYTES, _SMOOTH_PIXELS = 4096, 65_536  # below, a byte or a pixel shows in the curve
 _MOST_TRIES = 5  # after which the estimate is given up
 
 
@@ -139,7 +140,7 @@ def choose_step(
         return aim.step
     sizes, decibels = estimates or (None, None)
     if aim.psnr is not None:
-        return _coarsest_reaching(aim.psnr, psnr_at, decibels)
+        return _coarsest_reaching(aim.psnr, pixels, psnr_at, decibels)
     limit = aim.size if aim.size is not None else (aim.bpp or 0.0) * pixels / 8
     step = finest_within(limit, size_at, sizes)
     if step > COARSEST:
@@ -160,13 +161,15 @@ def finest_within(limit: float, size_at: Callable[[int], float], estimate: Curve
         estimate: of these at every step.
     """
     about = np.log(np.maximum(estimate, 1) / limit) if estimate is not None else _SIZE_SLOPE * (_STEPS - _USUAL)
-    return _Search(lambda step: math.log(max(size_at(step), 1) / limit), about).run(keep_high=True)
+    search = _Search(lambda step: math.log(max(size_at(step), 1) / limit), about, smooth=limit >= _SMOOTH_BYTES)
+    return search.run(keep_high=True)
 
 
-def _coarsest_reaching(target: float, psnr_at: Callable[[int], float], estimate: Curve | None) -> int:
+def _coarsest_reaching(target: float, pixels: int, psnr_at: Callable[[int], float], estimate: Curve | None) -> int:
     about = estimate - target if estimate is not None else _PSNR_SLOPE * (_STEPS - _USUAL)
     # what just reaches the target counts as above it
-    step = _Search(lambda step: psnr_at(step) - target + _TINY, about).run(keep_high=False) - 1
+    search = _Search(lambda step: psnr_at(step) - target + _TINY, about, smooth=pixels >= _SMOOTH_PIXELS)
+    step = search.run(keep_high=False) - 1
     if step < 0:
         raise UsageError(
             f"the target is out of reach: the best of this picture is {psnr_at(0):.2f} dB (quality 100); "
@@ -181,14 +184,16 @@ class _Search:
     Attributes:
         excess: the curve.
         about: an estimate of it at all steps, whose shape is better known than its height.
+        smooth: the curve is of so much data that it has no steps of its own.
         known: what was found so far.
         miss: how far off the estimate was at the last try, in steps.
         stalled: the estimate is of no use; halve the interval instead.
     """
 
-    def __init__(self, excess: Callable[[int], float], about: Curve) -> None:
+    def __init__(self, excess: Callable[[int], float], about: Curve, *, smooth: bool) -> None:
         self.excess = excess
         self.about = about
+        self.smooth = smooth
         self.known: dict[int, float] = {}
         self.miss = math.inf
         self.stalled = False
@@ -234,11 +239,11 @@ class _Search:
     def _certain(self, step: int, curve: Curve) -> bool:
         """Whether the sign at a step that was not tried is beyond doubt.
 
-        The last try must have been foreseen to within a step and lie near; between neighbours the shape is exact to far less
-        than the share of a step that is asked for here.
+        The last try must have been foreseen to within a step and lie near: the shape between neighbours is then exact
+        to far less than the share of a step that is asked for here.
         """
         near = min(abs(step - other) for other in self.known) <= _NEAR
-        return near and self.miss < 1 and abs(curve[step]) > 0.15 * self._slope(step)
+        return self.smooth and near and self.miss < 1 and abs(curve[step]) > 0.15 * self._slope(step)
 
 
 def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:

@@ -1,9 +1,9 @@
 """Size and PSNR of a picture at every step, estimated in a fraction of an encode: where a search for a target starts.
 
-The estimate is that of Laplacian sources under a uniform quantiser, roughly: half a bit for each octave that a
-coefficient's energy lies above the step's, and a coefficient's own energy as the error where it lies below. Coefficients
-are Haar's, which are nothing like the codec's but spread over the magnitudes as those do. On the example photographs
-the size was within 10 % from step 40 to 220, the PSNR within 1 dB (one sixth of a step's square as error fits best).
+Half a bit for each octave that a coefficient's energy lies above the step's, and as error a coefficient's own energy
+where it lies below. The coefficients are Haar's, which are not the codec's but spread over the magnitudes as those do.
+On the example photographs the size was within 10 % from step 40 to 220, the PSNR within 1 dB (a sixth of a step's
+square as error fits best).
 """
 
 from __future__ import annotations
