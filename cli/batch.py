@@ -15,7 +15,7 @@ from typing import Any
 
 from vqcodec.cli.plan import Pair, Plan, Skip
 from vqcodec.cli.report import Progress, say, say_error, say_json, say_warning, with_hint
-from vqcodec.cli.streams import STREAM
+from vqcodec.cli.streams import STREAM, weight_of
 from vqcodec.errors import UsageError, VqcError, VqcWarning, WorkerDiedError
 from vqcodec.sources import discard_unfinished
 from vqcodec.workers import cores, in_processes
@@ -83,7 +83,7 @@ def run_batch(todo: Plan, work: Work, describe: Callable[[Mapping[str, Any]], st
         The exit code: the worst of all.
     """
     worst = failed = 0
-    progress = Progress([_weight(pair) for pair in todo.pairs], quiet=running.quiet or running.as_json)
+    progress = Progress([weight_of(pair.source) for pair in todo.pairs], quiet=running.quiet or running.as_json)
     for outcome in _all_outcomes(todo, work, running, progress):
         progress.clear()
         _report(outcome, describe, running)
@@ -95,13 +95,6 @@ def run_batch(todo: Plan, work: Work, describe: Callable[[Mapping[str, Any]], st
     if failed and total > 1:
         say_error(f"{failed} of {total} files failed")
     return worst
-
-
-def _weight(pair: Pair) -> int:
-    try:
-        return os.stat(pair.source).st_size + 1  # noqa: PTH116 - of a name that may be none
-    except (OSError, ValueError):
-        return 1
 
 
 def _all_outcomes(todo: Plan, work: Work, running: Running, progress: Progress) -> Iterator[Outcome]:
@@ -128,14 +121,14 @@ def _all_outcomes(todo: Plan, work: Work, running: Running, progress: Progress) 
     where = running.cluster or f"{running.jobs} at a time"
     progress.at(where)
     for outcome in outcomes:
-        progress.finish(_weight(outcome.pair))
+        progress.finish(weight_of(outcome.pair.source))
         yield outcome
         progress.at(where)
 
 
 def _one_by_one(pairs: Sequence[Pair], work: Work, progress: Progress) -> Iterator[Outcome]:
     for pair in pairs:
-        weight = _weight(pair)
+        weight = weight_of(pair.source)
         progress.at(pair.source, weight)
         outcome = attempt(work, pair, progress.share if progress.shown else None)
         progress.finish(weight)

@@ -27,7 +27,15 @@ __all__ = [
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-paths: Decorator = click.argument("paths", nargs=-1, required=True, type=click.Path(allow_dash=True))
+
+def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """An empty name would stand for the working folder."""
+    if "" in value:
+        raise click.UsageError("an argument is empty; name a file (is a variable of the shell not set?)", ctx)
+    return value
+
+
+paths: Decorator = click.argument("paths", nargs=-1, required=True, type=click.Path(allow_dash=True), callback=_names)
 output_folder: Decorator = click.option(
     "-o",
     "--output-dir",

@@ -75,8 +75,6 @@ def plan(arguments: Sequence[str], folder: str | None, taken: Taken, new_suffix:
     Raises:
         UsageError: the arguments do not fit together.
     """
-    if "" in arguments:
-        raise UsageError("an argument is empty; name a file (is a variable of the shell not set?)")
     if folder == "":
         raise UsageError("the folder for the outputs is empty; name one after -o (. for the working folder)")
     if folder is None:

@@ -12,7 +12,17 @@ from typing import BinaryIO, TextIO
 from vqcodec.errors import InputError, OutputError
 from vqcodec.sources import read_compressed, read_content
 
-__all__ = ["STREAM", "is_regular", "open_source", "open_stdout", "prepare", "read_source", "silence", "write_stdout"]
+__all__ = [
+    "STREAM",
+    "is_regular",
+    "open_source",
+    "open_stdout",
+    "prepare",
+    "read_source",
+    "silence",
+    "weight_of",
+    "write_stdout",
+]
 
 STREAM = "-"
 
@@ -51,6 +61,14 @@ def is_regular(source: str) -> bool:
         return stat.S_ISREG(os.stat(source).st_mode)  # noqa: PTH116 - of a name that may be none
     except (OSError, ValueError):
         return True  # whoever opens it says what is wrong
+
+
+def weight_of(source: str) -> int:
+    """What a file counts in the estimate of the time left: its bytes, but never nothing."""
+    try:
+        return os.stat(source).st_size + 1  # noqa: PTH116 - of a name that may be none
+    except (OSError, ValueError):
+        return 1
 
 
 def open_source(source: str) -> str | BinaryIO:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["SOUND_INPUT_SUFFIXES", "SOUND_SUFFIXES", "is_sound", "is_vqc_sound"]
+__all__ = ["SOUND_INPUT_SUFFIXES", "SOUND_SUFFIXES", "is_sound", "is_vqc", "is_vqc_sound"]
 
 # What is taken from a folder; a file named by itself may have any suffix.
 SOUND_INPUT_SUFFIXES = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
@@ -30,6 +30,11 @@ def is_sound(head: bytes, name: str = "") -> bool:
     return not head.startswith(_VQC) and Path(name).suffix.lower() in SOUND_INPUT_SUFFIXES
 
 
+def is_vqc(head: bytes) -> bool:
+    """Whether a file is a .vqc file."""
+    return head.startswith(_VQC)
+
+
 def is_vqc_sound(head: bytes) -> bool:
     """Whether a .vqc file holds sound, by its first 10 bytes: signature, version, flags."""
-    return head.startswith(_VQC) and len(head) > 9 and bool(head[9] & 1)
+    return is_vqc(head) and len(head) > 9 and bool(head[9] & 1)

@@ -161,7 +161,7 @@ def write_atomic(
         temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.tmp")
         _unfinished.add(temporary)
         try:
-            with open(temporary, "xb", opener=_opener(target)) as file:  # noqa: PTH123 - Path.open takes no opener
+            with open(temporary, "xb", opener=_opener(target)) as file:
                 write(file)
             check_writable(path, force=force)
             temporary.replace(target)
