@@ -6,25 +6,19 @@ import base64
 import html
 import io
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-import vqcodec
-from vqcodec.benchmarks.image.metrics import ssimulacra2
+from vqcodec.benchmarks.image.metrics import mse, psnr, ssimulacra2
 from vqcodec.benchmarks.report import read
 from vqcodec.errors import UsageError
-from vqcodec.kinds import is_sound, is_vqc
-from vqcodec.sources import head_of
-from vqcodec.target import psnr
 
-__all__ = ["PictureSide", "SoundSide", "compare", "lines", "load", "page"]
+__all__ = ["PictureSide", "SoundSide", "compare", "lines", "page"]
 
 Facts = dict[str, float | int | str | None]
 
@@ -46,31 +40,6 @@ class SoundSide:
     rate: int
 
 
-def load(path: str, settings: Mapping[str, Any]) -> PictureSide | SoundSide:
-    """A file of any kind that vqcodec reads or writes; ``settings`` are those of :func:`vqcodec.decompress`.
-
-    Raises:
-        VqcError: it cannot be read.
-    """
-    head = head_of(path)
-    what = vqcodec.decompress(path, **settings) if is_vqc(head) else path
-    if isinstance(what, vqcodec.Sound):
-        return SoundSide(Path(path), what.samples, what.sample_rate)
-    if what is path and is_sound(head, path):
-        from vqcodec.audio.vqc import open_source
-
-        with open_source(path, None, b"", settings["max_seconds"]) as sound:
-            return SoundSide(Path(path), np.concatenate(list(sound.blocks())), sound.sample_rate)
-    from vqcodec.image.files import load_picture
-
-    picture = load_picture(what, max_pixels=settings["max_pixels"])
-    pixels = np.broadcast_to(picture.pixels, (*picture.pixels.shape[:2], 3))
-    if picture.alpha is not None:
-        share = picture.alpha[:, :, None].astype(np.float32) / 255
-        pixels = np.rint(pixels * share + 255 * (1 - share)).astype(np.uint8)
-    return PictureSide(Path(path), pixels)
-
-
 def compare(a: PictureSide | SoundSide, b: PictureSide | SoundSide) -> Facts:
     """Sizes and distances, by name; infinite where both are equal.
 
@@ -86,7 +55,7 @@ def compare(a: PictureSide | SoundSide, b: PictureSide | SoundSide) -> Facts:
         score = round(ssimulacra2(a.pixels, b.pixels), 2) if find_spec("ssimulacra2") else None
         count = a.pixels.shape[0] * a.pixels.shape[1]
         rates = {"bpp_a": _per(sizes["bytes_a"], count), "bpp_b": _per(sizes["bytes_b"], count)}
-        return {"kind": "image", **sizes, **rates, "psnr": round(psnr(a.pixels, b.pixels), 3), "ssimulacra2": score}
+        return {"kind": "image", **sizes, **rates, "psnr": round(_psnr(a.pixels, b.pixels), 3), "ssimulacra2": score}
     if isinstance(a, SoundSide) and isinstance(b, SoundSide):
         if (a.samples.shape, a.rate) != (b.samples.shape, b.rate):
             kinds = [f"{s.path} has {s.samples.shape[0]:,} x {s.samples.shape[1]} at {s.rate:,} Hz" for s in (a, b)]
@@ -100,6 +69,11 @@ def compare(a: PictureSide | SoundSide, b: PictureSide | SoundSide) -> Facts:
 def _per(size: float | int | str | None, count: float) -> float:
     assert isinstance(size, int)
     return round(8 * size / count, 4)
+
+
+def _psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    error = mse(a, b)
+    return psnr(error) if error else float("inf")
 
 
 def _snr(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
+import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.report import say, say_json, say_result
 from vqcodec.cli.streams import is_regular
 from vqcodec.errors import UsageError
-from vqcodec.sources import check_writable, write_atomic
+from vqcodec.kinds import is_sound, is_vqc
+from vqcodec.sources import check_writable, head_of, write_atomic
+
+if TYPE_CHECKING:
+    from vqcodec.benchmarks.compare import PictureSide, SoundSide
 
 __all__ = ["compare"]
 
@@ -41,7 +48,7 @@ def compare(
             raise UsageError(f"{path}: is no regular file; save it to one")
     if html is not None:
         check_writable(Path(html), force=force)
-    sides = [measured.load(path, settings) for path in (first, second)]
+    sides = [_load(path, settings) for path in (first, second)]
     result = measured.compare(*sides)
     if html is not None:
         write_atomic(Path(html), measured.page(*sides, result).encode(), force=force)
@@ -54,3 +61,34 @@ def compare(
         say_result([f"{name:<12} {text}" for name, text in measured.lines(result)])
     if html is not None:
         say(f"{html}: written")
+
+
+def _load(path: str, settings: Mapping[str, Any]) -> PictureSide | SoundSide:
+    """A file of any kind that vqcodec reads or writes; ``settings`` are those of :func:`vqcodec.decompress`.
+
+    Raises:
+        VqcError: it cannot be read.
+    """
+    from vqcodec.benchmarks.compare import PictureSide, SoundSide
+
+    head = head_of(path)
+    what = vqcodec.decompress(path, **settings) if is_vqc(head) else path
+    if isinstance(what, vqcodec.Sound):
+        return SoundSide(Path(path), what.samples, what.sample_rate)
+    if what is path and is_sound(head, path):
+        from vqcodec.audio.vqc import open_source
+
+        with open_source(path, None, b"", settings["max_seconds"]) as sound:
+            return SoundSide(
+                Path(path),
+                np.concatenate([np.zeros((0, sound.channels), np.float32), *sound.blocks()]),
+                sound.sample_rate,
+            )
+    from vqcodec.image.files import load_picture
+
+    picture = load_picture(what, max_pixels=settings["max_pixels"])
+    pixels = np.broadcast_to(picture.pixels, (*picture.pixels.shape[:2], 3))
+    if picture.alpha is not None:
+        share = picture.alpha[:, :, None].astype(np.float32) / 255
+        pixels = np.rint(pixels * share + 255 * (1 - share)).astype(np.uint8)
+    return PictureSide(Path(path), pixels)
