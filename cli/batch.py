@@ -9,10 +9,11 @@ import traceback
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from vqcodec.cli.outcome import Outcome
 from vqcodec.cli.plan import Pair, Plan, Skip
 from vqcodec.cli.report import Progress, say, say_error, say_json, say_warning, with_hint
 from vqcodec.cli.streams import STREAM, weight_of
@@ -20,7 +21,7 @@ from vqcodec.errors import UsageError, VqcError, VqcWarning, WorkerDiedError
 from vqcodec.sources import discard_unfinished
 from vqcodec.workers import cores, in_processes
 
-__all__ = ["Outcome", "Running", "Share", "attempt", "run_batch"]
+__all__ = ["Running", "Share", "attempt", "run_batch"]
 
 Share = Callable[[float], object]
 """Told which share of a file is done, 0 to 1."""
@@ -56,18 +57,6 @@ class Running:
         """What the codec is told; None for its own choice."""
         alone = self.jobs == 1 or "OMP_NUM_THREADS" in os.environ
         return self.threads if self.threads or alone else max(1, cores() // self.jobs)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one pair; plain values, because it may come from another process."""
-
-    pair: Pair
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    error: str = ""
-    details: str = ""
-    code: int = 0
 
 
 def run_batch(todo: Plan, work: Work, describe: Callable[[Mapping[str, Any]], str], running: Running) -> int:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from vqcodec.cli.outcome import Outcome
 from vqcodec.cli.plan import Pair
 from vqcodec.errors import UsageError, VqcError
-
-if TYPE_CHECKING:
-    from vqcodec.cli.batch import Outcome
 
 __all__ = ["on_cluster"]
 
@@ -56,8 +53,6 @@ def _absolute(pair: Pair) -> Pair:
 
 def _outcome(error: BaseException | None, future: object, pair: Pair) -> Outcome:
     from distributed import Future, KilledWorker
-
-    from vqcodec.cli.batch import Outcome
 
     if error is None:
         assert isinstance(future, Future)
