@@ -21,6 +21,13 @@ __all__ = ["PRECISION", "RangeDecoder", "RangeEncoder", "Tables", "cumulatives"]
 PRECISION = 24
 _BLOCK = 256  # rows turned into models at a time; bounds the 64-bit temporaries to 5 MB at K = 2560
 _UNTOUCHED = 2**64 - 1  # range of a coder that has coded nothing
+# What symbols may cost beyond the bits of the stream: the coder's state holds 64, and where a table is rounded to 24
+# bits a rare symbol becomes up to one bit in 24 cheaper than its weights say.
+_SLACK_BITS, _SLACK_SHARE = 128, 1 / 16
+# A symbol whose interval begins at 0 may cost nothing, since zeros at the end are not stored. Above so many bits it is
+# counted all the same: no encoder meets more than a few of those in a row.
+_FREE_BITS = 4.0
+_BITS_PER_SYMBOL = 0.5  # a stream with more than this for every symbol is not worth counting
 
 _Ints = npt.NDArray[np.integer[Any]]
 
@@ -56,6 +63,7 @@ class Tables:
         self.weights = weights
         # None: not built yet. False: one symbol only, nothing is coded.
         self._models: list[Any] = [None] * len(weights)
+        self._totals: npt.NDArray[np.float32] | None = None  # of the rows, once asked for
 
     def models(self, rows: _Ints) -> list[Any]:
         """Models of the distinct rows [N], False where a row has one symbol only."""
@@ -65,6 +73,16 @@ class Tables:
         for start in range(0, len(missing), _BLOCK):
             self._build(missing[start : start + _BLOCK])
         return [models[r] for r in wanted]
+
+    def bits(self, rows: _Ints, symbols: I32) -> float:
+        """Bits that symbols [N] under rows [N] must take of a stream (SPEC.md, Range coder)."""
+        if self._totals is None:
+            self._totals = self.weights.sum(1, dtype=np.int64).astype(np.float32)
+        k = self.weights.shape[1]
+        weights = self.weights.reshape(-1).take(rows.astype(np.intp) * k + symbols)
+        cost = np.log2(self._totals.take(rows) / weights)
+        cost[(symbols == 0) & (cost < _FREE_BITS)] = 0
+        return float(cost.sum(dtype=np.float64))
 
     def _build(self, rows: list[int]) -> None:
         weights = self.weights[rows]
@@ -145,11 +163,19 @@ class RangeEncoder:
 
 
 class RangeDecoder:
-    """Reads one stream; past its end it reads zeros, so a cut stream decodes as far as its bytes reach."""
+    """Reads one stream; past its end it reads zeros, so a cut stream decodes as far as its bytes reach.
 
-    def __init__(self, payload: bytes) -> None:
+    Args:
+        payload: the stream.
+        symbols: how many the stream holds in all, where it is whole: symbols that together hold more than its bytes
+            can are then refused (SPEC.md, Range coder), so that a short stream cannot ask for much work.
+    """
+
+    def __init__(self, payload: bytes, symbols: int | None = None) -> None:
         padded = payload + bytes(-len(payload) % 4)
         self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, ">u4").astype(np.uint32))
+        self._counts = symbols is not None and 8 * len(payload) < _BITS_PER_SYMBOL * symbols
+        self._bits_left = 8 * len(payload) * (1 + _SLACK_SHARE) + _SLACK_BITS
 
     def decode(self, rows: _Ints, tables: Tables) -> I32:
         """Next batch: symbols [N], each under its table row [N].
@@ -169,4 +195,8 @@ class RangeDecoder:
         except AssertionError:
             raise CorruptError("no encoder writes this stream", "payload") from None
         symbols[batch.order] = np.concatenate(parts)
+        if self._counts:
+            self._bits_left -= tables.bits(rows, symbols)
+            if self._bits_left < 0:
+                raise CorruptError("no encoder writes this stream: it is too short for its codes", "payload")
         return symbols

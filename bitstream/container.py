@@ -21,7 +21,7 @@ from vqcodec.bitstream.directory import (
 )
 from vqcodec.bitstream.header import SECTIONS, TABLE_LAST, AudioHeader, Fields, ImageHeader, pack_header, parse_header
 from vqcodec.bitstream.limits import Limits
-from vqcodec.bitstream.metadata import ALPHA, METADATA, decode_metadata, encode_metadata, section_place
+from vqcodec.bitstream.metadata import ALPHA, METADATA, decode_metadata, encode_metadata, inflated_size, section_place
 from vqcodec.errors import ChecksumError, CorruptError, DecodeError, TruncatedError, UnsupportedVersionError
 
 __all__ = ["Chunk", "FileInfo", "VqcFile", "read_header", "read_vqc", "write_vqc"]
@@ -56,12 +56,16 @@ class VqcFile:
         chunks: tiles in raster order, or stretches of sound in order. None: damaged or missing, skipped on request.
         metadata: "icc", "exif", "xmp", "tags", "picture", each as the bytes of its own format.
         alpha: uint8 [H, W], or None.
+        lost: names of sections that are damaged or missing, skipped on request: those of metadata, "alpha", or "0x..".
+        cut: whether bytes are missing at the end.
     """
 
     header: ImageHeader | AudioHeader
     chunks: list[Chunk | None]
     metadata: dict[str, bytes] = field(default_factory=dict)
     alpha: npt.NDArray[np.uint8] | None = None
+    lost: list[str] = field(default_factory=list)
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class FileInfo:
         payload_sizes: bytes of coded symbols per chunk.
         section_sizes: bytes in the file of "icc", "exif", "xmp", "tags", "picture", "alpha"; unknown kinds as "0x..".
         file_size: bytes of the whole file.
+        missing: bytes that a cut file lacks of these.
     """
 
     header: ImageHeader | AudioHeader
@@ -82,6 +87,7 @@ class FileInfo:
     payload_sizes: list[int]
     section_sizes: dict[str, int]
     file_size: int
+    missing: int = 0
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,8 @@ def read_header(data: bytes, *, limits: Limits | None = None) -> FileInfo:
     named = {section_place(kind).removeprefix("section "): length for kind, length in directory.sections}
     size = layout.end + 1
     overhead = size - sum(payloads) - sum(named.values())
-    return FileInfo(layout.fields.header, layout.fields.version, overhead, payloads, named, size)
+    missing = max(0, size - len(data))
+    return FileInfo(layout.fields.header, layout.fields.version, overhead, payloads, named, size, missing)
 
 
 def read_vqc(
@@ -194,8 +201,8 @@ def read_vqc(
         limits: what to accept (default: ``Limits()``).
         allow_trailing: ignore bytes after the end marker.
         allow_truncated: take what there is of a cut file: a partial chunk has complete=False, a missing one is None, a
-            section that is not whole is dropped. Header and directory must be whole.
-        conceal: a damaged chunk becomes None, a damaged section is dropped, instead of an error.
+            section that is not whole is dropped and named in ``lost``. Header and directory must be whole.
+        conceal: a damaged chunk becomes None, a damaged section is dropped and named, instead of an error.
 
     Raises:
         DecodeError: the bytes break a rule of SPEC.md; ``.place`` says where.
@@ -209,8 +216,9 @@ def read_vqc(
         raise CorruptError("no end marker", "end")
     if len(data) > layout.end + 1 and not allow_trailing:
         raise CorruptError(f"{len(data) - layout.end - 1} bytes after the end", "end")
-    bodies = _read_sections(data, layout, conceal)
-    file = VqcFile(layout.fields.header, _read_chunks(data, layout, conceal))
+    file = VqcFile(layout.fields.header, [], cut=len(data) <= layout.end)
+    bodies = _read_sections(data, layout, file, conceal)
+    file.chunks = _read_chunks(data, layout, conceal)
     _unpack_sections(file, bodies, limits, conceal)
     return file
 
@@ -272,35 +280,53 @@ def _check_length(data: bytes, layout: _Layout) -> None:
     raise TruncatedError(f"the file ends after {len(data)} of {layout.end + 1} bytes", place)
 
 
-def _read_sections(data: bytes, layout: _Layout, conceal: bool) -> dict[int, bytes]:
-    """Verified bodies of the sections that are whole and known."""
+def _read_sections(data: bytes, layout: _Layout, file: VqcFile, conceal: bool) -> dict[int, bytes]:
+    """Verified bodies of the sections that are whole and known; others that are lost are named in the file."""
     bodies = {}
     for kind, start, stop in layout.section_spans():
         known = kind in METADATA or kind == ALPHA
         if kind & _CRITICAL and not known:
             raise UnsupportedVersionError("needs a newer program", section_place(kind))
         if stop > len(data):
+            _lose(file, kind)
             continue
         try:
             _check_crc(data, start, stop - 4, bytes([kind]), section_place(kind))
         except ChecksumError:
             if not conceal:
                 raise
+            _lose(file, kind)
             continue
         if known:
             bodies[kind] = data[start : stop - 4]
     return bodies
 
 
+def _lose(file: VqcFile, kind: int) -> None:
+    file.lost.append(section_place(kind).removeprefix("section "))
+
+
 def _unpack_sections(file: VqcFile, bodies: dict[int, bytes], limits: Limits, conceal: bool) -> None:
-    alpha = bodies.pop(ALPHA, None)
-    try:
-        file.metadata = decode_metadata(bodies, limits)
-        if isinstance(file.header, ImageHeader) and alpha is not None:
-            file.alpha = decode_alpha(alpha, file.header.height, file.header.width)
-    except DecodeError:
-        if not conceal:
-            raise
+    """Unpack every section by itself, so that one that is damaged takes no other with it."""
+    sizes = {}
+    for kind, body in bodies.items():
+        try:
+            sizes[kind] = 0 if kind == ALPHA else inflated_size(body, section_place(kind))
+        except DecodeError:
+            if not conceal:
+                raise
+            _lose(file, kind)
+    limits.check_metadata(sum(sizes.values()))
+    for kind in sizes:
+        try:
+            if kind != ALPHA:
+                file.metadata |= decode_metadata({kind: bodies[kind]}, limits)
+            elif isinstance(file.header, ImageHeader):
+                file.alpha = decode_alpha(bodies[kind], file.header.height, file.header.width)
+        except DecodeError:
+            if not conceal:
+                raise
+            _lose(file, kind)
 
 
 def _read_chunks(data: bytes, layout: _Layout, conceal: bool) -> list[Chunk | None]:

@@ -8,6 +8,8 @@ from vqcodec.errors import LimitError
 
 __all__ = ["Limits"]
 
+_VALUES_A_SECOND = 96_000  # of stereo at 48 kHz: more rate or more channels leave room for fewer seconds
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -16,7 +18,7 @@ class Limits:
     Attributes:
         pixels: width x height of an image.
         side: pixels of its longer side.
-        seconds: length of a sound.
+        seconds: length of a sound; also, all channels together, of what stereo at 48 kHz would have in samples.
         channels: channels of a sound.
         metadata_bytes: all metadata of a file, after inflating.
     """
@@ -41,6 +43,11 @@ class Limits:
         if samples > self.seconds * sample_rate:
             seconds = samples // sample_rate
             raise LimitError(f"{seconds} s of sound: over the limit of {self.seconds} s (raise Limits.seconds)")
+        if samples * channels > self.seconds * _VALUES_A_SECOND:
+            raise LimitError(
+                f"{samples:,} samples of {channels} channels: over the limit of {self.seconds} s, which allows "
+                f"{self.seconds * _VALUES_A_SECOND:,} in all channels together (raise --max-seconds, Limits.seconds)"
+            )
 
     def check_metadata(self, size: int) -> None:
         """Raise LimitError if this many bytes of metadata (inflated) are over the limit."""

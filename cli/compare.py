@@ -13,10 +13,9 @@ import numpy as np
 import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.report import say, say_json, say_result
-from vqcodec.cli.streams import is_regular
 from vqcodec.errors import UsageError
 from vqcodec.kinds import is_sound, is_vqc
-from vqcodec.sources import check_writable, head_of, write_atomic
+from vqcodec.sources import check_writable, head_of, is_pipe, write_atomic
 
 if TYPE_CHECKING:
     from vqcodec.benchmarks.compare import PictureSide, SoundSide
@@ -44,7 +43,7 @@ def compare(
     from vqcodec.benchmarks import compare as measured
 
     for path in (first, second):
-        if not is_regular(path):
+        if is_pipe(path):
             raise UsageError(f"{path}: is no regular file; save it to one")
     if html is not None:
         check_writable(Path(html), force=force)

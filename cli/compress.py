@@ -13,11 +13,11 @@ import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.batch import Share, run_batch
 from vqcodec.cli.plan import Pair, Taken, check_pair, plan, settle_existing
-from vqcodec.cli.streams import STREAM, is_regular, open_source, write_stdout
+from vqcodec.cli.streams import STREAM, open_source, write_stdout
 from vqcodec.errors import UsageError
 from vqcodec.image.files import INPUT_SUFFIXES
 from vqcodec.kinds import SOUND_INPUT_SUFFIXES
-from vqcodec.sources import write_atomic
+from vqcodec.sources import is_pipe, write_atomic
 
 __all__ = ["compress"]
 
@@ -39,6 +39,7 @@ _SHOWN = ["kind", "width", "height", "duration", "sample_rate", "channels", "qua
 @click.option(
     "--strip", is_flag=True, help="Leave out colour profile, EXIF (place, time, camera), XMP; tags and cover of sounds."
 )
+@click.option("--repair", is_flag=True, help="Replace samples that are no finite numbers (sound).")
 @options.common
 @click.pass_context
 def compress(
@@ -70,7 +71,7 @@ def compress(
 
 def _compress_one(pair: Pair, share: Share | None, *, settings: dict[str, Any], force: bool) -> dict[str, Any]:
     target = Path(pair.target)
-    if pair.target != STREAM and target.suffix.lower() != ".vqc" and is_regular(pair.target):
+    if pair.target != STREAM and target.suffix.lower() != ".vqc" and not is_pipe(pair.target):
         raise UsageError(f"{target}: an output ends in .vqc; for several inputs give -o OUTDIR")
     check_pair(pair, force=force)
     data = vqcodec.compress(open_source(pair.source), **settings, progress=share)

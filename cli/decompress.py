@@ -15,11 +15,11 @@ import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.batch import Share, run_batch
 from vqcodec.cli.plan import Pair, Taken, check_pair, plan, settle_existing
-from vqcodec.cli.streams import STREAM, is_regular, open_stdout, read_source, write_stdout
+from vqcodec.cli.streams import STREAM, open_stdout, read_source, write_stdout
 from vqcodec.errors import UsageError, VqcWarning
 from vqcodec.image.save import SUFFIXES, format_for, save_picture, write_picture
 from vqcodec.kinds import SOUND_SUFFIXES, is_vqc_sound
-from vqcodec.sources import head_of
+from vqcodec.sources import head_of, is_pipe
 
 __all__ = ["decompress"]
 
@@ -65,8 +65,8 @@ def _new_suffix(source: Path) -> str:
     Raises:
         UsageError: it can be read once only.
     """
-    if not is_regular(str(source)):
-        raise UsageError(f"{source}: is a pipe or a device, whose kind is not known beforehand; give IN and OUT")
+    if is_pipe(source):
+        raise UsageError(f"{source}: is no file that can be read twice; give IN and OUT")
     return ".wav" if is_vqc_sound(head_of(source)) else ".png"
 
 
@@ -94,9 +94,9 @@ def _picture(
     if pair.target != STREAM:
         return facts, save_picture(image, Path(pair.target), force=force, parents=pair.parents)
     buffer = io.BytesIO()
-    write_picture(image, buffer)
+    notes = write_picture(image, buffer)
     write_stdout(buffer.getvalue())
-    return facts, []
+    return facts, notes
 
 
 def _sound(source: str | bytes, pair: Pair, settings: dict[str, Any], force: bool) -> tuple[dict[str, Any], list[str]]:

@@ -46,6 +46,10 @@ def _lines(facts: ImageFacts | AudioFacts) -> list[str]:
             "sound": f"{facts['sample_rate']:,} Hz, {facts['channels']} channel{'s'[: facts['channels'] > 1]}",
         }
         rate = f"{facts['kbps']:.2f} kbit/s, of which coded sound {facts['payload_kbps']:.2f}"
+    cut = {}
+    if facts["missing_bytes"]:
+        there = facts["bytes"] - facts["missing_bytes"]
+        cut = {"cut": f"the file ends after {there:,} of {facts['bytes']:,} bytes; decompress --allow-truncated"}
     shown = {
         "format": f"{facts['format_version']} ({facts['kind']})",
         **own,
@@ -54,6 +58,7 @@ def _lines(facts: ImageFacts | AudioFacts) -> list[str]:
         "bytes": f"{facts['bytes']:,} ({rate})",
         "chunks": f"{facts['chunks']}",
         "metadata": ", ".join(facts["metadata"]) or "none",
+        **cut,
     }
     return [f"  {name:<9} {value}" for name, value in shown.items()]
 

@@ -1,7 +1,7 @@
 """A command group that imports a command only when it is called, and one place for exit codes.
 
-Exit codes: 0 fine, 1 failed, 2 wrong use, 3 damaged or unsupported input, 4 over a limit, 130 interrupted, 143 ended by
-SIGTERM.
+Exit codes: 0 fine, 1 failed, 2 wrong use, 3 damaged or unsupported input, 4 over a limit, 130 interrupted,
+143 terminated.
 """
 
 from __future__ import annotations

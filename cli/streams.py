@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, TextIO
 
 from vqcodec.errors import InputError, OutputError
-from vqcodec.sources import read_compressed, read_content
+from vqcodec.sources import is_pipe, read_compressed, read_content
 
 __all__ = [
     "STREAM",
-    "is_regular",
     "open_source",
     "open_stdout",
     "prepare",
@@ -55,14 +53,6 @@ def _stdin() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def is_regular(source: str) -> bool:
-    """Whether a path names a file that can be read more than once, or nothing."""
-    try:
-        return stat.S_ISREG(os.stat(source).st_mode)  # noqa: PTH116 - of a name that may be none
-    except (OSError, ValueError):
-        return True  # whoever opens it says what is wrong
-
-
 def weight_of(source: str) -> int:
     """What a file counts in the estimate of the time left: its bytes, but never nothing."""
     try:
@@ -89,7 +79,7 @@ def read_source(source: str) -> str | bytes:
     """
     if source == STREAM:
         return read_compressed(_stdin())
-    return source if is_regular(source) else read_content(source)[0]
+    return read_content(source)[0] if is_pipe(source) else source
 
 
 @contextmanager

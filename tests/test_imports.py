@@ -18,7 +18,7 @@ RULES = {
     "bitstream": {"errors"},
     "kernels": set(),
     "prior": {"bitstream", "errors"},
-    "kinds": set(),
+    "kinds": {"errors"},
     "sources": {"errors"},
     "target": {"errors"},
     "threads": set(),

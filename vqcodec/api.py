@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, Unpack, overload
 from vqcodec import registry
 from vqcodec.bitstream import AudioHeader, VqcFile, read_vqc
 from vqcodec.errors import InputError, UsageError
-from vqcodec.kinds import is_sound
+from vqcodec.kinds import takes_for_sound
 from vqcodec.options import (
     CompressOptions,
     CompressSettings,
@@ -20,7 +20,7 @@ from vqcodec.options import (
     ReadSettings,
     settle,
 )
-from vqcodec.sources import Compressed, head_of, name_of, naming, read_content
+from vqcodec.sources import Compressed, head_of, larger_than, name_of, naming, opened, read_content, warn_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from vqcodec.audio.files import Sound, SoundStream
+    from vqcodec.audio.files import Sound
+    from vqcodec.audio.stream import SoundStream
     from vqcodec.registry import Codec
 
     Source = Compressed | BinaryIO | Image.Image | npt.NDArray[np.generic] | Tensor | Sound
@@ -36,32 +37,40 @@ if TYPE_CHECKING:
 __all__ = ["compress", "decompress", "stream_sound", "verify"]
 
 
-def compress(source: Source, **options: Unpack[CompressOptions]) -> bytes:
+def compress(source: Source, *, kind: Kind | None = None, **options: Unpack[CompressOptions]) -> bytes:
     """Compress a picture or a sound to the bytes of a .vqc file.
 
     Args:
         source: a path, the bytes of a file, or a file open for reading bytes, of either kind. A picture may also be a
-            Pillow image or an array (uint8 [H, W] or [H, W, 1 to 4]); a sound may be a :class:`vqcodec.Sound`, or with
+            Pillow image, an array (uint8 [H, W] or [H, W, 1 to 4]), or with ``kind="image"`` a torch tensor
+            [1 to 4, H, W] (uint8, or floats from 0 to 1); a sound may be a :class:`vqcodec.Sound`, or with
             ``sample_rate`` an array [T] or [T, C], or a torch tensor [T] or [C, T] (floats with full scale 1, int16 or
             int32).
+        kind: ``image`` or ``audio``, where it is not to be told from the source.
         options: see :class:`vqcodec.options.CompressOptions`.
 
     Warns:
-        VqcWarning: something about the input cannot be kept, such as 16-bit pixels or further frames.
+        VqcWarning: something about the input cannot be kept, such as 16-bit pixels or further frames; or the result is
+            larger than the file it was made from.
 
     Raises:
         InputError, LimitError, UsageError, DeviceError, ModelError: see :mod:`vqcodec.errors`.
     """
     settings = settle(CompressSettings, options)
-    name, head = name_of(source), head_of(source)
-    with naming(name):
-        if settings.sample_rate is not None or hasattr(source, "sample_rate") or is_sound(head, name):
+    name = name_of(source)
+    with naming(name), opened(source) as content:
+        head = head_of(content)
+        if takes_for_sound(content, head, name, kind, settings.sample_rate):
             from vqcodec.audio.vqc import compress_sound
 
-            return compress_sound(source, head, settings, _loader(registry.load_audio_codec, settings))
-        from vqcodec.image.vqc import compress_picture
+            data = compress_sound(content, head, settings, _loader(registry.load_audio_codec, settings))
+        else:
+            from vqcodec.image.vqc import compress_picture
 
-        return compress_picture(source, head, settings, _loader(registry.load_image_codec, settings))
+            load = _loader(registry.load_image_codec, settings)
+            data = compress_picture(content, head, settings, load, name)
+        warn_all(larger_than(content, data), name)
+        return data
 
 
 def _loader(find: Callable[[str], Codec], settings: CompressSettings) -> Callable[[], Codec]:
@@ -83,12 +92,13 @@ def decompress(
     cover are attributes of the sound.
 
     Args:
-        data: the bytes of the file, or its path.
+        data: the bytes of the file, its path, or the file open for reading bytes.
         kind: ``image`` or ``audio`` refuses the other kind, and tells a type checker what comes back.
         options: see :class:`vqcodec.options.DecompressOptions`.
 
     Warns:
-        VqcWarning: parts are damaged or missing, and were concealed as asked.
+        VqcWarning: parts are damaged or missing, and were concealed as asked: regions of a picture, stretches of a
+            sound, sections such as alpha and metadata.
 
     Raises:
         DecodeError, InputError, LimitError, UsageError, DeviceError, ModelError: see :mod:`vqcodec.errors`.
@@ -101,13 +111,14 @@ def decompress(
         if isinstance(header, AudioHeader):
             from vqcodec.audio.vqc import collect
 
-            return collect(_stream(file, header, settings, name))
+            return collect(_stream(file, header, settings, name), file.chunks)
         if settings.stretch != (None, None):
             raise UsageError("holds a picture, which has no start and end in seconds; leave them out")
         from vqcodec.image.vqc import decode_picture
 
         codec = registry.limited(registry.image_codec_for(header, settings.device), settings.threads)
-        return decode_picture(file, header, codec, settings.progress)
+        told = settings.progress
+        return decode_picture(file, header, codec, conceal=settings.conceal, progress=told, name=name)
 
 
 def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> SoundStream:
@@ -126,7 +137,8 @@ def _stream(file: VqcFile, header: AudioHeader, settings: DecompressSettings, na
     from vqcodec.audio.vqc import decode_sound, telling
 
     codec = registry.limited(registry.audio_codec_for(header, settings.device), settings.threads)
-    return telling(decode_sound(file, header, codec, settings.stretch, name), settings.progress)
+    stream = decode_sound(file, header, codec, settings.stretch, name, conceal=settings.conceal)
+    return telling(stream, settings.progress)
 
 
 @contextmanager

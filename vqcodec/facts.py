@@ -19,6 +19,7 @@ class _Facts(TypedDict):
     model_id: str
     model_name: str | None
     bytes: int
+    missing_bytes: int
     chunks: int
     metadata: list[str]
 
@@ -68,6 +69,7 @@ def _common(file: FileInfo) -> _Facts:
         "model_id": header.model_id.hex(),
         "model_name": release.name if release else None,
         "bytes": file.file_size,
+        "missing_bytes": file.missing,
         "chunks": len(file.payload_sizes),
         "metadata": [key for key in file.section_sizes if key != "alpha"],
     }

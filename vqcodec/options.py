@@ -45,7 +45,9 @@ class CompressOptions(TypedDict, total=False):
         target_kbps: thousands of bits of the file per second, at most; likewise. Sound only.
         target_size: bytes of the file, at most; likewise.
         target_psnr: decibels over all colour samples, at least; the coarsest step that reaches it. Pictures only.
-        strip: leave out the colour profile, EXIF and XMP of a picture, the tags and the cover of a sound.
+        strip: leave out the colour profile, EXIF and XMP of a picture, which is converted to sRGB, and the tags and
+            the cover of a sound.
+        repair: replace samples of a sound that are no finite numbers instead of refusing it.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for the networks of pictures; sound is computed on the CPU.
         max_pixels: larger pictures are refused.
         max_seconds: longer sounds are refused.
@@ -60,6 +62,7 @@ class CompressOptions(TypedDict, total=False):
     target_size: int | None
     target_psnr: float | None
     strip: bool
+    repair: bool
     device: str
     max_pixels: int
     max_seconds: int
@@ -119,6 +122,7 @@ class CompressSettings:
     target_size: int | None = None
     target_psnr: float | None = None
     strip: bool = False
+    repair: bool = False
     device: str = "auto"
     max_pixels: int = MAX_PIXELS
     max_seconds: int = MAX_SECONDS

@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from vqcodec.bitstream import AudioHeader, ImageHeader
@@ -60,11 +61,12 @@ AUDIO_MODELS = (Release("audio-1", "audio-1.safetensors", bytes.fromhex("37fc1a8
 """In the order in which they were released; the last one is used for new files, its number is their model hint."""
 
 
+_LOADING = Lock()
 _DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 def _device(name: str) -> torch.device:
-    if not _DEVICES.fullmatch(name):
+    if not _DEVICES.fullmatch(str(name)):  # before torch is imported
         raise DeviceError(f"there is no device {name!r}; give auto, cpu, cuda or cuda:N")
     import torch
 
@@ -79,8 +81,18 @@ def _device(name: str) -> torch.device:
     return device
 
 
-@cache
 def _load_image(release: Release, device: torch.device) -> ImageCodec:
+    with _LOADING:  # threads that come together wait for one codec instead of making one each
+        return _make_image(release, device)
+
+
+def _load_audio(release: Release, device: torch.device) -> AudioCodec:
+    with _LOADING:
+        return _make_audio(release, device)
+
+
+@cache
+def _make_image(release: Release, device: torch.device) -> ImageCodec:
     from vqcodec.image.codec import ImageCodec
     from vqcodec.image.model import load_model
 
@@ -90,7 +102,7 @@ def _load_image(release: Release, device: torch.device) -> ImageCodec:
 
 
 @cache
-def _load_audio(release: Release, device: torch.device) -> AudioCodec:
+def _make_audio(release: Release, device: torch.device) -> AudioCodec:
     from vqcodec.audio.codec import AudioCodec
     from vqcodec.audio.model import load_audio_model
 

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
+import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 from warnings import warn
 
-from vqcodec.errors import InputError, LimitError, OutputError, VqcError, VqcWarning
+from vqcodec.errors import InputError, LimitError, OutputError, UsageError, VqcError, VqcWarning
 
 __all__ = [
     "HEAD",
     "Compressed",
+    "Stream",
     "check_writable",
     "discard_unfinished",
     "head_of",
+    "is_pipe",
+    "larger_than",
     "name_of",
     "naming",
+    "opened",
     "read_all",
     "read_compressed",
     "read_content",
+    "scratch_folder",
+    "spooling",
     "warn_all",
     "write_atomic",
 ]
 
-Compressed = bytes | bytearray | memoryview | str | os.PathLike[str]
-"""Bytes of a .vqc file, or its path."""
+Compressed = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
+"""Bytes of a .vqc file, its path, or the file open for bytes."""
 
 HEAD = 16
 """So many first bytes tell a picture from a sound."""
@@ -39,12 +48,14 @@ _VQC = b"\x89VQC"
 MOST_STREAMED = 2**31
 """Bytes taken of what may never end; the largest picture of the default limits has 0.8 GB of samples."""
 
+_PART = 2**24
+
 _unfinished: set[Path] = set()  # temporary files that are being written
 
 
 def name_of(source: object) -> str:
     """The path as it was given, or nothing for an input without one."""
-    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
+    return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else ""
 
 
 def head_of(source: Any) -> bytes:
@@ -60,25 +71,150 @@ def head_of(source: Any) -> bytes:
     return bytes(source.read(HEAD)) if hasattr(source, "read") else b""
 
 
+class Stream:
+    """An open file of the caller's, whose reading fails with our errors only; and reads as much as it is asked for."""
+
+    def __init__(self, file: Any) -> None:
+        if isinstance(file, io.TextIOBase):
+            raise UsageError("the file was opened for text; open it for bytes, in mode 'rb'")
+        if getattr(file, "closed", False) is True:
+            raise InputError("the file given is closed; open it again")
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        """So many bytes, fewer at the end only; all that is left where size is negative.
+
+        Raises:
+            InputError: the file cannot be read.
+            UsageError: what it gives are not bytes.
+        """
+        parts, left = [], size
+        while left:
+            part = self._read(left)
+            if not part:
+                break
+            parts.append(part)
+            left = left if size < 0 else max(left - len(part), 0)
+        return b"".join(parts)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            part = self._file.read(size)
+        except (OSError, ValueError) as error:  # ValueError: closed meanwhile, or a text in disguise
+            raise InputError(f"the file given cannot be read ({error}); open it for bytes, in mode 'rb'") from error
+        if not isinstance(part, (bytes, bytearray, memoryview)):
+            raise UsageError(f"the file given reads as {type(part).__name__}, not as bytes; open it in mode 'rb'")
+        return bytes(part)
+
+
+@contextmanager
+def opened(source: Any) -> Iterator[Any]:
+    """The source in one of the forms that the readers take: bytes of any type as bytes, a pipe as an open file.
+
+    A pipe gives its bytes once, so that its name can be opened only once.
+
+    Raises:
+        InputError: a path that no file can have, or an open file that cannot be read.
+        UsageError: a file that was opened for text.
+    """
+    if isinstance(source, (bytearray, memoryview)):
+        yield bytes(source)
+    elif isinstance(source, (str, os.PathLike)):
+        name = name_of(source)
+        if not is_pipe(name):
+            yield name
+            return
+        try:
+            file = Path(name).open("rb")  # noqa: SIM115 - closed below, where errors of reading are not ours to judge
+        except OSError as error:
+            raise InputError(f"{name}: cannot be read ({error.strerror}); check its permissions") from error
+        with file:
+            yield Stream(file)
+    elif hasattr(source, "read"):
+        yield Stream(source)
+    else:
+        yield source
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for files that are needed for a while.
+
+    Raises:
+        OutputError: none can be made.
+    """
+    try:
+        folder = tempfile.mkdtemp(prefix="vqcodec-")
+    except OSError as error:
+        raise OutputError(f"there is no folder for temporary files ({error.strerror}); set TMPDIR to one") from error
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def spooling() -> Iterator[None]:
+    """Say of a temporary file that cannot be written what it is and what helps."""
+    try:
+        yield
+    except OSError as error:
+        where = tempfile.gettempdir()
+        raise OutputError(
+            f"a temporary file cannot be written ({error.strerror}); make room in {where}, or set TMPDIR"
+        ) from error
+
+
+def is_pipe(source: str | os.PathLike[str]) -> bool:
+    """Whether a path names something that gives its bytes once: a pipe, a socket, a device.
+
+    Raises:
+        InputError: no file can have this name.
+    """
+    try:
+        mode = Path(source).stat().st_mode
+    except OSError:
+        return False  # whoever opens it says why it cannot
+    except ValueError as error:
+        raise InputError(f"{os.fspath(source)!r}: no file can have this name ({error}); check the path") from error
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def larger_than(source: Any, data: bytes) -> list[str]:
+    """A note where the file made of a source (a path or bytes) is larger than that."""
+    size = len(source) if isinstance(source, bytes) else len(data)
+    if isinstance(source, (str, os.PathLike)):
+        size = Path(source).stat().st_size
+    if len(data) <= size:
+        return []
+    return [f"has {size:,} bytes, the .vqc {len(data):,}; give a lower quality, or keep the source as it is"]
+
+
 def read_content(data: Compressed) -> tuple[bytes, str]:
-    """Content and name of a file given by its bytes or its path.
+    """Content and name of a file given by its bytes, its path, or open for bytes.
 
     Raises:
         InputError: there is no such file, or it cannot be read.
+        UsageError: this is neither.
     """
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data), ""
-    name = os.fspath(data)
+    name = name_of(data)
     try:
-        with Path(name).open("rb") as file:
-            return read_compressed(file, name), name
+        with opened(data) as source:
+            if isinstance(source, bytes):
+                return source, name
+            if hasattr(source, "read"):
+                return read_compressed(source, name or "the file"), name
+            with Path(source).open("rb") as file:
+                return read_compressed(file, name), name
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such file; check the path") from error
     except OSError as error:
-        raise InputError(f"{name}: cannot be read ({error.strerror}); name a .vqc file") from error
+        raise InputError(f"{name or 'the file'}: cannot be read ({error.strerror}); name a .vqc file") from error
+    except TypeError as error:
+        raise UsageError(f"{type(data).__name__} is no file; give bytes, a path or an open file") from error
 
 
-def read_compressed(file: BinaryIO, name: str = "standard input") -> bytes:
+def read_compressed(file: BinaryIO | Stream, name: str = "standard input") -> bytes:
     """A .vqc file; of anything else, such as /dev/zero, the first bytes only, which suffice to say so.
 
     Raises:
@@ -88,16 +224,18 @@ def read_compressed(file: BinaryIO, name: str = "standard input") -> bytes:
     return head + read_all(file, name) if head.startswith(_VQC) else head
 
 
-def read_all(file: BinaryIO, name: str = "standard input") -> bytes:
+def read_all(file: BinaryIO | Stream, name: str = "standard input") -> bytes:
     """The rest of an open file, of which nobody knows whether it ends.
 
     Raises:
         LimitError: it goes on and on.
     """
-    data = file.read(MOST_STREAMED + 1)
-    if len(data) > MOST_STREAMED:
-        raise LimitError(f"{name}: has more than {MOST_STREAMED:,} bytes, which are not read into memory; cut it")
-    return data
+    parts: list[bytes] = []
+    while part := file.read(_PART):
+        parts.append(part)
+        if len(parts) * _PART > MOST_STREAMED:
+            raise LimitError(f"{name}: has more than {MOST_STREAMED:,} bytes, which are not read into memory; cut it")
+    return b"".join(parts)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ for) but a neighbour may come closer.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
     "psnr",
     "quality_of_step",
     "step_of_quality",
+    "strip_hint",
 ]
 
 DEFAULT_QUALITY = 60.0
@@ -123,6 +125,7 @@ def choose_step(
     size_at: Callable[[int], int],
     psnr_at: Callable[[int], float],
     estimates: tuple[Curve, Curve] | None = None,
+    metadata: Mapping[str, bytes] | None = None,
 ) -> int:
     """The step index that meets the aim for a picture; each candidate costs an encode, mostly two or three are tried.
 
@@ -132,6 +135,7 @@ def choose_step(
         size_at: bytes of the file at a step; asked again for a step only if cheap, so cache it.
         psnr_at: decibels at a step; likewise.
         estimates: of the same two, at every step.
+        metadata: what the file keeps beside its pixels.
 
     Raises:
         UsageError: out of reach; the message names the nearest value that is not.
@@ -148,6 +152,7 @@ def choose_step(
         raise UsageError(
             f"the target is out of reach: the smallest file of this picture has {smallest:,} bytes "
             f"({8 * smallest / pixels:.3f} bits per pixel, quality 1); ask for that or more"
+            + strip_hint(smallest, limit, metadata or {})
         )
     return step
 
@@ -244,6 +249,20 @@ class _Search:
         """
         near = min(abs(step - other) for other in self.known) <= _NEAR
         return self.smooth and near and self.miss < 1 and abs(curve[step]) > 0.15 * self._slope(step)
+
+
+def strip_hint(smallest: int, limit: float, metadata: Mapping[str, bytes]) -> str:
+    """What to add to the message that a target is out of reach, where metadata are the reason; else nothing.
+
+    Args:
+        smallest: bytes of the smallest file, with the metadata.
+        limit: bytes that were asked for.
+        metadata: what the file keeps beside its pixels or samples.
+    """
+    size = sum(min(len(value), len(zlib.compress(value, 9))) for value in metadata.values())
+    if not size or smallest - size > limit:
+        return ""
+    return f", or leave out its {' and '.join(metadata)} ({size:,} bytes) by --strip (strip=True)"
 
 
 def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:

@@ -18,10 +18,17 @@ __all__ = ["Mutant", "bit_flips", "check_mutations", "truncations"]
 
 @dataclass(frozen=True)
 class Mutant:
-    """A damaged file and what was done to it."""
+    """A damaged file and what was done to it.
+
+    Attributes:
+        same_codes: the check of the codes is still that of the original: what decodes must be the original.
+        metadata: it is the metadata that was changed.
+    """
 
     what: str
     data: bytes
+    same_codes: bool = False
+    metadata: bool = False
 
 
 def bit_flips(data: bytes, count: int | None = None, seed: int = 0) -> Iterator[Mutant]:

@@ -6,7 +6,7 @@ The step drops low bits, so that files get smaller as it rises.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -49,7 +49,13 @@ class FakeAudioCodec:
         return Chunk(zlib.compress(codes, 1) + b"\1", (), zlib.crc32(codes) & 0xFFFF)
 
     def decode(
-        self, header: AudioHeader, chunks: Sequence[Chunk | None], *, first: int = 0, last: int | None = None
+        self,
+        header: AudioHeader,
+        chunks: Sequence[Chunk | None],
+        *,
+        first: int = 0,
+        last: int | None = None,
+        conceal: Callable[[int], None] | None = None,
     ) -> Iterator[np.ndarray]:
         core = -(-header.samples * self.core_rate // header.sample_rate)
         length = self.chunk_frames * self.hop

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from vqcodec.audio import codec as audio_codec
-from vqcodec.audio.codec import AudioCodec, stretches
+from vqcodec.audio.codec import AudioCodec, _Values, stretches
+from vqcodec.audio.codes import ENVELOPE_LIMIT, LEVELS
 from vqcodec.bitstream import AudioHeader, Chunk
 from vqcodec.errors import ChecksumError, CorruptError, DecodeError
 from vqcodec.registry import load_audio_codec
@@ -344,3 +346,30 @@ def test_the_envelope_follows_the_prior_only_where_nothing_is_heard() -> None:
     assert audio_codec._choose_envelope(between, unit, rows, prediction, bits).tolist() == [[10, 0]]
     far = np.array([[200.0, -200.0]], np.float32)
     assert (np.abs(audio_codec._choose_envelope(far, unit, rows, prediction, bits)) <= 64).all()
+
+
+@pytest.mark.parametrize("step", [0, 255])
+@pytest.mark.parametrize("value", [-ENVELOPE_LIMIT, ENVELOPE_LIMIT])
+@pytest.mark.parametrize("level", [0, LEVELS - 1])
+def test_codes_that_no_encoder_writes_are_numbers_all_the_same(
+    codec: AudioCodec, step: int, value: int, level: int
+) -> None:
+    """Envelopes at their bounds, loud lines, and a neighbour at the other end of the levels."""
+    frames, bands = 20, codec.model.codes.bands
+    loudest = len(codec.model.codebook) - 1
+    made = []
+    for own in (level, LEVELS - 1 - level):
+        lines = torch.full((2, frames, 480), float(codec.model.codebook[loudest, 0]))
+        envelope = torch.full((2, frames, bands), float(value))
+        made.append(_Values(own, lines, envelope, torch.randn(2, frames, 480)))
+    for index in (0, 1):
+        assert np.isfinite(codec._synthesise(dict(enumerate(made)), index, step)).all()
+
+
+def test_samples_that_are_no_numbers_are_refused(codec: AudioCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = voice(480)
+    chunks: list[Chunk | None] = list(codec.encode([wanted], STEP))
+    monkeypatch.setattr(codec, "_synthesise", lambda *_: np.full((960, 1), np.nan, np.float32))
+    with pytest.raises(CorruptError, match="stand for no sound") as caught:
+        decoded(codec, header_of(codec, wanted), chunks)
+    assert caught.value.place == "chunk 0"

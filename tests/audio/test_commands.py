@@ -49,6 +49,17 @@ class TestCompress:
         assert "kbit/s, quality 80" in result.stderr
         assert (tmp_path / "out.vqc").read_bytes() == vqcodec.compress(speech, quality=80)
 
+    def test_samples_that_are_no_numbers(self, tmp_path):
+        sound = np.full(2 * RATE, 0.1, np.float32)
+        sound[RATE] = np.nan
+        soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
+        fails(
+            vqc("compress", tmp_path / "a.wav", tmp_path / "a.vqc"), 3, "a.wav: the sample at 1.000 s is not a finite"
+        )
+        result = vqc("compress", tmp_path / "a.wav", tmp_path / "a.vqc", "--repair")
+        assert result.exit_code == 0
+        assert "a.wav: 1 sample that is no finite number was replaced, the first at 1.000 s" in result.stderr
+
     def test_options_reach_the_encoder(self, tmp_path, speech):
         for options, same in (
             (["--target-size", "9000"], {"target_size": 9_000}),

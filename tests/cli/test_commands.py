@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import fails, names, vqc
+from conftest import scene
 from PIL import Image
 
 import vqcodec
+import vqcodec.registry
 from vqcodec.bitstream import read_vqc, write_vqc
 from vqcodec.cli import COMMANDS
 from vqcodec.cli.report import Progress
@@ -362,8 +364,16 @@ class TestDecompress:
         out = tmp_path / "o.png"
         fails(vqc("decompress", packed, out), 3, "photo.vqc: ", "--allow-truncated")
         assert not out.exists()
-        assert vqc("decompress", packed, out, "--allow-truncated").exit_code == 0
+        fails(vqc("decompress", packed, out, "--allow-truncated"), 3, "nothing of the pixels")
+        noise = np.random.default_rng(1).integers(0, 255, (40, 56, 3), np.uint8)  # enough bytes to have stages
+        packed.write_bytes(vqcodec.compress(noise, quality=80)[:-100])
+        result = vqc("decompress", packed, out, "--allow-truncated", "--json")
+        assert result.exit_code == 0
+        assert "(pixels 0 to 55 across, 0 to 39 down) cut short" in json.loads(result.stdout)["warnings"][0]
         assert opened(out).size == (56, 40)
+        result = vqc("info", packed)
+        assert "the file ends after" in result.stdout
+        assert "--allow-truncated" in result.stdout
 
     def test_damaged(self, tmp_path, packed):
         data = bytearray(packed.read_bytes())
@@ -372,7 +382,15 @@ class TestDecompress:
         out = tmp_path / "o.png"
         fails(vqc("decompress", packed, out), 3, "photo.vqc: chunk 0: ", "--conceal")
         assert not out.exists()
-        assert vqc("decompress", packed, out, "--conceal").exit_code == 0
+        fails(vqc("decompress", packed, out, "--conceal"), 3, "nothing of the pixels")
+        packed.write_bytes(vqcodec.compress(scene(8, 1100)))
+        data = bytearray(packed.read_bytes())
+        data[-8] ^= 1
+        packed.write_bytes(data)
+        result = vqc("decompress", packed, out, "--conceal")
+        assert result.exit_code == 0
+        assert "warning: " in result.stderr
+        assert "photo.vqc: 1 of 2 tiles (pixels 1024 to 1099 across, 0 to 7 down)" in result.stderr
 
     def test_newer_version(self, tmp_path, packed):
         data = bytearray(packed.read_bytes())
@@ -548,7 +566,7 @@ class TestDoctor:
     def test_broken_model(self, monkeypatch):
         from vqcodec.errors import SelfCheckError
 
-        def broken(device):
+        def broken(device="auto"):
             raise SelfCheckError("this machine's arithmetic is not exact")
 
         monkeypatch.setattr(vqcodec.registry, "load_image_codec", broken)

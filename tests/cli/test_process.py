@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,26 @@ def test_pipe_of_sound():
     back = run("decompress", "-", "-", input=packed.stdout)
     assert back.returncode == 0, back.stderr
     assert soundfile.read(io.BytesIO(back.stdout))[0].shape == (800, 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("kind", ["picture", "sound"])
+def test_named_pipes(tmp_path, photo, kind):
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((800, 2)), 8_000, format="WAV")
+    content = photo.read_bytes() if kind == "picture" else file.getvalue()
+    for verb, out in (
+        ("compress", tmp_path / "a.vqc"),
+        ("decompress", tmp_path / ("a.png" if kind == "picture" else "a.wav")),
+    ):
+        pipe = tmp_path / verb
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+        writer.start()
+        result = run(verb, pipe, out)
+        writer.join()
+        assert result.returncode == 0, result.stderr
+        content = out.read_bytes()
 
 
 def test_several_processes_make_the_same_files(tmp_path, photo):

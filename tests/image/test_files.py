@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import sys
+import threading
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageCms
 
 from vqcodec.errors import InputError, LimitError, UsageError
@@ -51,7 +57,7 @@ def test_alpha_is_split_off(rgb):
     alpha = np.arange(40 * 56, dtype=np.uint8).reshape(40, 56)
     picture = load_picture(encoded(Image.fromarray(np.dstack([rgb, alpha]))))
     assert np.array_equal(picture.alpha, alpha)
-    assert np.array_equal(picture.pixels, rgb)
+    assert np.array_equal(picture.pixels[alpha > 0], rgb[alpha > 0])
 
 
 def test_opaque_alpha_vanishes(rgb):
@@ -232,6 +238,18 @@ def test_text_file(tmp_path):
         load_picture(path)
 
 
+def test_jpeg_xl_without_its_package_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_jxl", None)
+    with pytest.raises(InputError, match="pillow-jxl-plugin"):
+        load_picture(b"\xff\x0a" + bytes(30))
+
+
+def test_jpeg_xl(rgb):
+    pytest.importorskip("pillow_jxl")
+    data = encoded(Image.fromarray(rgb), "JXL", lossless=True)
+    assert np.array_equal(load_picture(data).pixels, rgb)
+
+
 def test_own_format_is_pointed_out(tmp_path):
     path = tmp_path / "a.vqc"
     path.write_bytes(b"\x89VQC\r\n\x1a\n" + bytes(20))
@@ -258,12 +276,64 @@ def test_size_limits(rgb):
         load_picture(np.zeros((1, 65_536), np.uint8))
 
 
-def test_pillow_keeps_its_own_limit(photo):
-    before = Image.MAX_IMAGE_PIXELS
-    load_picture(photo, max_pixels=5000)
+def test_pillow_and_the_filters_of_warnings_keep_their_state(photo, monkeypatch):
+    """Neither the limit of the process nor its filters are touched, so eight threads do not mix up their warnings."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(warnings, "catch_warnings", None)
+    monkeypatch.setattr(warnings, "simplefilter", None)
+    assert load_picture(photo, max_pixels=5000).pixels.size
     with pytest.raises(LimitError):
         load_picture(photo, max_pixels=50)
-    assert before == Image.MAX_IMAGE_PIXELS
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_threads_each_get_their_notes(rgb, photo):
+    wide = encoded(Image.fromarray(rgb[:, :, 0].astype(np.uint16) * 257))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda i: load_picture(wide if i % 2 else photo).notes, range(64)))
+    assert [bool(notes) for notes in found] == [False, True] * 32
+
+
+def test_pipes(tmp_path, photo, rgb):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.write_bytes(photo.read_bytes()))
+    writer.start()
+    assert np.array_equal(load_picture(path).pixels, rgb)
+    writer.join()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "float16"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_tensors(rgb, dtype, channels):
+    samples = np.dstack([rgb, rgb[:, :, 0]])[:, :, :channels]
+    tensor = torch.from_numpy(samples.transpose(2, 0, 1).copy())
+    if dtype != "uint8":
+        tensor = (tensor.double() / 255).to(getattr(torch, dtype))
+    picture, wanted = load_picture(tensor.requires_grad_(dtype != "uint8")), load_picture(samples)
+    assert np.array_equal(picture.pixels, wanted.pixels)
+    assert (picture.alpha is None) == (wanted.alpha is None)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "word"),
+    [
+        (torch.zeros(4, 4), "shape"),
+        (torch.zeros(5, 4, 4), "shape"),
+        (torch.zeros(3, 4, 4, dtype=torch.int64), "type"),
+        (torch.full((3, 4, 4), 1.5), "0 to 1"),
+        (torch.full((3, 4, 4), float("nan")), "0 to 1"),
+    ],
+)
+def test_other_tensors_are_refused(tensor, word):
+    with pytest.raises(UsageError, match=word):
+        load_picture(tensor)
+
+
+@pytest.mark.parametrize("source", [None, 3, ["a.png"], object()])
+def test_other_things_are_refused(source):
+    with pytest.raises(UsageError, match="no picture"):
+        load_picture(source)
 
 
 @pytest.mark.parametrize(

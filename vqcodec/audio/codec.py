@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,7 +27,7 @@ from vqcodec.audio.model import AudioModel, audio_model_id
 from vqcodec.audio.transform import LOUD, AudioTransform
 from vqcodec.bitstream import AudioHeader, Chunk
 from vqcodec.bitstream.arrays import F32, I32
-from vqcodec.errors import ChecksumError, CorruptError, VqcError
+from vqcodec.errors import ChecksumError, CorruptError, DecodeError, VqcError
 from vqcodec.kernels import assign
 from vqcodec.prior.integer import phase
 from vqcodec.prior.rate import LAMBDA, bit_costs
@@ -246,31 +246,58 @@ class AudioCodec:
         return codes
 
     def decode(
-        self, header: AudioHeader, chunks: Sequence[Chunk | None], *, first: int = 0, last: int | None = None
+        self,
+        header: AudioHeader,
+        chunks: Sequence[Chunk | None],
+        *,
+        first: int = 0,
+        last: int | None = None,
+        conceal: Callable[[int], None] | None = None,
     ) -> Iterator[F32]:
         """Decode chunks ``first`` to ``last`` - 1 of a sound, one block of samples each.
 
         Every chunk is synthesised together with the neighbouring frames that the network looks at, always the same
         ones, so a part decodes to the same samples as the whole. A chunk that is None or not complete becomes silence.
 
+        Args:
+            conceal: told the number of every chunk whose codes are wrong, which then becomes silence too instead of an
+                error.
+
         Yields:
             Samples [n, C] at the core rate; together those of all chunks are the sound.
 
         Raises:
-            CorruptError, ChecksumError: as for :meth:`decode_codes`.
+            CorruptError, ChecksumError: as for :meth:`decode_codes`; also CorruptError for samples that are no numbers.
         """
         self._check_grid(header, len(chunks))
         core_samples = -(-header.samples * self.core_rate // header.sample_rate)
         known: dict[int, _Values] = {}
         for index in range(first, len(chunks) if last is None else last):
             near = range(max(index - 1, 0), min(index + 2, len(chunks)))
-            known = {i: known[i] if i in known else self._values(header, chunks, i) for i in near}
+            known = {i: known[i] if i in known else self._values(header, chunks, i, conceal) for i in near}
             with using_threads(self.threads):
                 samples = self._synthesise(known, index, header.step)
+            if not np.isfinite(samples).all():
+                if conceal is None:
+                    raise CorruptError("its codes stand for no sound", f"chunk {index}")
+                conceal(index)
+                samples = np.zeros_like(samples)
             yield samples[: max(core_samples - index * self.chunk_frames * HOP, 0)]
 
-    def _values(self, header: AudioHeader, chunks: Sequence[Chunk | None], index: int) -> _Values:
-        codes = self._decode_chunk(header, chunks, index)
+    def _values(
+        self,
+        header: AudioHeader,
+        chunks: Sequence[Chunk | None],
+        index: int,
+        conceal: Callable[[int], None] | None,
+    ) -> _Values:
+        try:
+            codes = self._decode_chunk(header, chunks, index)
+        except DecodeError:
+            if conceal is None:
+                raise
+            conceal(index)
+            codes = None
         frames = min(self.frames_of(header) - index * self.chunk_frames, self.chunk_frames)
         if codes is None:
             zeros = torch.zeros(header.channels, frames, HOP)

@@ -259,7 +259,9 @@ def decode_audio_codes(model: AudioCodeModel, step: int, payload: bytes, channel
     Raises:
         CorruptError: no encoder writes these bytes.
     """
-    coder = RangeDecoder(payload)
+    padded = frames + frames % 2
+    symbols = 1 + channels * (frames * model.bands + padded * model.spread.shape[1])
+    coder = RangeDecoder(payload, symbols)
     level = int(coder.decode(np.zeros(1, np.int32), _LEVEL_TABLES)[0])
     steps = channel_steps(step, channels)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,17 +14,22 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from vqcodec.audio.metadata import read_metadata
-from vqcodec.audio.tags import Tag, cover_image, pack_tags
-from vqcodec.errors import InputError, LimitError, UsageError, VqcError
+from vqcodec.audio.check import SampleCheck, check_layout
+from vqcodec.audio.chunks import View
+from vqcodec.audio.ffmpeg import convert
+from vqcodec.audio.layout import MASK_TAG, mask_of, mask_tags, wave_order
+from vqcodec.audio.metadata import Metadata, read_metadata
+from vqcodec.audio.stream import SoundStream
+from vqcodec.audio.tags import METADATA_BYTES, Found, Tag, Tags, cover_image, pack_tags, tag_pairs
+from vqcodec.errors import InputError, UsageError, VqcError
+from vqcodec.kinds import foreign_sound
+from vqcodec.sources import HEAD, Stream, scratch_folder, spooling
 
 __all__ = [
     "BLOCK",
-    "METADATA_BYTES",
     "Float32",
     "Sound",
     "SoundSource",
-    "SoundStream",
     "array_source",
     "open_sound",
     "sound_source",
@@ -33,12 +37,7 @@ __all__ = [
 
 BLOCK = 65_536
 """Samples that are in memory at a time."""
-_LOUDEST = 64.0  # 36 dB above full scale: beyond, it is not a loud sound but integers that were not divided
-_MAX_CHANNELS = 8
-_MAX_RATE = 2**20 - 1
-_MIN_RATE = 1_000
-METADATA_BYTES = 2**24 - 1
-"""Of tags and picture together; what a FLAC block can hold, and what a .vqc file may by default."""
+_UNKNOWN = 2**62  # the library's word for a length that a file does not tell is beyond this
 
 Float32 = npt.NDArray[np.float32]
 
@@ -51,9 +50,10 @@ class SoundSource:
         sample_rate: Hz.
         channels: how many.
         metadata: bytes under the keys ``tags`` and ``picture`` (see :mod:`vqcodec.audio.tags`).
-        blocks: each call reads the sound anew, as float32 [n, channels]; it raises InputError for samples that are no
-            numbers, and LimitError once there are too many.
+        blocks: each call reads the sound anew, as float32 [n, channels], the channels in WAVE order; it raises
+            InputError for samples that are no numbers, and LimitError once there are too many.
         notes: what was lost on the way, one sentence each, for the user to read.
+        metadata_notes: those of them that are about metadata.
     """
 
     sample_rate: int
@@ -61,27 +61,14 @@ class SoundSource:
     metadata: dict[str, bytes]
     blocks: Callable[[], Iterator[Float32]]
     notes: tuple[str, ...] = ()
+    metadata_notes: tuple[str, ...] = ()
 
-
-@dataclass(frozen=True)
-class SoundStream:
-    """A sound that is decoded while it is read.
-
-    Attributes:
-        sample_rate: Hz.
-        channels: how many.
-        samples: how many per channel all blocks have together.
-        blocks: float32 [n, channels], once; full scale is 1, and a sample may lie beyond.
-        tags: text by name (``TITLE``, ``ARTIST`` ...).
-        picture: the cover as the body of a FLAC PICTURE block, or None.
-    """
-
-    sample_rate: int
-    channels: int
-    samples: int
-    blocks: Iterator[Float32]
-    tags: dict[str, str] = field(default_factory=dict)
-    picture: bytes | None = None
+    def stripped(self) -> SoundSource:
+        """The same without tags and cover; which speakers the channels are for stays."""
+        lines = self.metadata.get("tags", b"").split(b"\n")
+        speakers = b"".join(line + b"\n" for line in lines if line.startswith(MASK_TAG.encode() + b"="))
+        notes = tuple(note for note in self.notes if note not in self.metadata_notes)
+        return replace(self, metadata={"tags": speakers} if speakers else {}, notes=notes, metadata_notes=())
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,15 +76,15 @@ class Sound:
     """A sound in memory.
 
     Attributes:
-        samples: float32 [T, C]; full scale is 1, and a decoded sample may lie a little beyond.
+        samples: float32 [T, C], channels in WAVE order; full scale is 1, and a decoded sample may lie a little beyond.
         sample_rate: Hz.
-        tags: text by name (``TITLE``, ``ARTIST`` ...).
+        tags: texts by name (``TITLE``, ``ARTIST`` ...), each name's in a list.
         picture: the cover as the body of a FLAC PICTURE block, or None; ``cover`` is the image file in it.
     """
 
     samples: Float32
     sample_rate: int
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: Tags = field(default_factory=dict)
     picture: bytes | None = field(default=None, repr=False)
 
     @property
@@ -109,6 +96,11 @@ class Sound:
     def cover(self) -> bytes | None:
         """The cover as an image file, usually JPEG or PNG, or None."""
         return (cover_image(self.picture) or None) if self.picture else None
+
+    @property
+    def channel_mask(self) -> int:
+        """The speakers that the channels are for, as in WAVE_FORMAT_EXTENSIBLE (3: left and right, 0: none)."""
+        return mask_of(self.tags, self.samples.shape[1])
 
     def tensor(self) -> Any:
         """A torch tensor in torchaudio's convention, float32 [channels, time]; it shares no memory."""
@@ -130,13 +122,15 @@ class Sound:
         return save_sound(stream, Path(path), force=force)
 
 
-def array_source(samples: Any, sample_rate: int, *, max_seconds: int) -> SoundSource:
+def array_source(samples: Any, sample_rate: int, *, max_seconds: int, repair: bool = False) -> SoundSource:
     """An array or a torch tensor as a source.
 
     Args:
         samples: an array [T] or [T, C], or a tensor [T] or [C, T] (torchaudio's convention); floats with full scale
             1, or int16 or int32 with their own.
         sample_rate: Hz.
+        max_seconds: longer sounds are refused.
+        repair: replace samples that are no finite numbers instead of refusing the sound.
 
     Raises:
         UsageError: another shape or type.
@@ -154,8 +148,8 @@ def array_source(samples: Any, sample_rate: int, *, max_seconds: int) -> SoundSo
         )
     if array.dtype.kind != "f" and array.dtype not in (np.int16, np.int32):
         raise UsageError(f"the array has type {array.dtype}; give floats from -1 to 1, int16 or int32")
-    _check_layout(sample_rate, array.shape[1], UsageError)
-    check = _Checker("the array", sample_rate, max_seconds)
+    check_layout(sample_rate, array.shape[1], UsageError)
+    check = SampleCheck("the array", sample_rate, array.shape[1], max_seconds, repair)
     check.length(len(array))
     scale = 1.0 if array.dtype.kind == "f" else -1.0 / np.iinfo(array.dtype).min
 
@@ -166,12 +160,16 @@ def array_source(samples: Any, sample_rate: int, *, max_seconds: int) -> SoundSo
     return SoundSource(sample_rate, array.shape[1], {}, blocks)
 
 
-def sound_source(sound: Sound, *, max_seconds: int) -> SoundSource:
-    """A sound in memory as a source, with its tags and its cover."""
-    notes: list[str] = []
-    metadata = _metadata(sound.tags.items(), sound.picture, notes)
-    plain = array_source(sound.samples, sound.sample_rate, max_seconds=max_seconds)
-    return replace(plain, metadata=metadata, notes=tuple(notes))
+def sound_source(sound: Sound, *, max_seconds: int, repair: bool = False) -> SoundSource:
+    """A sound in memory as a source, with its tags and its cover; see :func:`array_source`."""
+    found = Found()
+    for key, value in tag_pairs(sound.tags):
+        found.add(key, value)
+    if sound.picture is not None:
+        found.add_picture(sound.picture)
+    metadata, notes = _metadata(found, [])
+    plain = array_source(sound.samples, sound.sample_rate, max_seconds=max_seconds, repair=repair)
+    return replace(plain, metadata=metadata, notes=tuple(notes), metadata_notes=tuple(notes))
 
 
 def _scaled(part: npt.NDArray[Any], scale: float) -> Float32:
@@ -181,7 +179,7 @@ def _scaled(part: npt.NDArray[Any], scale: float) -> Float32:
 
 @contextmanager
 def open_sound(
-    source: str | os.PathLike[str] | bytes | BinaryIO, *, max_seconds: int, head: bytes = b""
+    source: str | os.PathLike[str] | bytes | BinaryIO, *, max_seconds: int, head: bytes = b"", repair: bool = False
 ) -> Iterator[SoundSource]:
     """Open a sound file.
 
@@ -189,62 +187,100 @@ def open_sound(
         source: a path, the bytes of a file, or an open file, which need not be seekable.
         max_seconds: longer sounds are refused.
         head: what was already read from an open file.
+        repair: replace samples that are no finite numbers instead of refusing the sound.
 
     Raises:
-        InputError: there is no such file, or it is not a sound that can be read.
+        InputError: there is no such file, it is not a sound that can be read, or it needs ffmpeg and there is none.
         LimitError: longer than ``max_seconds``, or more than 8 channels.
     """
-    if isinstance(source, (str, os.PathLike)):
-        yield _file_source(Path(source), str(os.fspath(source)), max_seconds)
-        return
     # The library reads files faster and more safely than Python objects, and hours of sound do not fit in memory.
-    with tempfile.TemporaryDirectory(prefix="vqcodec-") as folder:
-        path = Path(folder) / "sound"
-        with path.open("wb") as file:
-            file.write(source if isinstance(source, bytes) else head)
-            if not isinstance(source, bytes):
-                shutil.copyfileobj(source, file, 2**20)
-        yield _file_source(path, "the input", max_seconds)
+    with scratch_folder() as folder:
+        if isinstance(source, (str, os.PathLike)):
+            path, name = Path(source), str(os.fspath(source))
+        else:
+            path, name = folder / "sound", "the input"
+            with spooling(), path.open("wb") as file:
+                file.write(source if isinstance(source, bytes) else head)
+                if not isinstance(source, bytes):
+                    shutil.copyfileobj(Stream(source), file, 2**20)
+        yield _file_source(path, name, folder, max_seconds, repair)
 
 
-def _file_source(path: Path, name: str, max_seconds: int) -> SoundSource:
+def _file_source(path: Path, name: str, folder: Path, max_seconds: int, repair: bool) -> SoundSource:
     notes: list[str] = []
     with _reading(name):
-        with soundfile.SoundFile(_checked(path)) as file:
-            rate, channels, frames = file.samplerate, file.channels, file.frames
-            common = list(file.copy_metadata().items())
-        comments, pictures = read_metadata(path)
-        _check_layout(rate, channels, InputError)
-    check = _Checker(name, rate, max_seconds)
-    if frames < 2**62:  # the library's word for unknown
+        with path.open("rb") as raw:
+            kind = foreign_sound(raw.read(HEAD))
+        if kind:
+            path, tagged, notes = convert(path, name, kind, folder, max_seconds)
+            about = read_metadata(tagged) if tagged else Metadata()
+        else:
+            about = read_metadata(path)
+        with _opened(path, about.view) as file:
+            rate, channels, frames, flac = file.samplerate, file.channels, file.frames, file.format == "FLAC"
+        check_layout(rate, channels, InputError)
+    check = SampleCheck(name, rate, channels, max_seconds, repair)
+    if frames < _UNKNOWN:
         check.length(frames)
-    if len(pictures) > 1:
-        notes.append(f"only one of its {len(pictures)} pictures is kept")
-    metadata = _metadata(common if comments is None else comments, pictures[0] if pictures else None, notes)
-    return SoundSource(rate, channels, metadata, lambda: check.blocks(_file_blocks(path, name)), tuple(notes))
+    metadata, more = _metadata(about.found, mask_tags(about.mask, channels))
+    notes += [note for note in (about.note, *more) if note]
+    order = wave_order(channels) if about.vorbis_order else None
+    wanted = frames if flac and frames < _UNKNOWN else 0
+
+    def blocks() -> Iterator[Float32]:
+        return check.blocks(_file_blocks(path, about.view, name, wanted, order))
+
+    return SoundSource(rate, channels, metadata, blocks, tuple(notes), tuple(more))
 
 
-def _metadata(tags: Iterable[Tag], picture: bytes | None, notes: list[str]) -> dict[str, bytes]:
-    text, cover = pack_tags(tags), picture or b""
-    if len(text) + len(cover) > METADATA_BYTES:
+def _metadata(found: Found, speakers: list[Tag]) -> tuple[dict[str, bytes], list[str]]:
+    """Metadata of a source from what was found, with the tag for its speakers if it needs one; and what was lost."""
+    notes: list[str] = []
+    if found.pictures > 1:
+        notes.append(f"only one of its {found.pictures} pictures is kept")
+    if found.lost:
+        names = list(found.lost)
+        notes.append(f"not kept: {', '.join(names[:8])}" + (f" and {len(names) - 8} more" if len(names) > 8 else ""))
+    text, cover = pack_tags([*speakers, *found.tags]), found.picture or b""
+    if len(text) + len(cover) > METADATA_BYTES and cover:
         cover = b""
         notes.append("its picture was dropped: with the tags it is more than 16 MiB")
     if len(text) > METADATA_BYTES:
-        text = b""
+        text = pack_tags(speakers)
         notes.append("its tags were dropped: they are more than 16 MiB")
-    return {key: value for key, value in (("tags", text), ("picture", cover)) if value}
+    return {key: value for key, value in (("tags", text), ("picture", cover)) if value}, notes
 
 
-def _checked(path: Path) -> str:
-    """The path, once Python could open it: its errors are clearer than the library's."""
-    with path.open("rb"):
-        return os.fspath(path)
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]
+    """A sound that is only read on. The library cannot seek in a FLAC of unknown length, and nothing here needs it."""
+
+    def seekable(self) -> bool:
+        return False
 
 
-def _file_blocks(path: Path, name: str) -> Iterator[Float32]:
-    with _reading(name), soundfile.SoundFile(_checked(path)) as file:
+@contextmanager
+def _opened(path: Path, view: View | None) -> Iterator[soundfile.SoundFile]:
+    with path.open("rb"):  # Python's errors are clearer than the library's
+        pass
+    if view is None:
+        with _Forward(os.fspath(path)) as file:
+            yield file
+        return
+    with view.open(path) as shown, _Forward(shown) as file:
+        yield file
+
+
+def _file_blocks(
+    path: Path, view: View | None, name: str, frames: int, order: tuple[int, ...] | None
+) -> Iterator[Float32]:
+    """Samples in WAVE order; fewer than ``frames`` (0: any number) are an error."""
+    count = 0
+    with _reading(name), _opened(path, view) as file:
         while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
-            yield block
+            count += len(block)
+            yield block if order is None else np.ascontiguousarray(block[:, order])
+    if count < frames:
+        raise InputError(f"{name}: ends after {count:,} of {frames:,} samples; is the file whole?")
 
 
 @contextmanager
@@ -266,49 +302,3 @@ def _reading(name: str) -> Iterator[None]:
             f"{name}: cannot be read as sound ({detail.strip().rstrip('.')}); is the file whole? "
             "WAV, FLAC, OGG, Opus and MP3 can be read"
         ) from error
-
-
-def _check_layout(sample_rate: int, channels: int, kind: type[VqcError]) -> None:
-    if not _MIN_RATE <= sample_rate <= _MAX_RATE:
-        raise kind(f"a sample rate of {sample_rate} Hz is out of range; {_MIN_RATE:,} to {_MAX_RATE:,} can be kept")
-    if not 1 <= channels <= _MAX_CHANNELS:
-        raise LimitError(
-            f"{channels:,} channels are more than {_MAX_CHANNELS}; split them (arrays are [time, channels])"
-        )
-
-
-@dataclass(frozen=True)
-class _Checker:
-    """Refuses sounds that are empty or too long, and samples that are no samples."""
-
-    name: str
-    sample_rate: int
-    max_seconds: int
-
-    def length(self, samples: int) -> None:
-        if samples > self.max_seconds * self.sample_rate:
-            raise LimitError(
-                f"{self.name}: {samples / self.sample_rate:,.0f} s are longer than {self.max_seconds:,} s; "
-                "raise the limit by --max-seconds (max_seconds)"
-            )
-
-    def blocks(self, blocks: Iterator[Float32]) -> Iterator[Float32]:
-        count = 0
-        for block in blocks:
-            self._samples(block, count)
-            count += len(block)
-            self.length(count)
-            yield block
-        if not count:
-            raise InputError(f"{self.name}: holds no samples")
-
-    def _samples(self, block: Float32, before: int) -> None:
-        if max(-float(block.min()), float(block.max())) <= _LOUDEST:  # false for NaN
-            return
-        place, channel = np.argwhere(~(np.abs(block) <= _LOUDEST))[0]
-        value = block[place, channel]
-        seconds = (before + int(place)) / self.sample_rate
-        what = f"is {value:g}" if np.isfinite(value) else "is not a finite number"
-        raise InputError(
-            f"{self.name}: the sample at {seconds:.3f} s {what}; full scale is 1, so clean or scale the samples first"
-        )

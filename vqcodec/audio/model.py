@@ -22,7 +22,16 @@ from vqcodec.audio.codes import (
 )
 from vqcodec.audio.config import AUDIO_PRESETS, AudioConfig
 from vqcodec.bitstream.arrays import I32, U16, Arrays
-from vqcodec.prior.storage import Form, canonical_hash, pack_model, read_model, read_slice, read_tables, slice_arrays
+from vqcodec.prior.storage import (
+    Form,
+    SliceShape,
+    canonical_hash,
+    pack_model,
+    read_model,
+    read_slice,
+    read_tables,
+    slice_arrays,
+)
 from vqcodec.sources import write_atomic
 
 __all__ = [
@@ -89,10 +98,8 @@ def audio_code_model(config: AudioConfig, a: Arrays) -> AudioCodeModel:
         check_envelope_bounds(prior)
         return prior
 
-    lines = read_slice(
-        "prior.lines", a, level=1, chroma=False, d=1, groups=1, phases=4,
-        row_offset=config.row_offset, row_width=config.row_width, rows=config.rows,
-    )  # fmt: skip
+    shape = SliceShape(1, False, 1, 1, 4, config.row_offset, config.row_width, config.rows)
+    lines = read_slice("prior.lines", a, shape)
     model = AudioCodeModel(
         start=a["prior.start"].astype(np.int32),
         envelope=(envelope(0), envelope(1)),

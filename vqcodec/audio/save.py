@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import struct
 import tempfile
@@ -14,27 +15,21 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from vqcodec.audio.files import METADATA_BYTES, SoundStream
-from vqcodec.audio.tags import comment_block
+from vqcodec.audio.chunks import INFO_NAMES
+from vqcodec.audio.layout import MASK_TAG, mask_of
+from vqcodec.audio.stream import SoundStream
+from vqcodec.audio.tags import METADATA_BYTES, Tag, comment_block, is_key, parse_picture, tag_pairs
 from vqcodec.bitstream.arrays import F32
 from vqcodec.errors import OutputError, UsageError
 from vqcodec.kinds import SOUND_SUFFIXES
-from vqcodec.sources import write_atomic
+from vqcodec.sources import scratch_folder, write_atomic
 
 __all__ = ["check_sound_suffix", "save_sound", "write_sound"]
 
-# Names of a RIFF INFO list (Multimedia Programming Interface 1.0, 2-14; ITRK as everybody writes it).
-_INFO = {
-    "TITLE": b"INAM",
-    "ARTIST": b"IART",
-    "ALBUM": b"IPRD",
-    "TRACKNUMBER": b"ITRK",
-    "DATE": b"ICRD",
-    "GENRE": b"IGNR",
-    "COMMENT": b"ICMT",
-    "COPYRIGHT": b"ICOP",
-    "SOFTWARE": b"ISFT",
-}
+# Names of a RIFF INFO list by ours; where two are read as one of ours, the usual one is written.
+_INFO = {value: key for key, value in INFO_NAMES.items() if key != b"IPRT"}
+_EXTENSIBLE = 0xFFFE
+_PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")  # KSDATAFORMAT_SUBTYPE_PCM
 _RIFF_LIMIT = 2**32 - 2**16
 
 
@@ -88,14 +83,19 @@ def _write_wav(sound: SoundStream, notes: list[str], name: str, file: BinaryIO) 
 
     RIFF by Microsoft's Multimedia Programming Interface 1.0; RF64 beyond 4 GiB by EBU Tech 3306.
     """
-    lost = [key for key in sound.tags if key not in _INFO]
+    kept = [(kind, value) for key, value in tag_pairs(sound.tags) if (kind := _info_name(key))]
+    lost = [key for key in sound.tags if key != MASK_TAG and not _info_name(key)]
     if lost:
-        notes.append(f"WAV keeps no {', '.join(lost)}: dropped; .flac keeps more")
+        names = ", ".join(lost[:8]) + (f" and {len(lost) - 8} more" if len(lost) > 8 else "")
+        notes.append(f"WAV keeps no {names}: dropped; .flac keeps more")
     if sound.picture is not None:
         notes.append("WAV keeps no cover picture: dropped; .flac keeps it")
-    info = b"".join(_chunk(_INFO[key], value.encode() + b"\0") for key, value in sound.tags.items() if key in _INFO)
+    info = b"".join(_chunk(kind, value.encode("utf-8", "replace") + b"\0") for kind, value in kept)
     width = 2 * sound.channels
-    layout = struct.pack("<HHIIHH", 1, sound.channels, sound.sample_rate, sound.sample_rate * width, width, 16)
+    tag = _EXTENSIBLE if sound.channels > 2 or MASK_TAG in sound.tags else 1
+    layout = struct.pack("<HHIIHH", tag, sound.channels, sound.sample_rate, sound.sample_rate * width, width, 16)
+    if tag == _EXTENSIBLE:
+        layout += struct.pack("<HHI", 22, 16, mask_of(sound.tags, sound.channels)) + _PCM_GUID
     body = _chunk(b"fmt ", layout) + (_chunk(b"LIST", b"INFO" + info) if info else b"")
     size = sound.samples * width
     if size < _RIFF_LIMIT - len(body):
@@ -109,16 +109,22 @@ def _write_wav(sound: SoundStream, notes: list[str], name: str, file: BinaryIO) 
         file.write(block.tobytes())
 
 
+def _info_name(key: str) -> bytes:
+    """Name of a tag in an INFO list; empty where it has none."""
+    if key in _INFO:
+        return _INFO[key]
+    return key.encode() if re.fullmatch("I[A-Z0-9]{3}", key) and key.encode() not in INFO_NAMES else b""
+
+
 def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack("<4sI", kind, len(body)) + body + b"\0" * (len(body) % 2)
 
 
 def _write_flac(sound: SoundStream, notes: list[str], name: str, file: BinaryIO) -> None:
-    if sound.picture is not None and len(sound.picture) > METADATA_BYTES:
-        notes.append("FLAC keeps no picture of more than 16 MiB: dropped")
+    blocks = _metadata_blocks(sound, notes)
     # The library goes back to correct its header, and knows neither all tags nor pictures: so by way of a file.
-    with tempfile.TemporaryDirectory(prefix="vqcodec-") as folder:
-        path = Path(folder) / "sound.flac"
+    with scratch_folder() as folder:
+        path = folder / "sound.flac"
         try:
             with soundfile.SoundFile(path, "w", sound.sample_rate, sound.channels, "PCM_16") as out:
                 for block in _pcm16(sound.blocks):
@@ -129,11 +135,39 @@ def _write_flac(sound: SoundStream, notes: list[str], name: str, file: BinaryIO)
                 f"{name}: cannot be stored as FLAC ({detail}); use .wav, or make room in {tempfile.gettempdir()}"
             ) from error
         with path.open("rb") as whole:
-            _copy_with_metadata(whole, file, sound)
+            _copy_with_metadata(whole, file, blocks)
 
 
-def _copy_with_metadata(whole: BinaryIO, file: BinaryIO, sound: SoundStream) -> None:
-    """Copy a FLAC file with tags and picture; of its own blocks stream info and seek table stay (RFC 9639, 8)."""
+def _metadata_blocks(sound: SoundStream, notes: list[str]) -> list[tuple[int, bytes]]:
+    """Kind and body of the blocks for tags and cover, as far as a FLAC file can hold them and stay readable."""
+    tags: list[Tag] = []
+    room, lost = METADATA_BYTES - 64, 0
+    for key, value in tag_pairs(sound.tags):
+        size = 5 + len(key) + len(value.encode("utf-8", "replace"))
+        if size <= room:
+            tags.append((key, value))
+            room -= size
+        else:
+            lost += 1
+    if bad := [key for key in sound.tags if not is_key(key)]:
+        notes.append(f"FLAC keeps no tags named {', '.join(map(repr, bad[:8]))}: dropped; names are of ASCII without =")
+    if lost:
+        notes.append(f"FLAC keeps no more than 16 MiB of tags: {lost:,} dropped")
+    blocks = [(4, comment_block(tags))]
+    if sound.picture is None:
+        return blocks
+    picture = parse_picture(sound.picture)
+    if picture is None:
+        notes.append("its cover picture is damaged: dropped")
+    elif len(block := picture.block()) > METADATA_BYTES:
+        notes.append("FLAC keeps no picture of more than 16 MiB: dropped")
+    else:
+        blocks.append((6, block))
+    return blocks
+
+
+def _copy_with_metadata(whole: BinaryIO, file: BinaryIO, metadata: list[tuple[int, bytes]]) -> None:
+    """Copy a FLAC file with other metadata; of its own blocks stream info and seek table stay (RFC 9639, 8)."""
     whole.read(4)
     head, blocks = b"\0", []
     while not head[0] & 0x80:
@@ -141,9 +175,7 @@ def _copy_with_metadata(whole: BinaryIO, file: BinaryIO, sound: SoundStream) -> 
         body = whole.read(int.from_bytes(head[1:], "big"))
         if head[0] & 0x7F in (0, 3):
             blocks.append((head[0] & 0x7F, body))
-    blocks.append((4, comment_block(sound.tags)))
-    if sound.picture is not None and len(sound.picture) <= METADATA_BYTES:
-        blocks.append((6, sound.picture))
+    blocks += metadata
     file.write(b"fLaC")
     for i, (kind, body) in enumerate(blocks):
         last = 0x80 * (i == len(blocks) - 1)

@@ -21,6 +21,7 @@ __all__ = ["LOUD", "AudioTransform"]
 FLOOR = 16.0  # of an envelope's mean square, in 16-bit units: nothing quieter is told apart
 KERNEL = 7
 START_NOISE = 0.5  # amplitude of the noise before training, in that of the envelope
+LOUDEST = 40.0  # log2 of an amplitude, far above any sound's: codes that no encoder writes must not overflow
 LOUD = 3000.0  # root mean square of loud frames at the model's level, in 16-bit units
 
 
@@ -136,12 +137,12 @@ class AudioTransform(nn.Module):
             shift: log2 of an amplitude that every frame is raised by, [B, T, 1]: brings frames to a common level.
         """
         amplitude, log_step = self.curves(envelope, step)
-        plain = lines * torch.exp2(log_step + shift)
+        plain = lines * torch.exp2((log_step + shift).clamp(max=LOUDEST))
         x = torch.cat([compand(plain), 0.25 * lines.clamp(-8, 8), 0.1 * (envelope + 2 * shift)], 2)
         gain, level = self.synthesis(x, step_knots(step)).split(HOP, 2)
         # What was not coded can only be filled by noise: with a free offset the network puts one steady tone into every
         # band, which measures of loudness by bands take for the original and the ear does not.
-        out: Tensor = plain * (1 + gain) + torch.exp2(amplitude + shift) * level * noise
+        out: Tensor = plain * (1 + gain) + torch.exp2((amplitude + shift).clamp(max=LOUDEST)) * level * noise
         return out
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,20 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vqcodec.audio.files import Float32, Sound, SoundSource, SoundStream, array_source, open_sound, sound_source
+from vqcodec.audio.files import Float32, Sound, SoundSource, array_source, open_sound, sound_source
 from vqcodec.audio.resample import REACH, resample, resampled_length
-from vqcodec.audio.tags import unpack_tags
+from vqcodec.audio.stream import SoundStream
+from vqcodec.audio.tags import MOST_TAGS, unpack_tags
 from vqcodec.bitstream import AudioHeader, Chunk, VqcFile, write_vqc
-from vqcodec.errors import UsageError, VqcWarning
+from vqcodec.errors import ChecksumError, LimitError, TruncatedError, UsageError
 from vqcodec.options import CompressSettings, Progress
 from vqcodec.sources import name_of, naming, warn_all
-from vqcodec.target import COARSEST, Aim, Curve, finest_within, kbps
+from vqcodec.target import COARSEST, Aim, Curve, finest_within, kbps, strip_hint
 
 if TYPE_CHECKING:
     from vqcodec.audio.codec import AudioCodec
 
 __all__ = ["collect", "compress_sound", "decode_sound", "encode_sound", "open_source", "telling"]
 
+# What decoding to memory may take: 1 GiB in any case, beyond it as much as 1.5 kbit/s of stereo at 48 kHz come to.
+_FREE_VALUES = 2**28
+_VALUES_PER_BYTE = 512
+_SECTIONS = {"tags": "its tags are lost", "picture": "its picture is lost"}
 _CHUNK_BYTES = 7  # of the container, at least, for each chunk
 # Bytes of coded symbols in a second of one channel, of examples/speech.flac: where the search for a target starts.
 _USUAL_STEPS = (0, 32, 64, 96, 128, 160, 192, 224, 255)
@@ -32,17 +36,19 @@ _USUAL_BYTES = (5810, 4668, 3597, 2581, 1679, 967, 524, 275, 150)
 
 
 @contextmanager
-def open_source(source: Any, sample_rate: int | None, head: bytes, max_seconds: int) -> Iterator[SoundSource]:
+def open_source(
+    source: Any, sample_rate: int | None, head: bytes, max_seconds: int, *, repair: bool = False
+) -> Iterator[SoundSource]:
     """Whatever :func:`vqcodec.compress` takes as sound; ``head`` is what was already read of an open file."""
     if isinstance(source, Sound):
-        yield sound_source(source, max_seconds=max_seconds)
+        yield sound_source(source, max_seconds=max_seconds, repair=repair)
     elif isinstance(source, (str, os.PathLike, bytes)) or hasattr(source, "read"):
         if sample_rate is not None:
             raise UsageError("sample_rate is for arrays and tensors; a file says its own, so leave it out")
-        with open_sound(source, max_seconds=max_seconds, head=head) as sound:
+        with open_sound(source, max_seconds=max_seconds, head=head, repair=repair) as sound:
             yield sound
     else:
-        yield array_source(source, sample_rate or 0, max_seconds=max_seconds)
+        yield array_source(source, sample_rate or 0, max_seconds=max_seconds, repair=repair)
 
 
 def compress_sound(source: Any, head: bytes, settings: CompressSettings, load: Callable[[], AudioCodec]) -> bytes:
@@ -57,20 +63,21 @@ def compress_sound(source: Any, head: bytes, settings: CompressSettings, load: C
         UsageError: the options are not for sound, or a target is out of reach.
     """
     aim = settings.aim
-    with open_source(source, settings.sample_rate, head, settings.max_seconds) as sound:
-        warn_all(sound.notes, name_of(source))
+    with open_source(source, settings.sample_rate, head, settings.max_seconds, repair=settings.repair) as sound:
+        kept = sound.stripped() if settings.strip else sound
+        warn_all(kept.notes, name_of(source))
         aim.check_sound()
-        return encode_sound(sound, aim, load(), strip=settings.strip)
+        return encode_sound(kept, aim, load())
 
 
-def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec, *, strip: bool) -> bytes:
+def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec) -> bytes:
     """Compress a sound; the step is searched where a target asks for it, reading the source anew for each.
 
     Raises:
         UsageError: the target is out of reach; the message names the nearest that is not.
         InputError, LimitError: the source cannot be read.
     """
-    encoder = _Encoder(source, codec, {} if strip else source.metadata)
+    encoder = _Encoder(source, codec, source.metadata)
     if aim.step is not None:
         return encoder.encode(aim.step)
     encoder.count()
@@ -90,6 +97,7 @@ def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec, *, strip: boo
         raise UsageError(
             f"the target is out of reach: the smallest file of this sound has {smallest:,} bytes "
             f"({kbps(smallest, encoder.seconds):.2f} kbit/s, quality 1); ask for that or more"
+            + strip_hint(smallest, limit, source.metadata)
         )
     return encoder.verified(step, kept[step])
 
@@ -176,31 +184,57 @@ class _Encoder:
 
 
 def decode_sound(
-    file: VqcFile, header: AudioHeader, codec: AudioCodec, stretch: tuple[float | None, float | None], name: str
+    file: VqcFile,
+    header: AudioHeader,
+    codec: AudioCodec,
+    stretch: tuple[float | None, float | None],
+    name: str,
+    *,
+    conceal: bool = False,
 ) -> SoundStream:
-    """A parsed file as a stream of samples.
+    """A parsed file as a stream of samples; what is lost of it is warned of.
 
     Args:
         stretch: from and to so many seconds; None: as far as the sound goes.
+        conceal: fill chunks whose codes are wrong with silence instead of refusing the file; a warning comes with the
+            block in which it shows.
         name: of the file, for warnings and errors.
 
     Raises:
         UsageError: the range holds no samples.
         CorruptError: the header contradicts itself.
+        ChecksumError, TruncatedError: nothing of the sound is left.
     """
     first, last = _range(header, *stretch)
     part = _part(header, first, last, codec, len(file.chunks))
-    _warn_concealed(file.chunks, part, header.chunk_frames * codec.hop / codec.core_rate, name)
-    core = codec.decode(header, file.chunks, first=part.first, last=part.last)
+    if not any(chunk is not None and chunk.complete for chunk in file.chunks):
+        raise (TruncatedError if file.cut else ChecksumError)("nothing of the sound can be recovered", "chunk 0")
+    seconds = header.chunk_frames * codec.hop / codec.core_rate
+    _warn_concealed(file.chunks, part, seconds, name)
+    warn_all([_SECTIONS.get(section, f"section {section} is lost") for section in file.lost], name)
+    tell = _teller(seconds, name) if conceal else None
+    core = codec.decode(header, file.chunks, first=part.first, last=part.last, conceal=tell)
+    text = file.metadata.get("tags", b"")
+    if text.count(b"\n") > MOST_TAGS:
+        warn_all([f"only the first {MOST_TAGS:,} of its tags are kept"], name)
     whole = resample(core, codec.core_rate, header.sample_rate, last - part.start)
     return SoundStream(
         sample_rate=header.sample_rate,
         channels=header.channels,
         samples=last - first,
         blocks=_named(_from(whole, first - part.start), name),
-        tags=unpack_tags(file.metadata.get("tags", b"")),
+        tags=unpack_tags(text),
         picture=file.metadata.get("picture"),
     )
+
+
+def _teller(seconds: float, name: str) -> Callable[[int], None]:
+    """A warning for each chunk whose codes are wrong."""
+
+    def tell(index: int) -> None:
+        warn_all([f"the codes of chunk {index} (from {index * seconds:.1f} s) are wrong: concealed"], name)
+
+    return tell
 
 
 def _range(header: AudioHeader, start: float | None, end: float | None) -> tuple[int, int]:
@@ -244,8 +278,7 @@ def _warn_concealed(chunks: Sequence[Chunk | None], part: _Part, seconds: float,
     if not bad:
         return
     shown = ", ".join(f"{i} (from {i * seconds:.1f} s)" for i in bad[:3]) + (" ..." if len(bad) > 3 else "")
-    text = f"{len(bad)} of {len(chunks)} chunks damaged or missing, concealed: {shown}"
-    warnings.warn(f"{name}: {text}" if name else text, VqcWarning, stacklevel=4)
+    warn_all([f"{len(bad)} of {len(chunks)} chunks damaged or missing, concealed: {shown}"], name)
 
 
 def _from(blocks: Iterable[Float32], skip: int) -> Iterator[Float32]:
@@ -275,9 +308,24 @@ def telling(stream: SoundStream, progress: Progress | None) -> SoundStream:
     return replace(stream, blocks=blocks())
 
 
-def collect(stream: SoundStream) -> Sound:
-    """All of a stream in memory."""
-    samples = np.empty((stream.samples, stream.channels), np.float32)
+def collect(stream: SoundStream, chunks: Sequence[Chunk | None]) -> Sound:
+    """All of a stream in memory; ``chunks`` are those that it comes from.
+
+    Raises:
+        LimitError: it is more than a file of this size may ask for, or than there is memory.
+    """
+    values = stream.samples * stream.channels
+    coded = sum(len(chunk.payload) for chunk in chunks if chunk)
+    large = LimitError(
+        f"{values * 4 / 2**30:,.1f} GiB of samples from {coded:,} bytes are too much for memory; "
+        "read it in blocks by stream_sound, or a part by start and end"
+    )
+    if values > max(_FREE_VALUES, coded * _VALUES_PER_BYTE):
+        raise large
+    try:
+        samples = np.empty((stream.samples, stream.channels), np.float32)
+    except MemoryError:
+        raise large from None
     done = 0
     for block in stream.blocks:
         samples[done : done + len(block)] = block

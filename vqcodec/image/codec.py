@@ -11,10 +11,11 @@ from torch import Tensor
 
 from vqcodec.bitstream import Chunk, ImageHeader
 from vqcodec.bitstream.arrays import I32, U8
-from vqcodec.errors import ChecksumError, CorruptError, VqcError
+from vqcodec.errors import ChecksumError, CorruptError, DecodeError, VqcError
 from vqcodec.image.bands import from_bands, pad, to_bands
 from vqcodec.image.codes import CodeWriter, decode_codes, grid, hash_codes, zero_code
 from vqcodec.image.config import step_size
+from vqcodec.image.damage import whole_stages
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.masking import masking_levels
 from vqcodec.image.model import ImageModel, model_id
@@ -170,6 +171,7 @@ class ImageCodec:
         self,
         header: ImageHeader,
         chunks: Sequence[Chunk | None],
+        failed: list[int] | None = None,
         progress: Callable[[float], object] | None = None,
     ) -> U8:
         """Decode a picture: uint8 [H, W, 3], or [H, W, 1] for gray.
@@ -177,17 +179,21 @@ class ImageCodec:
         A chunk that is None is concealed with the mean colour of the others; one that is not complete gives the stages
         it still holds.
 
+        Args:
+            failed: takes the numbers of chunks that do not decode, which are concealed too then; None: they are errors.
+
         Raises:
             CorruptError: a chunk's bytes are no stream of codes.
             ChecksumError: the codes are not those that were written.
         """
         with using_threads(self.threads):
-            return self._synthesise(header, self.decode_codes(header, chunks, progress))
+            return self._synthesise(header, self.decode_codes(header, chunks, failed, progress))
 
     def decode_codes(
         self,
         header: ImageHeader,
         chunks: Sequence[Chunk | None],
+        failed: list[int] | None = None,
         progress: Callable[[float], object] | None = None,
     ) -> list[I32]:
         """Codes of the whole picture: the low band's values, then every slice; errors as for :meth:`decode`."""
@@ -207,10 +213,16 @@ class ImageCodec:
         for i, (tile, chunk) in enumerate(zip(tiles, chunks, strict=True)):
             if progress is not None:
                 progress(i / len(tiles))
-            if chunk is None:
+            try:
+                codes = None if chunk is None else self._decode_tile(header, chunk, tile, i)
+            except DecodeError:
+                if failed is None:
+                    raise
+                failed.append(i)
+                codes = None
+            if codes is None:
                 missing.append(tile)
                 continue
-            codes = self._decode_tile(header, chunk, tile, i)
             rows, columns = tile
             low[:, rows, columns] = codes[0][:, : rows.stop - rows.start, : columns.stop - columns.start]
             for j, code in enumerate(codes[1:]):
@@ -227,7 +239,7 @@ class ImageCodec:
     def _decode_tile(self, header: ImageHeader, chunk: Chunk, tile: Tile, index: int) -> list[I32]:
         codes_model = self.model.codes
         height, width = tile[0].stop - tile[0].start, tile[1].stop - tile[1].start
-        stages = None if chunk.complete else sum(e <= len(chunk.payload) for e in chunk.stage_ends)
+        stages = whole_stages(chunk)
         place = f"chunk {index}"
         try:
             codes = decode_codes(

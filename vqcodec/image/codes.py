@@ -286,13 +286,20 @@ def decode_codes(
     Raises:
         CorruptError: no encoder writes these bytes.
     """
-    coder = RangeDecoder(payload)
+    coder = RangeDecoder(payload, symbol_count(model, height, width, gray=gray) if stages is None else None)
 
     def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
         tables = model.low_tables if index < 0 else model.tables[index]
         return coder.decode(rows.ravel(), tables).reshape(rows.shape)
 
     return walk(model, np.array([step]), height, width, choose, gray=gray, stages=stages)
+
+
+def symbol_count(model: CodeModel, height: int, width: int, *, gray: bool) -> int:
+    """Symbols of a picture or tile of so many cells."""
+    grids = [(s.groups, *grid(s, model.levels, height, width)) for s in model.slices if not (gray and s.chroma)]
+    low = (height + height % 2) * (width + width % 2) * (1 if gray else 3)
+    return low + sum(groups * h * w for groups, h, w in grids)
 
 
 def hash_codes(codes: Sequence[I32], low_size: int) -> int:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
-import threading
-import warnings
-from collections.abc import Iterator
+import re
+import stat
+import struct
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from vqcodec.errors import InputError, LimitError, UsageError, VqcError
-from vqcodec.image.metadata import collect, exif_with_prefix, profile_space, without_orientation
+from vqcodec.image.avif import is_avif, nclx, without_exif
+from vqcodec.image.bmp import bmp_colours
+from vqcodec.image.colour import describe
+from vqcodec.image.exif import exif_with_prefix
+from vqcodec.image.icc import profile_fault, profile_space, to_srgb
+from vqcodec.image.metadata import Given, collect, keep_resolution, parse_exif, take_orientation
+from vqcodec.image.png import PNG_SIGNATURE, PngFacts, png_facts, without_bad_chunks
+from vqcodec.image.samples import eight_bit, join_equal, reduce16, split_alpha
+from vqcodec.image.tiff import PHOTOMETRIC, TIFF_STARTS, black_is_zero, kind_of_samples
 
-__all__ = ["INPUT_SUFFIXES", "MAX_PIXELS", "MAX_SIDE", "Picture", "Source", "load_picture", "to_pil"]
+__all__ = ["INPUT_SUFFIXES", "MAX_PIXELS", "MAX_SIDE", "Picture", "Source", "load_picture", "stripped", "to_pil"]
 
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 65_535
@@ -29,9 +39,21 @@ INPUT_SUFFIXES = (
     *(".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
 )
 _SIGNATURE = b"\x89VQC"
+_JXL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
+# A pipe is read at once: at most so many bytes per pixel allowed (16 bits, RGBA, not packed) and for metadata.
+_PIXEL_BYTES, _PIPE_BYTES = 8, 64 * 2**20
+# Pillow's names of turns and mirrorings, by the orientation that they undo (TIFF 6.0, tag 274).
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
-# Pillow's limit on pixels and Python's warning filters are state of the whole process, so only one picture at a time.
-_LOCK = threading.Lock()
+_JPEG_EXIF = re.compile(rb"(\xff\xe1..)Exif\0\0", re.DOTALL)
 
 UInt8 = npt.NDArray[np.uint8]
 Source = Image.Image | npt.NDArray[Any] | str | os.PathLike[str] | bytes
@@ -54,49 +76,156 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def load_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def load_picture(
+    source: Source,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    strip: bool = False,
+    given: Given | None = None,
+    name: str = "",
+) -> Picture:
     """Read a picture.
 
     Args:
-        source: a path, the bytes of a picture file, a Pillow image, or an array: uint8 or uint16 [H, W] or
-            [H, W, 1 to 4] (gray, gray and alpha, RGB, RGB and alpha).
+        source: a path, the bytes of a picture file, a Pillow image, an array: uint8 or uint16 [H, W] or
+            [H, W, 1 to 4] (gray, gray and alpha, RGB, RGB and alpha), or a torch tensor [1 to 4, H, W]: uint8, or
+            floats from 0 to 1.
         max_pixels: larger pictures are refused before their pixels are allocated.
+        strip: leave out the metadata; a picture that is not sRGB becomes so.
+        given: metadata that replaces the Pillow image's own.
+        name: of what the bytes were read from, for errors.
 
     Raises:
         InputError: there is no such file, or it is not a picture that can be read.
         LimitError: the picture is larger than ``max_pixels`` or 65,535 a side.
-        UsageError: an array of another shape or type.
+        UsageError: an array or tensor of another shape or type.
     """
+    picture = _load(source, max_pixels, given or {}, name)
+    return stripped(picture) if strip else picture
+
+
+def _load(source: Source, max_pixels: int, given: Given, name: str) -> Picture:
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels)
     if isinstance(source, Image.Image):
-        with _pillow_limit(max_pixels), _reading("the image"):
-            return _from_pil(source, "the image", max_pixels)
-    name = "the input" if isinstance(source, bytes) else os.fspath(source)
-    with _pillow_limit(max_pixels), _reading(name), _open(source) as file:
-        if file.read(len(_SIGNATURE)) == _SIGNATURE:
+        with _reading("the image"):
+            return _from_pil(source, "the image", max_pixels, given=given)
+    if hasattr(source, "numpy"):
+        return _from_array(_from_tensor(source), max_pixels)
+    if not isinstance(source, (bytes, str, os.PathLike)):
+        raise UsageError(f"{type(source).__name__} is no picture; give a path, bytes, a Pillow image or an array")
+    name = name or ("the input" if isinstance(source, bytes) else os.fspath(source))
+    with _reading(name), _open(source, max_pixels) as file:
+        head = file.read(16)
+        if head.startswith(_SIGNATURE):
             raise InputError(f"{name}: is a .vqc file already; decompress it instead")
-        file.seek(0)
-        with Image.open(file) as image:
-            return _from_pil(image, name, max_pixels)
-
-
-def _open(source: str | os.PathLike[str] | bytes) -> BinaryIO:
-    return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
-
-
-@contextmanager
-def _pillow_limit(max_pixels: int) -> Iterator[None]:
-    """Our limit instead of Pillow's, as an error instead of a warning, and Pillow's other warnings silenced."""
-    with _LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        before = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = max_pixels
+        _load_plugin(head, name)
         try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
+            return _from_pil(_identify(file, head), name, max_pixels, file=file)
+        except VqcError:
+            raise
+        except Exception as error:  # Pillow's readers raise almost anything on damaged files
+            mended = _mended(file, head, name)
+            if mended is None:
+                raise
+            try:
+                content, image, notes = mended
+                picture = _from_pil(image, name, max_pixels, file=content)
+            except VqcError:
+                raise
+            except Exception:
+                raise error from None
+            return replace(picture, notes=(*notes, *picture.notes))
+
+
+def _open(source: str | os.PathLike[str] | bytes, max_pixels: int) -> IO[bytes]:
+    """The content as a file that can be rewound; a pipe is read to its end."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    file = Path(source).open("rb")  # noqa: SIM115 - whoever asked closes it
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    with file:
+        most = _PIXEL_BYTES * max_pixels + _PIPE_BYTES
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise LimitError(
+            f"{os.fspath(source)}: gives more than {most:,} bytes; raise the limit by --max-pixels (max_pixels)"
+        )
+    return io.BytesIO(content)
+
+
+def _load_plugin(head: bytes, name: str) -> None:
+    """Have JPEG XL read, for which Pillow needs a package beside it, but does not look by itself.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    if head.startswith(_JXL):
+        try:
+            importlib.import_module("pillow_jxl")
+        except ImportError as error:
+            raise InputError(f"{name}: is a JPEG XL picture; install pillow-jxl-plugin to read it") from error
+
+
+def _identify(file: IO[bytes], head: bytes) -> ImageFile.ImageFile:
+    """The file as an image whose pixels are not read yet.
+
+    As Image.open does it, but without its check of the size, whose limit and warnings are those of the whole process:
+    the size is checked by whoever asks.
+
+    Raises:
+        UnidentifiedImageError: no reader takes it.
+    """
+    Image.preinit()
+    tried: set[str] = set()
+    for more in (lambda: None, Image.init):
+        more()
+        for kind in [kind for kind in Image.ID if kind not in tried]:
+            tried.add(kind)
+            factory, accept = Image.OPEN[kind]
+            if accept is not None and accept(head) is not True:  # a text says what this Pillow was built without
+                continue
+            file.seek(0)
+            try:
+                return factory(file, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):  # how a reader says "not mine"
+                continue
+    raise UnidentifiedImageError
+
+
+def _mended(file: IO[bytes], head: bytes, name: str) -> tuple[IO[bytes], Image.Image, list[str]] | None:
+    """A file that cannot be read without what keeps it from that, opened, and what was left out; None where that fails.
+
+    Raises:
+        InputError: a TIFF file of a kind that cannot be read.
+    """
+    file.seek(0)
+    content, notes = file.read(), []
+    photometric = None
+    if head.startswith(PNG_SIGNATURE):
+        content, bad = without_bad_chunks(content)
+        notes = [f"its chunks {', '.join(bad)} are damaged or over-long and were dropped"] if bad else []
+    elif head.startswith(b"\xff\xd8"):
+        content = _JPEG_EXIF.sub(rb"\1skip\0\0", content, count=1)
+        notes = ["its EXIF is damaged and was dropped"]
+    elif is_avif(head):
+        content = without_exif(content)
+        notes = ["its EXIF is damaged and was dropped"]
+    elif head.startswith(TIFF_STARTS) and (rising := black_is_zero(content)) is not None:
+        content, photometric = rising, 0
+    try:
+        image = _identify(io.BytesIO(content), head)
+    except Exception:
+        kind = kind_of_samples(content) if head.startswith(TIFF_STARTS) else ""
+        if kind:
+            raise InputError(
+                f"{name}: a TIFF file with {kind} is of a kind that cannot be read; convert it to 8 bits first"
+            ) from None
+        return None
+    if photometric is not None:
+        image.tag_v2[PHOTOMETRIC] = photometric  # type: ignore[attr-defined]  # so that the samples are turned round
+    return io.BytesIO(content), image, notes
 
 
 @contextmanager
@@ -107,7 +236,9 @@ def _reading(name: str) -> Iterator[None]:
     except (VqcError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LimitError(f"{name}: more pixels than allowed; raise the limit by --max-pixels (max_pixels)") from error
+        raise LimitError(
+            f"{name}: more pixels than Pillow reads of this format; raise PIL.Image.MAX_IMAGE_PIXELS, or convert it"
+        ) from error
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such file; check the path") from error
     except IsADirectoryError as error:
@@ -134,94 +265,77 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
         )
 
 
-def _from_pil(image: Image.Image, name: str, max_pixels: int) -> Picture:
+def _from_pil(
+    image: Image.Image, name: str, max_pixels: int, *, file: IO[bytes] | None = None, given: Given | None = None
+) -> Picture:
+    """A picture from an image; ``file`` is what it is read from, where that is known."""
     _check_size(*image.size, name, max_pixels)
     notes: list[str] = []
-    # A JPEG of a phone often carries a preview or gain map as a second frame: nothing that anybody would miss.
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        notes.append(f"only one of its {getattr(image, 'n_frames', 1)} frames is kept")
+    facts, own = _facts(image, file)
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        what = "pictures (the others may be a preview, depth or a gain map)" if image.format == "MPO" else "frames"
+        notes.append(f"only one of its {frames} {what} is kept")
     if any(";16" in str(tile.args) for tile in getattr(image, "tile", ())) or image.mode.startswith("I"):
         notes.append("16 bits per sample are reduced to 8")
     image.load()
     _check_size(*image.size, name, max_pixels)  # a few formats learn their size while loading
-    metadata = collect(image)
-    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        image = ImageOps.exif_transpose(image)
-        metadata = without_orientation(metadata, notes.append)
-    samples = _eight_bit(image, name, metadata, notes)
-    pixels, alpha = _split(samples)
-    _drop_foreign_profile(metadata, gray=pixels.shape[2] == 1, notes=notes)
+    metadata = collect(image, {**own, **(given or {})}, notes.append)
+    orientation = take_orientation(metadata)
+    if image.format == "TIFF":
+        orientation = 1  # Pillow has applied it on loading
+    keep_resolution(metadata, image, turned=orientation > 4)
+    if orientation > 1:
+        image = image.transpose(_TURNS[orientation])
+    _drop_foreign_profile(metadata, {"CMYK": ("CMYK",), "LAB": ("Lab",)}.get(image.mode, ("RGB", "GRAY")), notes)
+    pixels, alpha = split_alpha(eight_bit(image, name, facts.depth, metadata, notes))
+    if image.mode not in ("CMYK", "LAB"):  # which are sRGB by now
+        pixels = _with_known_colours(pixels, {**image.info, **own}, facts.cicp, metadata, notes)
+    pixels = join_equal(pixels)
+    _drop_foreign_profile(metadata, ("RGB", "GRAY") if pixels.shape[2] == 1 else ("RGB",), notes)
     return Picture(pixels, alpha, metadata, tuple(notes))
 
 
-def _eight_bit(image: Image.Image, name: str, metadata: dict[str, bytes], notes: list[str]) -> UInt8:
-    """Samples of any of Pillow's modes as uint8 [H, W, 1 to 4]."""
-    if image.mode.startswith("I"):
-        return _from_wide(image, name)
-    if image.mode in ("CMYK", "LAB"):
-        notes.append(f"{image.mode} is converted to RGB")
-        return _channels(_convert_by_profile(image, metadata.pop("icc", None)))
-    if image.mode == "F":
-        raise InputError(f"{name}: holds floating-point samples of unknown range; convert it to 8 bits first")
-    if image.has_transparency_data:
-        return _channels(image.convert("LA" if image.mode in ("La", "LA") else "RGBA"))
-    return _channels(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+def _facts(image: Image.Image, file: IO[bytes] | None) -> tuple[PngFacts, Given]:
+    """What the file says and Pillow does not, as far as the file is at hand; what has a name of Pillow's, by that."""
+    file = file or getattr(image, "fp", None)
+    if file is None or file.closed:
+        return PngFacts(), {}
+    if image.format == "PNG":
+        return png_facts(file), {}
+    if image.format == "BMP":
+        return PngFacts(), bmp_colours(file)
+    if image.format == "AVIF" and "icc_profile" not in image.info:
+        file.seek(0)
+        return PngFacts(cicp=nclx(file.read())), {}
+    return PngFacts(), {}
 
 
-def _channels(image: Image.Image) -> UInt8:
-    samples = np.asarray(image, dtype=np.uint8)
-    return samples[:, :, None] if samples.ndim == 2 else samples
-
-
-def _from_wide(image: Image.Image, name: str) -> UInt8:
-    """16-bit gray (Pillow's modes I;16 and I) as gray, with alpha where one value is declared transparent."""
-    wide = np.asarray(image).astype(np.int64)
-    if wide.min() < 0 or wide.max() > 65_535:
-        raise InputError(f"{name}: holds samples beyond 16 bits; convert it to 8 bits first")
-    gray = _reduce16(wide)[:, :, None]
-    transparent = image.info.get("transparency")
-    if not isinstance(transparent, int):
-        return gray
-    return np.concatenate([gray, np.where(wide == transparent, 0, 255).astype(np.uint8)[:, :, None]], axis=2)
-
-
-def _reduce16(samples: npt.NDArray[Any]) -> UInt8:
-    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _convert_by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """CMYK or LAB to sRGB, through the picture's own profile where it has one."""
-    from PIL import ImageCms
-
-    source: Any = ImageCms.createProfile("LAB") if image.mode == "LAB" else None
-    if icc and profile_space(icc) == image.mode:
-        source = io.BytesIO(icc)
-    if source is None:
-        return image.convert("RGB")
+def _with_known_colours(
+    pixels: UInt8, info: Mapping[Any, Any], cicp: bytes | None, metadata: dict[str, bytes], notes: list[str]
+) -> UInt8:
+    """Pixels, and in the metadata the profile that goes with them, where something else says which colours they are."""
     try:
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except ImageCms.PyCMSError:
-        return image.convert("RGB")
-    assert converted is not None
-    return converted
+        colours = describe(info, cicp, parse_exif(metadata.get("exif")), profile="icc" in metadata)
+        if colours is None:
+            return pixels
+        pixels, icc = colours.apply(pixels)
+    except ValueError as error:
+        notes.append(f"what it says of its colours is not understood ({error}); they are read as sRGB")
+        return pixels
+    metadata.pop("icc", None)
+    if icc is not None:
+        metadata["icc"] = icc
+    return pixels
 
 
-def _split(samples: UInt8) -> tuple[UInt8, UInt8 | None]:
-    """Samples [H, W, 1 to 4] as pixels [H, W, 1 or 3] and alpha; equal channels become gray, full opacity vanishes."""
-    colours = 1 if samples.shape[2] < 3 else 3
-    pixels, rest = samples[:, :, :colours], samples[:, :, colours:]
-    if colours == 3 and all(np.array_equal(pixels[:, :, 0], pixels[:, :, c]) for c in (1, 2)):
-        pixels = pixels[:, :, :1]
-    alpha = np.ascontiguousarray(rest[:, :, 0]) if rest.shape[2] and rest.min() < 255 else None
-    return np.ascontiguousarray(pixels), alpha
-
-
-def _drop_foreign_profile(metadata: dict[str, bytes], *, gray: bool, notes: list[str]) -> None:
+def _drop_foreign_profile(metadata: dict[str, bytes], spaces: tuple[str, ...], notes: list[str]) -> None:
     """Keep a profile only where it describes these samples (a gray picture may have been RGB with an RGB profile)."""
     icc = metadata.get("icc")
-    if icc is not None and profile_space(icc) not in (("RGB", "GRAY") if gray else ("RGB",)):
+    fault = "" if icc is None else profile_fault(icc, *spaces)
+    if fault:
         del metadata["icc"]
-        notes.append(f"its {profile_space(icc) or 'damaged'} colour profile does not fit the samples and was dropped")
+        notes.append(fault)
 
 
 def _from_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
@@ -232,8 +346,34 @@ def _from_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
         raise UsageError(f"the array has type {array.dtype}; give uint8 samples (for sound, give sample_rate)")
     _check_size(samples.shape[1], samples.shape[0], "the array", max_pixels)
     wide = samples.dtype == np.uint16
-    pixels, alpha = _split(_reduce16(samples) if wide else samples)
-    return Picture(pixels, alpha, {}, ("16 bits per sample are reduced to 8",) if wide else ())
+    pixels, alpha = split_alpha(reduce16(samples) if wide else samples)
+    return Picture(join_equal(pixels), alpha, {}, ("16 bits per sample are reduced to 8",) if wide else ())
+
+
+def _from_tensor(tensor: Any) -> UInt8:
+    """Samples [H, W, C] of a torch tensor [C, H, W] of bytes, or of floats from 0 to 1."""
+    if tensor.ndim != 3 or not 1 <= tensor.shape[0] <= 4:
+        raise UsageError(f"the tensor has shape {list(tensor.shape)}; give [C, H, W] with 1 to 4 channels")
+    if not tensor.is_floating_point():
+        if str(tensor.dtype) != "torch.uint8":
+            raise UsageError(f"the tensor has type {tensor.dtype}; give uint8, or floats from 0 to 1")
+        samples: UInt8 = tensor.detach().cpu().numpy()
+    else:
+        values = tensor.detach().cpu().double().numpy()
+        if values.size and not (values.min() >= 0 and values.max() <= 1):  # not a number fails, too
+            raise UsageError("the tensor has values outside 0 to 1; scale or clamp it, or give uint8")
+        samples = np.round(values * 255).astype(np.uint8)
+    return np.ascontiguousarray(samples.transpose(1, 2, 0))
+
+
+def stripped(picture: Picture) -> Picture:
+    """The picture without metadata, its colours in sRGB, as which everybody reads a picture that has no profile."""
+    icc = picture.metadata.get("icc")
+    converted = picture.pixels if icc is None else to_srgb(picture.pixels, icc)
+    if converted is None:
+        notes = (*picture.notes, "its colour profile cannot be used for a conversion; its colours are taken as sRGB")
+        return replace(picture, metadata={}, notes=notes)
+    return replace(picture, pixels=join_equal(converted), metadata={})
 
 
 def to_pil(pixels: UInt8, alpha: UInt8 | None, metadata: dict[str, bytes]) -> Image.Image:
@@ -254,6 +394,9 @@ def to_pil(pixels: UInt8, alpha: UInt8 | None, metadata: dict[str, bytes]) -> Im
         image.info["icc_profile"] = icc
     if "exif" in metadata:
         image.info["exif"] = exif_with_prefix(metadata["exif"])
+        exif = parse_exif(metadata["exif"])
+        if exif is not None and exif.resolution is not None:
+            image.info["dpi"] = exif.resolution
     if "xmp" in metadata:
         image.info["xmp"] = metadata["xmp"]
     return image

@@ -1,22 +1,45 @@
-"""Metadata of pictures: colour profile, EXIF and XMP as plain bytes, and the orientation they may hold.
+"""Metadata of pictures: colour profile, EXIF and XMP as plain bytes, and what of them decides how a picture is shown.
 
-Everything is kept byte for byte as it was found, but for two things: the EXIF of a TIFF is gathered from its tags and
-written anew, and an orientation that has been applied to the pixels is set to 1.
-EXIF bytes here start with the TIFF header (``II*\\0`` or ``MM\\0*``), without JPEG's ``Exif\\0\\0`` in front.
+Everything is kept byte for byte as it was found, except: an orientation that has been applied to the pixels is set to
+1, a resolution that a file keeps elsewhere goes into EXIF, and of a TIFF file's tags those that describe the picture
+make up its EXIF. EXIF bytes here start with the TIFF header (``II*\\0`` or ``MM\\0*``). What does not parse, or
+announces what is not kept, is dropped with a note.
 """
 
 from __future__ import annotations
 
 import re
-import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, SupportsFloat, cast
 
 from PIL import ExifTags, Image
 
-__all__ = ["collect", "exif_body", "exif_with_prefix", "profile_space", "without_orientation"]
+from vqcodec.image.exif import Exif, exif_body, with_resolution, without_orientation
 
-_EXIF_PREFIX = b"Exif\0\0"
-_XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:\s*=\s*["\']|>)\s*)[2-8]')
+if TYPE_CHECKING:
+    Note = Callable[[str], None]
+
+__all__ = ["Given", "collect", "keep_resolution", "parse_exif", "take_orientation"]
+
+Given = Mapping[str, object]
+"""Metadata that a caller hands over, by Pillow's names: ``icc_profile``, ``exif``, ``xmp``; empty: left out."""
+
+MOST = 16 * 2**20
+"""Bytes of all metadata together: what a reader accepts by default (SPEC.md, Section)."""
+
+_XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:\s*=\s*["\']|>)\s*)([2-8])')
+# Names in XMP that point at what lies behind the first picture of a file, or in another part of it: gain maps, depth,
+# motion, and the rest of XMP itself.
+_ELSEWHERE = (
+    (b"ns.adobe.com/hdr-gain-map/", "a gain map"),
+    (b"ns.apple.com/HDRGainMap/", "a gain map"),
+    (b"ns.google.com/photos/1.0/container/", "further pictures"),
+    (b"ns.google.com/photos/1.0/depthmap/", "a depth map"),
+    (b"ns.google.com/photos/1.0/image/", "a further picture"),
+    (b":MotionPhoto", "a motion photo"),
+    (b":MicroVideo", "a motion photo"),
+    (b":HasExtendedXMP", "a second part of itself"),
+)
 # In a TIFF file the EXIF tags sit among those that describe the storage (strips, compression), which must not travel.
 _TIFF_KEPT = (
     ExifTags.Base.ImageDescription,
@@ -26,30 +49,70 @@ _TIFF_KEPT = (
     ExifTags.Base.DateTime,
     ExifTags.Base.Artist,
     ExifTags.Base.Copyright,
+    ExifTags.Base.WhitePoint,
+    ExifTags.Base.PrimaryChromaticities,
 )
+# Dots per inch of files that state none, by format: what Pillow reports, or writes (in BMP rounded, per metre).
+_UNSTATED = {"JPEG": 72, "MPO": 72, "BMP": 96, "TIFF": 1}
 
 
-def collect(image: Image.Image) -> dict[str, bytes]:
-    """The metadata of an opened picture under the keys ``icc``, ``exif`` and ``xmp``; absent or empty ones left out."""
-    found = {"icc": image.info.get("icc_profile"), "exif": _exif(image), "xmp": image.info.get("xmp")}
+def collect(image: Image.Image, given: Given, note: Note) -> dict[str, bytes]:
+    """The metadata of an opened and loaded picture under the keys ``icc``, ``exif`` and ``xmp``, as far as it is sound.
+
+    Args:
+        given: what replaces the image's own.
+        note: told what is dropped.
+    """
+    found: dict[str, object] = {
+        "icc": given.get("icc_profile", image.info.get("icc_profile")),
+        "xmp": given.get("xmp", image.info.get("xmp")),
+    }
+    if found["icc"] is None and "icc_profile" in image.info and "icc_profile" not in given:
+        note("its colour profile is damaged and was dropped")  # Pillow leaves the name without a value
+    try:
+        found["exif"] = _exif(image, given)
+    except Exception:  # Pillow's writer of EXIF raises almost anything on what its reader let pass
+        note("its EXIF is damaged and was dropped")
     kept: dict[str, bytes] = {}
     for key, value in found.items():
         data = value.encode() if isinstance(value, str) else value
-        if isinstance(data, bytes) and data:
-            kept[key] = data
+        if isinstance(data, (bytes, bytearray, memoryview)) and len(data):
+            kept[key] = bytes(data)
+    if "exif" in kept and parse_exif(kept["exif"]) is None:
+        del kept["exif"]
+        note("its EXIF is damaged and was dropped")
+    announced = sorted({what for name, what in _ELSEWHERE if name in kept.get("xmp", b"")})
+    if announced:
+        del kept["xmp"]
+        note(f"its XMP announces {' and '.join(announced)}, which cannot be kept, and was dropped with it")
+    while sum(map(len, kept.values())) > MOST:
+        largest = max(kept, key=lambda key: len(kept[key]))
+        note(f"its {largest.upper()} of {len(kept.pop(largest)):,} bytes is over the limit of {MOST:,} and was dropped")
     return kept
 
 
-def _exif(image: Image.Image) -> bytes | None:
-    raw = image.info.get("exif")
-    if isinstance(raw, bytes):
-        return exif_body(raw)
-    exif = image.getexif()
-    if image.format == "TIFF":
-        exif = _descriptive(exif)
-    elif not isinstance(raw, Image.Exif) and "Raw profile type exif" not in image.info:
+def parse_exif(data: bytes | None) -> Exif | None:
+    """What a block says, or None where there is none or it does not parse."""
+    try:
+        return Exif.parse(data) if data else None
+    except ValueError:
         return None
-    return exif_body(exif.tobytes()) if len(exif) else None
+
+
+def _exif(image: Image.Image, given: Given) -> bytes | None:
+    raw = given["exif"] if "exif" in given else image.info.get("exif")
+    if isinstance(raw, Image.Exif):
+        return exif_body(raw.tobytes()) if len(raw) else None
+    if isinstance(raw, (bytes, bytearray, memoryview)):
+        return exif_body(bytes(raw))
+    if "exif" in given:
+        return None
+    if image.format == "TIFF" and hasattr(image, "tag_v2"):
+        exif = _descriptive(image.getexif())
+        return exif_body(exif.tobytes()) if len(exif) else None
+    if text := image.info.get("Raw profile type exif"):  # ImageMagick's way before PNG had a chunk for it
+        return exif_body(bytes.fromhex("".join(text.split("\n")[3:])))
+    return None
 
 
 def _descriptive(tiff: Image.Exif) -> Image.Exif:
@@ -59,48 +122,44 @@ def _descriptive(tiff: Image.Exif) -> Image.Exif:
         if tag in tiff:
             kept[tag] = tiff[tag]
     for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if directory in tiff and (entries := tiff.get_ifd(directory)):
-            kept[directory] = dict(entries)
+        if directory in tiff and (entries := dict(tiff.get_ifd(directory))):
+            inner = entries.pop(ExifTags.IFD.Interop, None)  # the offset of a directory in the TIFF file
+            if inner is not None and (own := dict(tiff.get_ifd(ExifTags.IFD.Interop))):
+                entries[ExifTags.IFD.Interop] = own
+            kept[directory] = entries
     return kept
 
 
-def exif_body(data: bytes) -> bytes:
-    """EXIF from its TIFF header on."""
-    return data.removeprefix(_EXIF_PREFIX)
+def take_orientation(metadata: dict[str, bytes]) -> int:
+    """The orientation that EXIF states, or else XMP, 1 to 8; both are set to 1 ("as stored") in place."""
+    exif = parse_exif(metadata.get("exif"))
+    stated = exif.orientation if exif is not None else None
+    if exif is not None:
+        metadata["exif"] = without_orientation(metadata["exif"])
+    if "xmp" in metadata:
+        match = _XMP_ORIENTATION.search(metadata["xmp"])
+        if stated is None and match:
+            stated = int(match[2])
+        metadata["xmp"] = _XMP_ORIENTATION.sub(rb"\g<1>1", metadata["xmp"])
+    return stated or 1
 
 
-def exif_with_prefix(data: bytes) -> bytes:
-    """EXIF as JPEG stores it and Pillow hands it around."""
-    return data if data.startswith(_EXIF_PREFIX) else _EXIF_PREFIX + data
+def keep_resolution(metadata: dict[str, bytes], image: Image.Image, *, turned: bool) -> None:
+    """Put the resolution that a file states outside EXIF into its EXIF, which states none.
 
-
-def profile_space(icc: bytes) -> str:
-    """Colour space that an ICC profile describes: ``RGB``, ``GRAY``, ``CMYK`` ... (ICC.1, header bytes 16 to 19)."""
-    return icc[16:20].decode("latin-1").strip()
-
-
-def without_orientation(metadata: dict[str, bytes], note: Callable[[str], None]) -> dict[str, bytes]:
-    """The same metadata with every orientation set to 1 ("as stored"); EXIF that cannot be patched is dropped."""
-    kept = dict(metadata)
-    if "exif" in kept:
-        try:
-            kept["exif"] = _reset_exif_orientation(kept["exif"])
-        except (struct.error, KeyError):
-            del kept["exif"]
-            note("its EXIF is damaged and was dropped")
-    if "xmp" in kept:
-        kept["xmp"] = _XMP_ORIENTATION.sub(rb"\g<1>1", kept["xmp"])
-    return kept
-
-
-def _reset_exif_orientation(exif: bytes) -> bytes:
-    """Patch the one value in place (EXIF 3.0, 4.6.2), because writing the directories anew would break maker notes."""
-    order = {b"II": "<", b"MM": ">"}[exif[:2]]
-    data = bytearray(exif)
-    (directory,) = struct.unpack_from(order + "I", data, 4)
-    (count,) = struct.unpack_from(order + "H", data, directory)
-    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
-        tag, kind = struct.unpack_from(order + "HH", data, entry)
-        if tag == ExifTags.Base.Orientation:
-            struct.pack_into(order + ("I" if kind == 4 else "HH"), data, entry + 8, *((1,) if kind == 4 else (1, 0)))
-    return bytes(data)
+    Args:
+        turned: whether the picture was turned on its side since it was read.
+    """
+    exif = parse_exif(metadata.get("exif"))
+    stated = image.info.get("dpi")
+    if (exif is not None and exif.resolution) or not isinstance(stated, tuple) or len(stated) != 2:
+        return
+    try:
+        x, y = (float(cast("SupportsFloat", value)) for value in (stated[::-1] if turned else stated))
+    except (TypeError, ValueError, ZeroDivisionError):
+        return
+    if x == y and image.format in _UNSTATED and abs(x - _UNSTATED[image.format]) < 0.02:
+        return
+    block = with_resolution(metadata.get("exif"), (x, y))
+    if block is not None:
+        metadata["exif"] = block

@@ -16,7 +16,16 @@ from vqcodec.bitstream.coder import Tables
 from vqcodec.image.codes import CodeModel, walk
 from vqcodec.image.config import PRESETS, ImageConfig
 from vqcodec.prior.integer import PriorSlice
-from vqcodec.prior.storage import Form, canonical_hash, pack_model, read_model, read_slice, read_tables, slice_arrays
+from vqcodec.prior.storage import (
+    Form,
+    SliceShape,
+    canonical_hash,
+    pack_model,
+    read_model,
+    read_slice,
+    read_tables,
+    slice_arrays,
+)
 from vqcodec.sources import write_atomic
 
 __all__ = ["ImageModel", "check_vector", "load_model", "model_id", "save_model"]
@@ -58,11 +67,11 @@ def integer_arrays(config: ImageConfig, codes: CodeModel, stored: list[U16], low
 
 def _slice_of(config: ImageConfig, index: int, a: Arrays) -> PriorSlice:
     spec = config.slices[index]
-    return read_slice(
-        f"prior.{spec.name}", a, level=spec.level, chroma=spec.chroma, d=spec.d, groups=spec.groups,
-        phases=1 if spec.level == config.levels else 4,
-        row_offset=config.row_offset, row_width=spec.row_width, rows=config.rows,
-    )  # fmt: skip
+    phases = 1 if spec.level == config.levels else 4
+    shape = SliceShape(
+        spec.level, spec.chroma, spec.d, spec.groups, phases, config.row_offset, spec.row_width, config.rows
+    )
+    return read_slice(f"prior.{spec.name}", a, shape)
 
 
 def code_model(config: ImageConfig, a: Arrays) -> CodeModel:

@@ -6,7 +6,6 @@ The structure follows Pillow's handbook, "Writing your own image plugin".
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -16,8 +15,8 @@ from PIL import Image, ImageFile
 from vqcodec.bitstream import ImageHeader, Limits, VqcFile, read_vqc
 from vqcodec.bitstream.header import SIGNATURE
 from vqcodec.image.files import load_picture, to_pil
-from vqcodec.image.metadata import exif_body
 from vqcodec.image.vqc import decode_picture, encode_picture
+from vqcodec.sources import warn_all
 from vqcodec.target import make_aim
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ __all__ = ["VqcImageFile", "register"]
 
 _FORMAT = "VQC"
 _OPTIONS = ("quality", "target_bpp", "target_size", "target_psnr")
+_METADATA = ("icc_profile", "exif", "xmp")
 
 
 Load = Callable[[str], "ImageCodec"]
@@ -84,16 +84,7 @@ class VqcImageFile(ImageFile.ImageFile):
 def _save(load: Load, im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options = dict(im.encoderinfo)
     aim = make_aim(**{name: options[name] for name in _OPTIONS if name in options})
-    picture = load_picture(im, max_pixels=2**40)
-    metadata = dict(picture.metadata)
-    for key, name in (("icc", "icc_profile"), ("exif", "exif"), ("xmp", "xmp")):
-        if name in options:
-            metadata[key] = _as_bytes(options[name])
-    picture = replace(picture, metadata={key: value for key, value in metadata.items() if value})
-    codec = load(options.get("device", "auto"))
-    fp.write(encode_picture(picture, aim, codec, strip=bool(options.get("strip", False))))
-
-
-def _as_bytes(value: Any) -> bytes:
-    data = value.tobytes() if isinstance(value, Image.Exif) else value or b""
-    return exif_body(data.encode() if isinstance(data, str) else data)
+    given = {name: options[name] for name in _METADATA if name in options}
+    picture = load_picture(im, max_pixels=2**40, strip=bool(options.get("strip", False)), given=given)
+    warn_all(picture.notes, "")
+    fp.write(encode_picture(picture, aim, load(options.get("device", "auto"))))

@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
+import io
+import math
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from PIL import Image, PngImagePlugin
 
 from vqcodec.errors import OutputError, UsageError
-from vqcodec.image.metadata import exif_with_prefix
+from vqcodec.image.exif import exif_body, exif_with_prefix
+from vqcodec.image.icc import profile_fault, to_srgb
+from vqcodec.image.metadata import parse_exif
 from vqcodec.sources import write_atomic
 
 __all__ = ["SUFFIXES", "OutputFormat", "format_for", "save_picture", "write_picture"]
 
+# The longest that is written, because Pillow and other readers refuse more.
+_MOST_PNG_PROFILE = 2**20
+# Of JPEG: one APP1 marker with the longer of the two names; 255 APP2 markers of a profile.
+_MOST_JPEG_APP1, _MOST_JPEG_PROFILE = 65_502, 255 * 65_519
+
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """One way to store a picture: Pillow's name of it, what it can hold, and Pillow's options."""
+    """One way to store a picture: Pillow's name of it, what it can hold, and Pillow's options.
+
+    Attributes:
+        resolution: whether it has a place for dots per inch beside EXIF.
+    """
 
     name: str
     alpha: bool
     metadata: bool
+    resolution: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
 
-_PNG = OutputFormat("PNG", alpha=True, metadata=True)
-_TIFF = OutputFormat("TIFF", alpha=True, metadata=True, options={"compression": "tiff_adobe_deflate"})
+_PNG = OutputFormat("PNG", alpha=True, metadata=True, resolution=True)
+_TIFF = OutputFormat("TIFF", alpha=True, metadata=True, resolution=True, options={"compression": "tiff_adobe_deflate"})
 # 4:4:4, because what JPEG would lose in colour has already been lost once.
-_JPEG = OutputFormat("JPEG", alpha=False, metadata=True, options={"quality": 95, "subsampling": 0})
+_JPEG = OutputFormat("JPEG", alpha=False, metadata=True, resolution=True, options={"quality": 95, "subsampling": 0})
 _WEBP = OutputFormat("WEBP", alpha=True, metadata=True, options={"lossless": True, "exact": True})
 _PPM = OutputFormat("PPM", alpha=False, metadata=False)
 SUFFIXES: dict[str, OutputFormat] = {
-    ".bmp": OutputFormat("BMP", alpha=False, metadata=False),
+    ".bmp": OutputFormat("BMP", alpha=False, metadata=False, resolution=True),
     ".jpeg": _JPEG,
     ".jpg": _JPEG,
     ".pgm": _PPM,
@@ -82,32 +97,101 @@ def save_picture(image: Image.Image, path: Path, *, force: bool, parents: bool =
     return notes
 
 
-def write_picture(image: Image.Image, file: BinaryIO) -> None:
-    """Write a picture as PNG, which keeps everything, to an open file."""
-    _write(image, _PNG, [], "standard output", file)
+def write_picture(image: Image.Image, file: BinaryIO) -> list[str]:
+    """Write a picture as PNG, which keeps nearly everything, to an open file; what was lost, one sentence each."""
+    notes: list[str] = []
+    _write(image, _PNG, notes, "standard output", file)
+    return notes
 
 
 def _write(image: Image.Image, target: OutputFormat, notes: list[str], name: str, file: BinaryIO) -> None:
-    info: dict[str, Any] = {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if key in image.info}
+    info = _sound_info(image, notes)
     if image.mode in ("LA", "RGBA") and not target.alpha:
         image = _on_white(image)
         notes.append(f"{target.name} keeps no transparency: the picture was laid on white")
-    if info and not target.metadata:
-        notes.append(f"{target.name} keeps no metadata: {', '.join(info)} dropped")
-        info = {}
+    image = _without_profile_that_does_not_fit(image, info, target, notes)
+    if not target.metadata:
+        info = _without_metadata(info, target, notes)
     options = {**target.options, **_metadata_options(target.name, info, notes)}
     if target.name == "TIFF" and "exif" in options:
         del options["compression"]  # Pillow writes EXIF's own directory only where libtiff is not asked to compress
     plain = image.copy()
     plain.info = {}  # what Pillow would pick up by itself differs from format to format
     try:
-        plain.save(file, target.name, **options)
-    except (ValueError, OverflowError, KeyError) as error:
-        raise OutputError(f"{name}: cannot be stored as {target.name} ({error}); use .png") from error
-    except OSError as error:
-        if error.errno is None:  # the encoder's own refusal, such as too many pixels a side
-            raise OutputError(f"{name}: cannot be stored as {target.name} ({error}); use .png") from error
+        content = _encoded(plain, target, options, notes)
+    except MemoryError:
         raise
+    except Exception as error:  # Pillow's writers raise almost anything; mostly a size that a format cannot have
+        raise OutputError(f"{name}: cannot be stored as {target.name} ({error}); use .png") from error
+    file.write(content)
+
+
+def _encoded(image: Image.Image, target: OutputFormat, options: dict[str, Any], notes: list[str]) -> bytes:
+    """The file; without the metadata where they are what it fails at."""
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, target.name, **options)
+    except MemoryError:
+        raise
+    except Exception:
+        if options == target.options:
+            raise
+        buffer = io.BytesIO()
+        image.save(buffer, target.name, **target.options)
+        notes.append(f"{target.name} cannot hold these metadata: they were dropped")
+    return buffer.getvalue()
+
+
+def _sound_info(image: Image.Image, notes: list[str]) -> dict[str, Any]:
+    """What is to be stored beside the pixels, by Pillow's names; what does not parse is dropped."""
+    info: dict[str, Any] = {key: image.info[key] for key in ("icc_profile", "exif", "xmp", "dpi") if key in image.info}
+    if "exif" in info and parse_exif(exif_body(info["exif"])) is None:
+        del info["exif"]
+        notes.append("its EXIF is damaged and was dropped")
+    fault = profile_fault(info["icc_profile"], "RGB", "GRAY") if "icc_profile" in info else ""
+    if fault:
+        del info["icc_profile"]
+        notes.append(fault)
+    # PNG counts dots per metre in 32 bits, JPEG dots per inch in 16
+    if "dpi" in info and not all(0.01 < value < 65_535 and math.isfinite(value) for value in info["dpi"]):
+        del info["dpi"]
+    return info
+
+
+def _without_profile_that_does_not_fit(
+    image: Image.Image, info: dict[str, Any], target: OutputFormat, notes: list[str]
+) -> Image.Image:
+    """The picture in sRGB, and no profile, where the format cannot hold it: then everybody reads it as sRGB."""
+    icc = info.get("icc_profile")
+    most = {"PNG": _MOST_PNG_PROFILE, "JPEG": _MOST_JPEG_PROFILE}.get(target.name, math.inf)
+    if icc is None or (target.metadata and len(icc) <= most):
+        return image
+    del info["icc_profile"]
+    samples = np.asarray(image)
+    samples = samples[:, :, None] if samples.ndim == 2 else samples
+    colours = 1 if samples.shape[2] < 3 else 3
+    converted = to_srgb(np.ascontiguousarray(samples[:, :, :colours]), icc)
+    if converted is None:
+        notes.append(f"{target.name} cannot hold its colour profile: dropped")
+        return image
+    notes.append(f"{target.name} cannot hold its colour profile: the colours were converted to sRGB")
+    out = Image.fromarray(converted[:, :, 0] if colours == 1 else converted)
+    if samples.shape[2] > colours:
+        out.putalpha(image.getchannel("A"))
+    return out
+
+
+def _without_metadata(info: dict[str, Any], target: OutputFormat, notes: list[str]) -> dict[str, Any]:
+    """What a format without metadata keeps of them: the resolution, where it has a place for it."""
+    exif = parse_exif(exif_body(info["exif"])) if "exif" in info else None
+    dropped: list[str] = [key for key in ("exif", "xmp") if key in info]
+    if exif is not None and exif.only_resolution:
+        dropped[0] = "resolution"
+        if target.resolution:
+            del dropped[0]
+    if dropped:
+        notes.append(f"{target.name} keeps no metadata: {', '.join(dropped)} dropped")
+    return {"dpi": info["dpi"]} if target.resolution and "dpi" in info else {}
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -121,20 +205,37 @@ def _metadata_options(name: str, info: dict[str, Any], notes: list[str]) -> dict
     options = dict(info)
     if name == "JPEG":
         for key in ("exif", "xmp"):
-            if len(options.get(key, b"")) > 65_502:  # one APP1 marker with the longer of the two names
+            if len(options.get(key, b"")) > _MOST_JPEG_APP1:
                 del options[key]
                 notes.append(f"JPEG keeps at most 64 KiB of {key.upper()}: dropped")
     xmp = options.get("xmp")
     if name == "PNG" and xmp is not None:
         del options["xmp"]
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+        try:
+            text = xmp.decode()
+        except UnicodeDecodeError:
+            notes.append("its XMP is no UTF-8, as PNG wants it, and was dropped")
+        else:
+            options["pnginfo"] = PngImagePlugin.PngInfo()
+            options["pnginfo"].add_itxt("XML:com.adobe.xmp", text)
     if name == "TIFF" and (xmp is not None or "exif" in options):
-        exif = Image.Exif()
-        if "exif" in options:
-            exif.load(exif_with_prefix(options["exif"]))
-        if xmp is not None:
-            del options["xmp"]
-            exif[700] = xmp
-        options["exif"] = exif
+        options.pop("xmp", None)
+        exif = _tiff_exif(options.pop("exif", None), xmp, notes)
+        if exif is not None:
+            options["exif"] = exif
     return options
+
+
+def _tiff_exif(block: bytes | None, xmp: bytes | None, notes: list[str]) -> Image.Exif | None:
+    """EXIF and XMP as tags of a TIFF file, which Pillow writes anew; EXIF that it cannot is dropped."""
+    exif = Image.Exif()
+    if block is not None:
+        try:
+            exif.load(exif_with_prefix(block))
+            exif.tobytes()
+        except Exception:  # it raises almost anything on values that do not fit their kind
+            exif = Image.Exif()
+            notes.append("its EXIF cannot be written to TIFF and was dropped")
+    if xmp is not None:
+        exif[700] = xmp
+    return exif if len(exif) else None

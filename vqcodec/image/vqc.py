@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vqcodec.bitstream import Chunk, ImageHeader, VqcFile, write_vqc
-from vqcodec.errors import UsageError
+from vqcodec.image.damage import losses, only_useful
 from vqcodec.image.estimate import estimate
 from vqcodec.image.files import Picture, load_picture, to_pil
 from vqcodec.options import CompressSettings, Progress
-from vqcodec.sources import name_of, read_all, warn_all
+from vqcodec.sources import read_all, warn_all
 from vqcodec.target import Aim, Curve, choose_step, psnr
 
 if TYPE_CHECKING:
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["compress_picture", "decode_picture", "encode_picture"]
 
 
-def compress_picture(source: Any, head: bytes, settings: CompressSettings, load: Callable[[], ImageCodec]) -> bytes:
+def compress_picture(
+    source: Any, head: bytes, settings: CompressSettings, load: Callable[[], ImageCodec], name: str
+) -> bytes:
     """Read a picture and compress it.
 
     Args:
         source: see :func:`vqcodec.api.compress`; ``head`` is what was already read of an open file.
         load: gives the codec, once the picture was read.
+        name: of the source, for warnings.
 
     Raises:
         InputError, LimitError: the picture cannot be read.
@@ -34,40 +37,32 @@ def compress_picture(source: Any, head: bytes, settings: CompressSettings, load:
     """
     aim = settings.aim
     aim.check_picture()
-    if hasattr(source, "numpy"):
-        raise UsageError("a tensor is taken as sound, so give its sample_rate; give a picture as a uint8 array")
     content = head + read_all(source, "the input") if hasattr(source, "read") else source
-    picture = load_picture(content, max_pixels=settings.max_pixels)
-    warn_all(picture.notes, name_of(source))
-    return encode_picture(picture, aim, load(), strip=settings.strip, progress=settings.progress)
+    picture = load_picture(content, max_pixels=settings.max_pixels, strip=settings.strip, name=name)
+    warn_all(picture.notes, name)
+    return encode_picture(picture, aim, load(), settings.progress)
 
 
-def encode_picture(
-    picture: Picture, aim: Aim, codec: ImageCodec, *, strip: bool, progress: Progress | None = None
-) -> bytes:
+def encode_picture(picture: Picture, aim: Aim, codec: ImageCodec, progress: Progress | None = None) -> bytes:
     """Compress a loaded picture; the step is searched where a target asks for it.
 
     Raises:
         UsageError: the target is out of reach; the message names the nearest that is not.
     """
-    metadata = {} if strip else picture.metadata
     if aim.step is not None:
         chunks = codec.encode(picture.pixels, aim.step, progress=progress)
-        return write_vqc(VqcFile(_header(picture, aim.step, codec), list(chunks), metadata, picture.alpha))
-    tries = _Tries(picture, metadata, codec, progress)
+        return write_vqc(VqcFile(_header(picture, aim.step, codec), list(chunks), picture.metadata, picture.alpha))
+    tries = _Tries(picture, codec, progress)
     height, width = picture.pixels.shape[:2]
-    step = choose_step(aim, height * width, tries.size_at, tries.psnr_at, tries.estimates())
+    step = choose_step(aim, height * width, tries.size_at, tries.psnr_at, tries.estimates(), picture.metadata)
     return tries.file_at(step)
 
 
 class _Tries:
     """One picture coded at several steps, each no more than once."""
 
-    def __init__(
-        self, picture: Picture, metadata: dict[str, bytes], codec: ImageCodec, progress: Progress | None = None
-    ) -> None:
+    def __init__(self, picture: Picture, codec: ImageCodec, progress: Progress | None = None) -> None:
         self.picture = picture
-        self.metadata = metadata
         self.codec = codec
         self.progress = progress
         self.chunks: dict[int, list[Chunk]] = {}
@@ -86,7 +81,7 @@ class _Tries:
 
     def _pack(self, step: int, chunks: list[Chunk]) -> bytes:
         header = _header(self.picture, step, self.codec)
-        return write_vqc(VqcFile(header, list(chunks), self.metadata, self.picture.alpha))
+        return write_vqc(VqcFile(header, list(chunks), self.picture.metadata, self.picture.alpha))
 
     def size_at(self, step: int) -> int:
         """Bytes of the file."""
@@ -127,11 +122,29 @@ def _header(picture: Picture, step: int, codec: ImageCodec) -> ImageHeader:
 
 
 def decode_picture(
-    file: VqcFile, header: ImageHeader, codec: ImageCodec, progress: Progress | None = None
+    file: VqcFile,
+    header: ImageHeader,
+    codec: ImageCodec,
+    *,
+    conceal: bool = False,
+    progress: Progress | None = None,
+    name: str = "",
 ) -> Image.Image:
-    """A parsed file as a Pillow image of mode L, LA, RGB or RGBA.
+    """A parsed file as a Pillow image of mode L, LA, RGB or RGBA; what is lost of it is warned of.
+
+    Args:
+        conceal: fill tiles whose codes are wrong instead of refusing the file.
+        progress: told which share of the tiles is done.
+        name: of the file, for warnings.
 
     Raises:
         ChecksumError, CorruptError: see :meth:`ImageCodec.decode`.
+        ChecksumError, TruncatedError: nothing can be recovered.
     """
-    return to_pil(codec.decode(header, file.chunks, progress), file.alpha, file.metadata)
+    failed: list[int] = []
+    chunks = only_useful(file.chunks)
+    pixels = codec.decode(header, chunks, failed if conceal else None, progress)
+    for i in failed:
+        chunks[i] = None
+    warn_all(losses(file, header, chunks), name)
+    return to_pil(pixels, file.alpha, file.metadata)

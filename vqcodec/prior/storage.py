@@ -21,6 +21,7 @@ from vqcodec.prior.integer import Hidden, PriorSlice, check_bounds
 
 __all__ = [
     "Form",
+    "SliceShape",
     "canonical_hash",
     "coder_check",
     "pack_model",
@@ -58,11 +59,22 @@ def slice_arrays(name: str, s: PriorSlice) -> Arrays:
     return out
 
 
-def read_slice(
-    name: str, a: Arrays, *, level: int, chroma: bool, d: int, groups: int, phases: int,
-    row_offset: int, row_width: int, rows: int,
-) -> PriorSlice:  # fmt: skip
-    """Inverse of :func:`slice_arrays`; what the arrays do not say is given.
+@dataclass(frozen=True)
+class SliceShape:
+    """What the arrays of a slice do not say; see :class:`PriorSlice`."""
+
+    level: int
+    chroma: bool
+    d: int
+    groups: int
+    phases: int
+    row_offset: int
+    row_width: int
+    rows: int
+
+
+def read_slice(name: str, a: Arrays, shape: SliceShape) -> PriorSlice:
+    """Inverse of :func:`slice_arrays`.
 
     Raises:
         ValueError: a bound of exactness is broken.
@@ -80,15 +92,15 @@ def read_slice(
         }
         return Hidden(**fields)
 
-    every = range(phases)
+    every = range(shape.phases)
     s = PriorSlice(
-        level=level, chroma=chroma, d=d, groups=groups,
+        level=shape.level, chroma=shape.chroma, d=shape.d, groups=shape.groups,
         weight=tuple(real(f"{p}.weight") for p in every),
         bias=tuple(real(f"{p}.bias") for p in every),
         shift=tuple(a[f"{name}.{p}.shift"].astype(np.int32) for p in every),
         sign_weight=tuple(real(f"{p}.sign_weight") if f"{name}.{p}.sign_weight" in a else None for p in every),
         sign_edges=real("sign_edges"), energy=real("energy"), signed=real("signed"),
-        row_offset=row_offset, row_width=row_width, rows=rows, hidden=tuple(hidden(p) for p in every),
+        row_offset=shape.row_offset, row_width=shape.row_width, rows=shape.rows, hidden=tuple(hidden(p) for p in every),
     )  # fmt: skip
     check_bounds(s)
     return s

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from vqcodec.errors import InputError, UsageError
 from vqcodec.sources import write_atomic
 
-__all__ = ["faded", "follow", "keep_pages", "log_line", "save_checkpoint"]
+__all__ = ["Length", "faded", "follow", "keep_pages", "log_line", "read_checkpoint", "save_checkpoint"]
 
 # Large tensors are mapped and unmapped at every operation by default; keeping the pages saves a third of a step.
 MALLOC = {
@@ -23,6 +27,35 @@ MALLOC = {
     "MALLOC_ARENA_MAX": "1",
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long to train: so many steps, or so many seconds."""
+
+    seconds: float | None = None
+    steps: int | None = None
+
+    def share(self, began: float, steps: int, before: float = 0.0) -> float:
+        """Share of the way gone.
+
+        Args:
+            began: time.monotonic() at the start of this sitting.
+            steps: taken in all sittings.
+            before: share that earlier sittings had gone.
+        """
+        return steps / self.steps if self.steps else before + (time.monotonic() - began) / (self.seconds or 60)
+
+    @classmethod
+    def of(cls, minutes: float | None, steps: int | None) -> Length:
+        """As the command line has it.
+
+        Raises:
+            UsageError: neither is given.
+        """
+        if minutes is None and steps is None:
+            raise UsageError("this stage needs a length; give --minutes or --steps")
+        return cls(None if minutes is None else 60 * minutes, steps)
 
 
 def faded(share: float) -> float:
@@ -41,6 +74,19 @@ def follow(average: nn.Module, network: nn.Module, done: int, most: float) -> No
 def save_checkpoint(path: Path, state: dict[Any, Any]) -> None:
     """Write a checkpoint, whole or not at all."""
     write_atomic(path, lambda file: torch.save(state, file), force=True)
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[Any, Any]:
+    """Inverse of :func:`save_checkpoint`.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    try:
+        state: dict[Any, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as e:
+        raise InputError(f"{path}: no checkpoint there, or a damaged one; begin without --resume") from e
+    return state
 
 
 def log_line(run: Path, line: dict[str, Any]) -> None:

@@ -14,9 +14,9 @@ from vqcodec.bitstream.arrays import F32, I64
 from vqcodec.bitstream.coder import Tables
 from vqcodec.prior.integer import PriorSlice
 from vqcodec.prior.network import PhaseNetwork, code_bits
-from vqcodec.train.loop import faded
+from vqcodec.train.loop import Length, faded
 
-__all__ = ["Length", "PhaseCodes", "Rates", "fit_phase", "phase_codes", "table_bits"]
+__all__ = ["PhaseCodes", "Rates", "fit_phase", "phase_codes", "table_bits"]
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,6 @@ class Rates:
     linear: float = 2e-4
     hidden: float = 2e-3
     batch: int = 4096
-
-
-@dataclass(frozen=True)
-class Length:
-    """How long to train: so many steps, or so many seconds."""
-
-    seconds: float | None = None
-    steps: int | None = None
-
-    def share(self, began: float, steps: int) -> float:
-        """Share of the way gone since ``began`` (of time.monotonic) after so many steps."""
-        return steps / self.steps if self.steps else (time.monotonic() - began) / (self.seconds or 60)
 
 
 @dataclass(frozen=True)

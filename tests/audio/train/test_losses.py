@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from vqcodec.audio.train import losses
 from vqcodec.audio.train.losses import bin_distance, complex_distance, loudness_distance, mel_distance, spectrum
 from vqcodec.audio.train.transform import distances
 from vqcodec.audio.transform import LOUD
@@ -72,3 +73,12 @@ def test_what_training_adds_up() -> None:
     assert torch.allclose(total[1], DISTANCES["mel 512"](y, x) + DISTANCES["mel 2048"](y, x))
     assert torch.allclose(total[2], DISTANCES["bins"](y, x))
     assert torch.allclose(total[3], DISTANCES["complex"](y, x))
+
+
+@pytest.mark.parametrize(("size", "count"), [(512, 40), (1024, 64), (2048, 96)])
+def test_mel_bands_are_those_of_torchaudio(size: int, count: int) -> None:
+    try:
+        from torchaudio.functional import melscale_fbanks
+    except (ImportError, OSError):
+        pytest.skip("torchaudio cannot be loaded here")
+    assert torch.allclose(losses._triangles(size, count), melscale_fbanks(size // 2 + 1, 0.0, 12000.0, count, 24000).T)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -185,3 +188,36 @@ def test_silence_is_refused_rather_than_waited_on(tmp_path: Path) -> None:
 )
 def test_folders_with_shares(text: str, path: str, share: float) -> None:
     assert parse_folder(text) == Folder(Path(path), share)
+
+
+def test_a_resume_without_checkpoint_is_an_error(data: Path, tmp_path: Path) -> None:
+    options = ["audio", "--data", str(data), "--out", str(tmp_path), "--preset", "audio-tiny", "--steps", "2"]
+    result = CliRunner().invoke(train, [*options, "--resume"])
+    assert isinstance(result.exception, InputError)
+    assert "no checkpoint there" in str(result.exception)
+    assert not (tmp_path / "transform.ckpt").exists()
+
+
+TWO = """
+import sys
+from pathlib import Path
+from vqcodec.audio.config import AUDIO_TINY
+from vqcodec.audio.train.data import Folder
+from vqcodec.audio.train.transform import AudioOptions, train_transform
+from vqcodec.train.loop import Length
+
+options = AudioOptions(batch=2, frames=16, start_steps=2)
+data, run = map(Path, sys.argv[1:])
+train_transform(AUDIO_TINY, run, [Folder(data, 1.0)], Length(steps=2), resume=False, options=options)
+"""
+
+
+def test_two_processes_take_the_same_steps(data: Path, tmp_path: Path) -> None:
+    """What torchrun starts; process 0 alone writes, and the gradients of both make every step."""
+    (tmp_path / "two.py").write_text(TWO)
+    command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [str(tmp_path / "two.py"), str(data), str(tmp_path)]
+    subprocess.run(command, check=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    state = torch.load(tmp_path / "transform.ckpt", weights_only=True)
+    assert state["done"] == 2
+    assert len([line for line in (tmp_path / "log.jsonl").read_text().splitlines() if "held_out" in line]) == 1

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from vqcodec.cli.train import train
 from vqcodec.image.model import load_model
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 @pytest.fixture(scope="module")

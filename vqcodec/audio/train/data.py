@@ -18,6 +18,7 @@ from vqcodec.audio.mdct import HOP
 from vqcodec.audio.transform import LOUD
 from vqcodec.bitstream.arrays import F32
 from vqcodec.errors import InputError
+from vqcodec.sources import write_atomic
 
 __all__ = ["AudioSource", "Folder", "parse_folder"]
 
@@ -48,18 +49,20 @@ def parse_folder(text: str) -> Folder:
 
 
 def _samples(folder: Path, cache: Path) -> npt.NDArray[np.int16]:
-    """All sounds of a folder one after the other, converted once and mapped from the cache from then on."""
-    kept = cache / f"{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]}.npy"
+    """All sounds of a folder one after the other, converted once for a list of files, then mapped from the cache."""
+    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES)
+    listing = [f"{f.relative_to(folder)} {f.stat().st_size}" for f in files]
+    kept = cache / f"{hashlib.sha256(chr(10).join(listing).encode()).hexdigest()[:16]}.npy"
     if not kept.exists():
         parts = []
-        for file in sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES):
+        for file in files:
             samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
             mono = soxr.resample(samples.mean(1), rate, RATE)
             parts.append(np.clip(np.round(mono * 32767), -32768, 32767).astype(np.int16))
         if sum(map(len, parts)) < 4 * SURROUNDING:
             raise InputError(f"{folder}: less than 16 s of sound in files ending in {', '.join(sorted(SUFFIXES))}")
-        cache.mkdir(parents=True, exist_ok=True)
-        np.save(kept, np.concatenate(parts))
+        samples = np.concatenate(parts)
+        write_atomic(kept, lambda file: np.save(file, samples), force=True, parents=True)
     out: npt.NDArray[np.int16] = np.load(kept, mmap_mode="r")
     return out
 
@@ -74,7 +77,13 @@ class AudioSource:
     """
 
     def __init__(
-        self, folders: Sequence[Folder], cache: Path, seed: int, *, part: str = "train", held_out: float = 0.04
+        self,
+        folders: Sequence[Folder],
+        cache: Path,
+        seed: int | Sequence[int],
+        *,
+        part: str = "train",
+        held_out: float = 0.04,
     ) -> None:
         whole = [_samples(f.path, cache) for f in folders]
         edges = [min(int(len(x) * (1 - held_out)), len(x) - SURROUNDING) for x in whole]

@@ -25,14 +25,26 @@ def spectrum(samples: Tensor, size: int) -> Tensor:
 
 @cache
 def _mel_bands(size: int, count: int) -> Tensor:
-    """Triangular bands [count, size/2 + 1] even on the mel scale (O'Shaughnessy, 1987), each with unit sum."""
+    """Triangular bands [count, size/2 + 1] even on the mel scale (O'Shaughnessy, 1987), each with unit sum.
+
+    torchaudio's where it can be loaded: its wheels need a CUDA build of torch beside them.
+    """
+    try:
+        from torchaudio.functional import melscale_fbanks
+
+        bands: Tensor = melscale_fbanks(size // 2 + 1, 0.0, RATE / 2, count, RATE).T
+    except (ImportError, OSError):
+        bands = _triangles(size, count)
+    return bands / bands.sum(1, keepdim=True).clamp(min=1e-6)
+
+
+def _triangles(size: int, count: int) -> Tensor:
     top = 2595 * math.log10(1 + RATE / 2 / 700)
     ends = 700 * (10 ** (torch.linspace(0, top, count + 2) / 2595) - 1)
     hertz = torch.linspace(0, RATE / 2, size // 2 + 1)
     rise = (hertz - ends[:-2, None]) / (ends[1:-1] - ends[:-2])[:, None]
     fall = (ends[2:, None] - hertz) / (ends[2:] - ends[1:-1])[:, None]
-    bands = torch.minimum(rise, fall).clamp(min=0)
-    return bands / bands.sum(1, keepdim=True).clamp(min=1e-6)
+    return torch.minimum(rise, fall).clamp(min=0)
 
 
 def mel_distance(a: Tensor, b: Tensor, size: int) -> Tensor:

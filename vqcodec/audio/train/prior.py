@@ -44,8 +44,8 @@ from vqcodec.prior.knots import step_knots
 from vqcodec.prior.network import PhaseNetwork
 from vqcodec.prior.rate import LAMBDA, bit_costs
 from vqcodec.train.fits import linear_energy, map_values, scalar_codebook, smooth_counts, start_table
-from vqcodec.train.loop import faded, log_line
-from vqcodec.train.phases import Length, PhaseCodes, Rates, fit_phase, phase_codes, table_bits
+from vqcodec.train.loop import Length, faded, log_line
+from vqcodec.train.phases import PhaseCodes, Rates, fit_phase, phase_codes, table_bits
 
 __all__ = ["AudioPriorOptions", "fit_audio_prior"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vqcodec.audio.config import AUDIO_PRESETS
@@ -12,7 +12,7 @@ from vqcodec.audio.train.data import parse_folder
 from vqcodec.audio.train.prior import AudioPriorOptions, fit_audio_prior
 from vqcodec.audio.train.transform import load_transform, train_transform
 from vqcodec.errors import InputError, UsageError
-from vqcodec.train.loop import keep_pages
+from vqcodec.train.loop import Length, keep_pages
 
 __all__ = ["AudioRunOptions", "run_audio_stage"]
 
@@ -44,14 +44,11 @@ def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) ->
     run.mkdir(parents=True, exist_ok=True)
     config, folders = AUDIO_PRESETS[options.preset], [parse_folder(text) for text in data]
     if options.stage == "transform":
-        if options.minutes is None and options.steps is None:
-            raise UsageError("stage transform needs --minutes or --steps")
+        length = Length.of(options.minutes, options.steps)
         init = None if options.init == "skeleton" else Path(options.init)
         if init is not None and not init.is_file():
             raise InputError(f"{init}: no such model; give a .safetensors file of a run, or skeleton")
-        train_transform(
-            config, run, folders, minutes=options.minutes, steps=options.steps, resume=options.resume, init=init
-        )
+        train_transform(config, run, folders, length, resume=options.resume, init=init)
         return
     if options.steps is not None:
         raise UsageError("stage prior takes --minutes, not --steps")
@@ -59,5 +56,8 @@ def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) ->
         raise InputError(f"{run / 'transform.ckpt'}: not there; run --stage transform first")
     prior = AudioPriorOptions()
     prior = replace(prior, minutes=options.minutes or prior.minutes, stretches=options.stretches or prior.stretches)
-    model = fit_audio_prior(config, load_transform(config, run), folders, run, prior)
+    transform, made_by = load_transform(config, run)
+    model = fit_audio_prior(config, transform, folders, run, prior)
+    shares = {"data": [f"{folder.path.name}:{folder.share:g}" for folder in folders]}
+    model.training = {"transform": made_by | shares, "prior": asdict(prior) | shares}
     save_audio_model(model, run / "model.safetensors")

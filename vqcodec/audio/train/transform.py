@@ -7,10 +7,9 @@ together. Lines and envelope are rounded straight through for the distance and n
 from __future__ import annotations
 
 import copy
-import pickle
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,8 @@ from vqcodec.audio.train.losses import bin_distance, complex_distance, loudness_
 from vqcodec.audio.train.rate import AudioRate
 from vqcodec.audio.transform import AudioTransform
 from vqcodec.errors import InputError
-from vqcodec.train.loop import faded, follow, log_line, save_checkpoint
+from vqcodec.train.loop import Length, faded, follow, log_line, read_checkpoint, save_checkpoint
+from vqcodec.train.processes import Processes, join_processes
 
 __all__ = ["AudioOptions", "coded", "distances", "load_tensors", "load_transform", "train_transform"]
 
@@ -112,9 +112,10 @@ def _loss(distance: Tensor, kilobits: Tensor, step: Tensor, options: AudioOption
 class _Training:
     """State of a run: models, optimiser, place in the schedule."""
 
-    def __init__(self, config: AudioConfig, options: AudioOptions, device: torch.device) -> None:
+    def __init__(self, config: AudioConfig, options: AudioOptions, processes: Processes) -> None:
         torch.manual_seed(options.seed)
-        self.options, self.device = options, device
+        self.options, self.processes, self.device = options, processes, processes.device
+        device = self.device
         self.transform = AudioTransform(config).to(device)
         self.rate = AudioRate(len(config.edges) - 1).to(device)
         with torch.no_grad():
@@ -147,6 +148,7 @@ class _Training:
             _, envelope, lines = coded(self.transform, self.rate, *self.draw(source))
             optimiser.zero_grad(set_to_none=True)
             (envelope + lines).mean().backward()  # type: ignore[no-untyped-call]
+            self.processes.share_gradients(self.rate.parameters())
             optimiser.step()
 
     def step(self, source: AudioSource) -> list[float]:
@@ -162,6 +164,7 @@ class _Training:
         loss = _loss(distance, envelope + lines, step, o)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.share_gradients(p for group in self.optimiser.param_groups for p in group["params"])
         nn.utils.clip_grad_norm_(self.transform.parameters(), 1.0)
         self.optimiser.step()
         self.done += 1
@@ -173,13 +176,13 @@ class _Training:
         state = {
             "transform": self.transform.state_dict(), "rate": self.rate.state_dict(),
             "average": self.average.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "done": self.done, "share": self.share,
+            "done": self.done, "share": self.share, "options": asdict(self.options),
         }  # fmt: skip
         save_checkpoint(path, state)
 
     def load(self, path: Path) -> None:
         """Inverse of :meth:`save`."""
-        state = _read_checkpoint(path, self.device)
+        state = read_checkpoint(path, self.device)
         load_tensors(self.transform, state["transform"], path)
         self.rate.load_state_dict(state["rate"])
         self.average.load_state_dict(state["average"])
@@ -205,9 +208,8 @@ def train_transform(
     config: AudioConfig,
     run: Path,
     folders: Sequence[Folder],
+    length: Length,
     *,
-    minutes: float | None,
-    steps: int | None,
     resume: bool,
     init: Path | None = None,
     options: AudioOptions | None = None,
@@ -218,7 +220,7 @@ def train_transform(
         config: shape of the model.
         run: folder of the run: checkpoint, log and converted sounds.
         folders: training sound, the last 4 % of each kept for the figures in the log.
-        minutes, steps: length of the run, one of the two.
+        length: of the run.
         resume: go on from the checkpoint, with its optimiser and its place in the schedule.
         init: weights file with a transform to begin with instead of the skeleton alone.
 
@@ -226,54 +228,78 @@ def train_transform(
         InputError: no sound, or a file that does not fit.
     """
     options = options or AudioOptions()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    training = _Training(config, options, device)
-    checkpoint = run / "transform.ckpt"
-    source = AudioSource(folders, run / "sounds", options.seed)
-    test = AudioSource(folders, run / "sounds", options.seed, part="test")
+    processes = join_processes()
+    training = _Training(config, options, processes)
+    checkpoint, sounds = run / "transform.ckpt", run / "sounds"
     if resume:
         training.load(checkpoint)
-        source.rng = np.random.default_rng([options.seed, training.done])
-    else:
+    if processes.first:
+        AudioSource(folders, sounds, options.seed)  # converts the sounds once, for all
+    processes.wait()
+    seed = [options.seed, processes.rank, training.done]
+    source = AudioSource(folders, sounds, seed)
+    if not resume:
         if init is not None:
             tensors = {k: v.float() for k, v in load_audio_model(init).transform.items()}
             for transform in (training.transform, training.average):
                 load_tensors(transform, tensors, init)
         training.fit_rate(source)
-    began = shown = checked = time.monotonic()
-    start = training.share
-    seen: list[list[float]] = []
+    test = AudioSource(folders, sounds, options.seed, part="test")
+    log = _Log(training, test, run, checkpoint) if processes.first else None
+    began, before = time.monotonic(), training.share
     while True:
-        done_share = training.done / steps if steps else start + (time.monotonic() - began) / (60 * (minutes or 10))
-        training.share = done_share
-        if done_share >= 1:
+        training.share = processes.agreed(length.share(began, training.done, before))
+        if training.share >= 1:
             break
-        seen.append(training.step(source))
-        if time.monotonic() - shown > 60:
-            shown = time.monotonic()
-            names = ("loss", "loudness", "mel", "bins", "spectral", "envelope", "lines")
-            means = np.mean(seen, 0).round(4).tolist()
-            line = {"stage": "transform", "step": training.done, "seconds": round(shown - began)}
-            line |= dict(zip(names, means, strict=True))
-            seen.clear()
-            if shown - checked > 240:
-                checked = shown
-                line["held_out"] = _held_out(training, test)
-                training.save(checkpoint)
-            log_line(run, line)
-    training.save(checkpoint)
-    log_line(run, {"stage": "transform", "step": training.done, "held_out": _held_out(training, test)})
+        figures = training.step(source)
+        if log is not None:
+            log.after_step(figures)
+    if log is not None:
+        log.at_end()
+    processes.wait()
 
 
-def load_transform(config: AudioConfig, run: Path) -> AudioTransform:
-    """The trained transform of a run.
+class _Log:
+    """Figures every minute, held-out ones and a checkpoint every four."""
+
+    NAMES = ("loss", "loudness", "mel", "bins", "spectral", "envelope", "lines")
+
+    def __init__(self, training: _Training, test: AudioSource, run: Path, checkpoint: Path) -> None:
+        self.training, self.test, self.run, self.checkpoint = training, test, run, checkpoint
+        self.began = self.shown = self.checked = time.monotonic()
+        self.seen: list[list[float]] = []
+
+    def after_step(self, figures: list[float]) -> None:
+        self.seen.append(figures)
+        now = time.monotonic()
+        if now - self.shown <= 60:
+            return
+        self.shown = now
+        line = {"stage": "transform", "step": self.training.done, "seconds": round(now - self.began)}
+        line |= dict(zip(self.NAMES, np.mean(self.seen, 0).round(4).tolist(), strict=True))
+        self.seen.clear()
+        if now - self.checked > 240:
+            self.checked = now
+            line["held_out"] = _held_out(self.training, self.test)
+            self.training.save(self.checkpoint)
+        log_line(self.run, line)
+
+    def at_end(self) -> None:
+        self.training.save(self.checkpoint)
+        done = self.training.done
+        log_line(self.run, {"stage": "transform", "step": done, "held_out": _held_out(self.training, self.test)})
+
+
+def load_transform(config: AudioConfig, run: Path) -> tuple[AudioTransform, dict[str, Any]]:
+    """The trained transform of a run, and what it was trained with.
 
     Raises:
         InputError: the run has no such transform.
     """
     transform, path = AudioTransform(config), run / "transform.ckpt"
-    load_tensors(transform, _read_checkpoint(path, torch.device("cpu"))["average"], path)
-    return transform.eval()
+    state = read_checkpoint(path, torch.device("cpu"))
+    load_tensors(transform, state["average"], path)
+    return transform.eval(), {"steps": state["done"], **state["options"]}
 
 
 def load_tensors(transform: AudioTransform, tensors: dict[str, Tensor], path: Path) -> None:
@@ -287,11 +313,3 @@ def load_tensors(transform: AudioTransform, tensors: dict[str, Tensor], path: Pa
     except RuntimeError as e:
         name = transform.config.name
         raise InputError(f"{path}: not a model of preset {name}; give the --preset that it was made with") from e
-
-
-def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as e:
-        raise InputError(f"{path}: not there or damaged; run --stage transform without --resume first") from e
-    return state

@@ -24,8 +24,8 @@ from vqcodec.image.train.data import CropSource
 from vqcodec.prior.export import export_phase
 from vqcodec.prior.integer import PriorSlice
 from vqcodec.prior.network import PhaseNetwork, code_bits
-from vqcodec.train.loop import log_line, save_checkpoint
-from vqcodec.train.phases import Length, PhaseCodes, Rates, fit_phase, table_bits
+from vqcodec.train.loop import Length, log_line, save_checkpoint
+from vqcodec.train.phases import PhaseCodes, Rates, fit_phase, table_bits
 
 __all__ = ["PriorOptions", "train_prior"]
 

@@ -1,0 +1,135 @@
+"""Samples of any of Pillow's modes as bytes: gray or RGB, with alpha apart."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from vqcodec.errors import InputError
+from vqcodec.image.fill import fill_invisible
+from vqcodec.image.icc import profile_space
+from vqcodec.image.tiff import PHOTOMETRIC
+
+__all__ = ["eight_bit", "join_equal", "reduce16", "split_alpha"]
+
+UInt8 = npt.NDArray[np.uint8]
+
+
+def eight_bit(image: Image.Image, name: str, depth: int, metadata: dict[str, bytes], notes: list[str]) -> UInt8:
+    """Samples of any of Pillow's modes as uint8 [H, W, 1 to 4].
+
+    Args:
+        name: of the file, for errors.
+        depth: bits per sample in a PNG file, in which a transparent colour is stated; 0 where that is not known.
+        metadata: a profile that only served the conversion is taken out.
+        notes: what is lost is appended.
+
+    Raises:
+        InputError: samples without a known range.
+    """
+    if image.mode.startswith("I"):
+        return _from_wide(image, name)
+    if image.mode in ("CMYK", "LAB"):
+        notes.append(f"{image.mode} is converted to RGB")
+        return _channels(_convert_by_profile(image, metadata.pop("icc", None)))
+    if image.mode == "F":
+        raise InputError(f"{name}: holds floating-point samples of unknown range; convert it to 8 bits first")
+    key = image.info.get("transparency")
+    if isinstance(key, int) and image.mode in ("1", "L"):
+        gray = _channels(image.convert("L"))
+        return _with_key(gray, np.array([_eight_bit_gray(key, gray, 8 if image.mode == "1" else depth)]))
+    if isinstance(key, tuple) and image.mode == "RGB":
+        return _with_key(_channels(image), np.array(key) >> 8 if depth == 16 else np.array(key) & 255)
+    if not image.has_transparency_data:
+        return _channels(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    samples = _channels(image.convert("LA" if image.mode in ("La", "LA") else "RGBA"))
+    if _white_is_zero(image) and samples.shape[2] == 2:
+        samples = np.dstack([255 - samples[:, :, 0], samples[:, :, 1]])
+    return samples
+
+
+def _channels(image: Image.Image) -> UInt8:
+    samples = np.asarray(image, dtype=np.uint8)
+    return samples[:, :, None] if samples.ndim == 2 else samples
+
+
+def _eight_bit_gray(key: int, gray: UInt8, depth: int) -> int:
+    """A transparent gray as Pillow leaves it, in the file's bits, as one of the samples, which were spread to 8 bits.
+
+    An image that was loaded before it came here no longer knows its depth. Then it is the greatest at which any of
+    these samples is transparent, which no writer would declare for nothing.
+    """
+    for bits in (depth,) if depth in (2, 4, 8) else (8, 4, 2):
+        step = 255 // (2**bits - 1)
+        value: int = (key & (2**bits - 1)) * step
+        if depth or (key < 2**bits and (gray == value).any() and not (gray % step).any()):
+            return value
+    return key
+
+
+def _with_key(samples: UInt8, key: npt.NDArray[np.int64]) -> UInt8:
+    """Samples [H, W, C] with alpha: 0 where they equal the key [C]."""
+    alpha = np.where((samples == key).all(axis=2), 0, 255).astype(np.uint8)
+    return np.dstack([samples, alpha])
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    tags = getattr(image, "tag_v2", None)
+    return tags is not None and tags.get(PHOTOMETRIC) == 0
+
+
+def _from_wide(image: Image.Image, name: str) -> UInt8:
+    """16-bit gray (Pillow's modes I;16 and I) as gray, with alpha where one value is declared transparent."""
+    wide = np.asarray(image).astype(np.int64)
+    if wide.min() < 0 or wide.max() > 65_535:
+        raise InputError(f"{name}: holds samples beyond 16 bits; convert it to 8 bits first")
+    if _white_is_zero(image):
+        wide = 65_535 - wide
+    gray = reduce16(wide)[:, :, None]
+    transparent = image.info.get("transparency")
+    if not isinstance(transparent, int):
+        return gray
+    return np.dstack([gray, np.where(wide == transparent, 0, 255).astype(np.uint8)])
+
+
+def reduce16(samples: npt.NDArray[Any]) -> UInt8:
+    """16-bit samples as the nearest of 8 bits."""
+    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _convert_by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """CMYK or LAB to sRGB, through the picture's own profile where it has one."""
+    from PIL import ImageCms
+
+    source: Any = ImageCms.createProfile("LAB") if image.mode == "LAB" else None
+    if icc and profile_space(icc).upper() == image.mode:
+        source = io.BytesIO(icc)
+    if source is None:
+        return image.convert("RGB")
+    try:
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return image.convert("RGB")
+    assert converted is not None
+    return converted
+
+
+def split_alpha(samples: UInt8) -> tuple[UInt8, UInt8 | None]:
+    """Samples [H, W, 1 to 4] as pixels [H, W, 1 or 3] and alpha, if any is below 255, invisible colours are filled."""
+    colours = 1 if samples.shape[2] < 3 else 3
+    pixels, rest = samples[:, :, :colours], samples[:, :, colours:]
+    if not rest.shape[2] or rest.min() == 255:
+        return np.ascontiguousarray(pixels), None
+    alpha = np.ascontiguousarray(rest[:, :, 0])
+    return np.ascontiguousarray(fill_invisible(pixels, alpha)), alpha
+
+
+def join_equal(pixels: UInt8) -> UInt8:
+    """Pixels [H, W, 1 or 3] as [H, W, 1] where all channels are equal."""
+    if pixels.shape[2] == 3 and all(np.array_equal(pixels[:, :, 0], pixels[:, :, c]) for c in (1, 2)):
+        return np.ascontiguousarray(pixels[:, :, :1])
+    return pixels

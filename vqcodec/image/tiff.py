@@ -1,0 +1,50 @@
+"""TIFF's tags, where Pillow does not know what to make of a file: white as zero, and what exactly is not supported."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+__all__ = ["TIFF_STARTS", "black_is_zero", "kind_of_samples"]
+
+TIFF_STARTS = (b"II*\0", b"MM\0*")
+PHOTOMETRIC = 262
+_BITS, _SAMPLES, _FORMAT = 258, 277, 339
+_FORMATS = {1: "whole-number", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
+_SHORT = 3
+
+
+def black_is_zero(content: bytes) -> bytes | None:
+    """The same file with its samples declared as rising from black, or None where it has no such tag with 0."""
+    for at, tag, kind, value in _tags(content):
+        if tag == PHOTOMETRIC and kind == _SHORT and value == [0]:
+            order = "<H" if content[:2] == b"II" else ">H"
+            return content[: at + 8] + struct.pack(order, 1) + content[at + 10 :]
+    return None
+
+
+def kind_of_samples(content: bytes) -> str:
+    """What its samples are, in words: "32-bit floating-point samples, 3 per pixel"; nothing where that is not known."""
+    tags = {tag: value for _, tag, _, value in _tags(content)}
+    bits = sorted(set(tags.get(_BITS, [1])))
+    if not bits or PHOTOMETRIC not in tags:
+        return ""
+    form = _FORMATS.get(tags.get(_FORMAT, [1])[0], "unknown")
+    count = tags.get(_SAMPLES, [1])[0]
+    return f"{' and '.join(map(str, bits))}-bit {form} samples, {count} per pixel"
+
+
+def _tags(content: bytes) -> Iterator[tuple[int, int, int, list[int]]]:
+    """(offset, tag, kind, values) of the entries with short whole numbers of the first directory."""
+    order = "<" if content[:2] == b"II" else ">"
+    try:
+        (start,) = struct.unpack_from(order + "I", content, 4)
+        (count,) = struct.unpack_from(order + "H", content, start)
+        for at in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind, number = struct.unpack_from(order + "HHI", content, at)
+            if kind != _SHORT or not 1 <= number <= 16:
+                continue
+            value = at + 8 if number <= 2 else struct.unpack_from(order + "I", content, at + 8)[0]
+            yield at, tag, kind, list(struct.unpack_from(f"{order}{number}H", content, value))
+    except struct.error:
+        return
