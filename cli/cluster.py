@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from vqcodec.cli.outcome import Outcome
 from vqcodec.cli.plan import Pair
@@ -26,23 +27,32 @@ def on_cluster(work: Callable[[Pair], Outcome], pairs: Sequence[Pair], address: 
     Raises:
         UsageError: the package ``distributed`` is missing, or no scheduler answers.
     """
+    distributed = _distributed()
     try:
-        from distributed import Client, as_completed
-    except ImportError as error:
-        raise UsageError("--cluster needs distributed: pip install 'vqcodec[cluster]'") from error
-    try:
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:  # a time-out is an OSError, too
-        raise UsageError(f"--cluster {address}: no scheduler answers ({error}); start one by dask scheduler") from error
-    futures = {}
+        client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as problem:  # a time-out is an OSError, too
+        reason = f"no scheduler answers ({problem}); start one by dask scheduler"
+        raise UsageError(f"--cluster {address}: {reason}") from problem
+    futures: dict[Any, Pair] = {}
     try:
         # One by one and impure: two runs with the same names are two pieces of work.
         futures = {client.submit(work, _absolute(pair), pure=False, retries=_RETRIES): pair for pair in pairs}
-        for future in as_completed(list(futures)):
-            yield _outcome(future.exception(), future, futures[future])
+        for future in distributed.as_completed(list(futures)):
+            error = future.exception()
+            pair = futures[future]
+            yield _failed(pair, error) if error is not None else replace(future.result(), pair=pair)
     finally:
         client.cancel(list(futures))
         client.close()
+
+
+def _distributed() -> Any:
+    """The package, which is imported here only and has no types."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise UsageError("--cluster needs distributed: pip install 'vqcodec[cluster]'") from error
+    return distributed
 
 
 def _absolute(pair: Pair) -> Pair:
@@ -51,13 +61,8 @@ def _absolute(pair: Pair) -> Pair:
     return Pair(os.path.abspath(pair.source), os.path.abspath(pair.target), folder)  # noqa: PTH100
 
 
-def _outcome(error: BaseException | None, future: object, pair: Pair) -> Outcome:
-    from distributed import Future, KilledWorker
-
-    if error is None:
-        assert isinstance(future, Future)
-        return replace(future.result(), pair=pair)
-    if isinstance(error, KilledWorker):
+def _failed(pair: Pair, error: BaseException) -> Outcome:
+    if type(error).__name__ == "KilledWorker":
         problem = "the workers that had it died, one after the other"
     else:
         problem = f"the cluster could not do it ({type(error).__name__}: {error}); do its workers have this vqcodec?"

@@ -47,10 +47,10 @@ def compare(
             raise UsageError(f"{path}: is no regular file; save it to one")
     if html is not None:
         check_writable(Path(html), force=force)
-    sides = [_load(path, settings) for path in (first, second)]
-    result = measured.compare(*sides)
+    a, b = _load(first, settings), _load(second, settings)
+    result = measured.compare(a, b)
     if html is not None:
-        write_atomic(Path(html), measured.page(*sides, result).encode(), force=force)
+        write_atomic(Path(html), measured.page(a, b, result).encode(), force=force)
     if as_json:
         finite = {
             key: None if isinstance(value, float) and math.isinf(value) else value for key, value in result.items()

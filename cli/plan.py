@@ -113,8 +113,8 @@ def _into_folder(arguments: Sequence[str], folder: str, taken: Taken, new_suffix
         if len(rivals) == 1:
             made.pairs.append(Pair(rivals[0], str(target), folder))
             continue
-        error = UsageError(f"{' and '.join(rivals)} would each become {target}; rename all but one of them")
-        made.refused += [(Pair(source, str(target), folder), error) for source in rivals]
+        clash = UsageError(f"{' and '.join(rivals)} would each become {target}; rename all but one of them")
+        made.refused += [(Pair(source, str(target), folder), clash) for source in rivals]
     return made
 
 

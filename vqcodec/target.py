@@ -43,6 +43,7 @@ _USUAL = 103  # the step of the default quality
 # What a step changes the logarithm of the size by, and the PSNR in decibels: means over the example photographs.
 _SIZE_SLOPE, _PSNR_SLOPE = -0.018, -0.09
 _TINY = 1e-9
+_MOST_BYTES = 2.0**63  # of any file
 _NEAR = 4  # steps
 _SMOOTH_BYTES, _SMOOTH_PIXELS = 4096, 65_536  # below, a byte or a pixel shows in the curve
 _MOST_TRIES = 5  # after which the estimate is given up
@@ -165,13 +166,18 @@ def finest_within(limit: float, size_at: Callable[[int], float], estimate: Curve
         size_at: bytes of the file at a step; asked again for a step only if cheap, so cache it.
         estimate: of these at every step.
     """
-    about = np.log(np.maximum(estimate, 1) / limit) if estimate is not None else _SIZE_SLOPE * (_STEPS - _USUAL)
+    limit = min(limit, _MOST_BYTES)
+    about: Curve = _SIZE_SLOPE * (_STEPS - _USUAL).astype(np.float64)
+    if estimate is not None:
+        about = np.log(np.maximum(estimate, 1) / limit)
     search = _Search(lambda step: math.log(max(size_at(step), 1) / limit), about, smooth=limit >= _SMOOTH_BYTES)
     return search.run(keep_high=True)
 
 
 def _coarsest_reaching(target: float, pixels: int, psnr_at: Callable[[int], float], estimate: Curve | None) -> int:
-    about = estimate - target if estimate is not None else _PSNR_SLOPE * (_STEPS - _USUAL)
+    about: Curve = _PSNR_SLOPE * (_STEPS - _USUAL).astype(np.float64)
+    if estimate is not None:
+        about = estimate - target
     # what just reaches the target counts as above it
     search = _Search(lambda step: psnr_at(step) - target + _TINY, about, smooth=pixels >= _SMOOTH_PIXELS)
     step = search.run(keep_high=False) - 1
@@ -208,7 +214,8 @@ class _Search:
         if not self.known:
             return self.about
         steps = sorted(self.known)
-        return self.about + np.interp(_STEPS, steps, [self.known[step] - self.about[step] for step in steps])
+        shift: Curve = np.interp(_STEPS, steps, [self.known[step] - self.about[step] for step in steps])
+        return self.about + shift
 
     def _slope(self, step: int) -> float:
         """How much the curve falls in a step, about."""

@@ -308,7 +308,7 @@ def _watch_signals(reading: int, grace: float, said: str, cleanup: Callable[[], 
         while number := pipe.read(1):
             if number[0] not in codes or signal.getsignal(number[0]) is signal.SIG_IGN:
                 continue
-            if wait([pipe], grace) and not pipe.read(1):
+            if wait([reading], grace) and not pipe.read(1):
                 return
             if cleanup is not None:
                 cleanup()

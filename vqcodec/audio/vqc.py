@@ -151,7 +151,7 @@ class _Encoder:
         overhead = (
             len(self.pack(COARSEST, [])) + _CHUNK_BYTES * self.seconds * self.codec.core_rate / self._chunk_samples
         )
-        coded = np.exp(np.interp(np.arange(COARSEST + 1), _USUAL_STEPS, np.log(_USUAL_BYTES)))
+        coded: Curve = np.exp(np.interp(np.arange(COARSEST + 1), _USUAL_STEPS, np.log(_USUAL_BYTES)))
         return overhead + coded * self.seconds * self.source.channels**0.5
 
     def pack(self, step: int, chunks: Sequence[Chunk | None]) -> bytes:

@@ -40,14 +40,14 @@ def estimate(pixels: U8) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def _haar(pixels: U8) -> list[F32]:
     """Details of all levels of an orthonormal Haar transform of luma and two differences of colour."""
-    x = pixels.astype(np.float32)
-    if x.shape[2] == 1:
-        planes = [x[:, :, 0]]
-    else:
-        r, g, b = np.moveaxis(x, 2, 0)
+    x: F32 = pixels.astype(np.float32)
+    planes: list[F32] = [x[:, :, 0]]
+    if x.shape[2] == 3:
+        r, g, b = x[:, :, 0], x[:, :, 1], x[:, :, 2]
         planes = [(r + g + b) / np.float32(3**0.5), (r - b) / np.float32(2**0.5), (r - 2 * g + b) / np.float32(6**0.5)]
-    out = []
-    for plane in planes:
+    out: list[F32] = []
+    for start in planes:
+        plane = start
         for _ in range(LEVELS):
             plane = np.pad(plane, [(0, side % 2) for side in plane.shape], mode="edge")
             a, b, c, d = plane[::2, ::2], plane[::2, 1::2], plane[1::2, ::2], plane[1::2, 1::2]
