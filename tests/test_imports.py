@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 SISTERS = ("bitstream", "cli", "benchmarks")  # imported as vqcodec.bitstream and so on
 MEDIA = ("image", "audio", "sound", "picture")
 
-HALL = {"errors", "bitstream", "kernels", "prior", "kinds", "options", "sources", "target", "train"}
+HALL = {"errors", "bitstream", "kernels", "prior", "kinds", "options", "sources", "target", "threads", "train"}
 # room: what it may import (besides itself)
 RULES = {
     "errors": set(),
@@ -21,6 +21,8 @@ RULES = {
     "kinds": {"errors"},
     "sources": {"errors"},
     "target": {"errors"},
+    "threads": set(),
+    "workers": {"errors"},
     "options": {"bitstream", "errors", "target"},
     "train": {"bitstream", "errors", "kernels", "prior", "sources"},
     "image": HALL - {"train"},
@@ -34,10 +36,10 @@ RULES = {
     "": {"errors", "api", "facts", "plugin", "audio"},  # vqcodec/__init__.py: the public names, lazily
     "__main__": {"cli"},
     # the command line and the benchmarks use the public functions and what the hall shares ...
-    "cli": {"", "errors", "facts", "kinds", "options", "sources", "target", "registry", "benchmarks"}
+    "cli": {"", "errors", "facts", "kinds", "options", "sources", "target", "registry", "workers", "benchmarks"}
     # ... the files of both wings, and training, which is loaded on use
     | {"image", "audio", "image.train", "audio.train"},
-    "benchmarks": {"", "bitstream", "errors", "sources", "kernels"},
+    "benchmarks": {"", "bitstream", "errors", "sources", "workers", "kernels"},
 }
 
 

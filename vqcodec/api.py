@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Literal, Unpack, overload
 
 from vqcodec import registry
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from vqcodec.audio.files import Sound
     from vqcodec.audio.stream import SoundStream
+    from vqcodec.registry import Codec
 
     Source = Compressed | BinaryIO | Image.Image | npt.NDArray[np.generic] | Tensor | Sound
 
@@ -63,14 +63,18 @@ def compress(source: Source, *, kind: Kind | None = None, **options: Unpack[Comp
         if takes_for_sound(content, head, name, kind, settings.sample_rate):
             from vqcodec.audio.vqc import compress_sound
 
-            data = compress_sound(content, head, settings, partial(registry.load_audio_codec, settings.device))
+            data = compress_sound(content, head, settings, _loader(registry.load_audio_codec, settings))
         else:
             from vqcodec.image.vqc import compress_picture
 
-            load = partial(registry.load_image_codec, settings.device)
+            load = _loader(registry.load_image_codec, settings)
             data = compress_picture(content, head, settings, load, name)
         warn_all(larger_than(content, data), name)
         return data
+
+
+def _loader(find: Callable[[str], Codec], settings: CompressSettings) -> Callable[[], Codec]:
+    return lambda: registry.limited(find(settings.device), settings.threads)
 
 
 @overload
@@ -105,17 +109,16 @@ def decompress(
         if kind is not None and (kind == "audio") != isinstance(header, AudioHeader):
             raise InputError(f"holds {_what(file)}, but kind={kind!r} was asked for; leave kind out")
         if isinstance(header, AudioHeader):
-            from vqcodec.audio.vqc import collect, decode_sound
+            from vqcodec.audio.vqc import collect
 
-            codec = registry.audio_codec_for(header, settings.device)
-            stream = decode_sound(file, header, codec, settings.stretch, name, conceal=settings.conceal)
-            return collect(stream, file.chunks)
+            return collect(_stream(file, header, settings, name), file.chunks)
         if settings.stretch != (None, None):
             raise UsageError("holds a picture, which has no start and end in seconds; leave them out")
         from vqcodec.image.vqc import decode_picture
 
-        codec_of_file = registry.image_codec_for(header, settings.device)
-        return decode_picture(file, header, codec_of_file, conceal=settings.conceal, name=name)
+        codec = registry.limited(registry.image_codec_for(header, settings.device), settings.threads)
+        told = settings.progress
+        return decode_picture(file, header, codec, conceal=settings.conceal, progress=told, name=name)
 
 
 def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> SoundStream:
@@ -123,14 +126,19 @@ def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> Soun
 
     Options, warnings and errors are those of :func:`decompress`; damage inside a chunk shows when its block is read.
     """
-    from vqcodec.audio.vqc import decode_sound
-
     settings = settle(DecompressSettings, options)
     with _opened(data, settings) as (file, name):
         if not isinstance(file.header, AudioHeader):
             raise InputError(f"holds {_what(file)}, not sound; use vqcodec.decompress")
-        codec = registry.audio_codec_for(file.header, settings.device)
-        return decode_sound(file, file.header, codec, settings.stretch, name, conceal=settings.conceal)
+        return _stream(file, file.header, settings, name)
+
+
+def _stream(file: VqcFile, header: AudioHeader, settings: DecompressSettings, name: str) -> SoundStream:
+    from vqcodec.audio.vqc import decode_sound, telling
+
+    codec = registry.limited(registry.audio_codec_for(header, settings.device), settings.threads)
+    stream = decode_sound(file, header, codec, settings.stretch, name, conceal=settings.conceal)
+    return telling(stream, settings.progress)
 
 
 @contextmanager
@@ -154,7 +162,9 @@ def verify(data: Compressed, **options: Unpack[ReadOptions]) -> None:
     with _opened(data, settings) as (file, _):
         header = file.header
         if isinstance(header, AudioHeader):
-            for _ in registry.audio_codec_for(header, settings.device).decode_codes(header, file.chunks):
+            sound = registry.limited(registry.audio_codec_for(header, settings.device), settings.threads)
+            for _ in sound.decode_codes(header, file.chunks):
                 pass
         else:
-            registry.image_codec_for(header, settings.device).decode_codes(header, file.chunks)
+            picture = registry.limited(registry.image_codec_for(header, settings.device), settings.threads)
+            picture.decode_codes(header, file.chunks)

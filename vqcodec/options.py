@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict, TypeVar
 
@@ -18,12 +18,16 @@ __all__ = [
     "DecompressOptions",
     "DecompressSettings",
     "Kind",
+    "Progress",
     "ReadOptions",
     "ReadSettings",
     "settle",
 ]
 
 Kind = Literal["image", "audio"]
+
+Progress = Callable[[float], object]
+"""Told now and then which share of the work is done, from 0 to 1."""
 
 MAX_PIXELS = 100_000_000
 MAX_SECONDS = 86_400
@@ -47,6 +51,8 @@ class CompressOptions(TypedDict, total=False):
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for the networks of pictures; sound is computed on the CPU.
         max_pixels: larger pictures are refused.
         max_seconds: longer sounds are refused.
+        threads: how many the codec may use; None: as many as torch is set to.
+        progress: told which share of the work is done.
     """
 
     sample_rate: int | None
@@ -60,6 +66,8 @@ class CompressOptions(TypedDict, total=False):
     device: str
     max_pixels: int
     max_seconds: int
+    threads: int | None
+    progress: Progress | None
 
 
 class ReadOptions(TypedDict, total=False):
@@ -69,11 +77,13 @@ class ReadOptions(TypedDict, total=False):
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, for the networks of pictures; sound is computed on the CPU.
         max_pixels: larger pictures are refused before anything is allocated.
         max_seconds: longer sounds likewise.
+        threads: how many the codec may use; None: as many as torch is set to.
     """
 
     device: str
     max_pixels: int
     max_seconds: int
+    threads: int | None
 
 
 class DecompressOptions(ReadOptions, total=False):
@@ -83,12 +93,14 @@ class DecompressOptions(ReadOptions, total=False):
         start, end: seconds of a sound; only what lies between is decoded. None: as far as it goes.
         allow_truncated: decode what a cut file still holds.
         conceal: fill damaged tiles or stretches instead of refusing the file.
+        progress: told which share of the work is done.
     """
 
     start: float | None
     end: float | None
     allow_truncated: bool
     conceal: bool
+    progress: Progress | None
 
 
 class Reading(TypedDict, total=False):
@@ -114,6 +126,8 @@ class CompressSettings:
     device: str = "auto"
     max_pixels: int = MAX_PIXELS
     max_seconds: int = MAX_SECONDS
+    threads: int | None = None
+    progress: Progress | None = None
 
     @property
     def aim(self) -> Aim:
@@ -132,6 +146,7 @@ class ReadSettings:
     device: str = "auto"
     max_pixels: int = MAX_PIXELS
     max_seconds: int = MAX_SECONDS
+    threads: int | None = None
 
     @property
     def reading(self) -> Reading:
@@ -147,6 +162,7 @@ class DecompressSettings(ReadSettings):
     end: float | None = None
     allow_truncated: bool = False
     conceal: bool = False
+    progress: Progress | None = None
 
     @property
     def reading(self) -> Reading:
@@ -163,10 +179,13 @@ def settle(kind: type[Settings], options: Mapping[str, Any]) -> Settings:
     """Options with their defaults.
 
     Raises:
-        UsageError: there is no such option.
+        UsageError: there is no such option, or it cannot have this value.
     """
     known = [field.name for field in fields(kind)]
     for name in options:
         if name not in known:
             raise UsageError(f"there is no option {name!r}; there are {', '.join(known)}")
+    threads = options.get("threads")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads {threads} is out of range; give 1 or more")
     return kind(**options)

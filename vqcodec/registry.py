@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vqcodec.bitstream import AudioHeader, ImageHeader
 from vqcodec.errors import CorruptError, DeviceError, ModelError, UnknownModelError
@@ -25,10 +26,13 @@ __all__ = [
     "Release",
     "audio_codec_for",
     "image_codec_for",
+    "limited",
     "load_audio_codec",
     "load_image_codec",
     "release_of",
 ]
+
+Codec = TypeVar("Codec", bound="AudioCodec | ImageCodec")
 
 FOLDER = Path(__file__).parent / "weights"
 
@@ -145,6 +149,15 @@ def image_codec_for(header: ImageHeader, device: str = "auto") -> ImageCodec:
 def audio_codec_for(header: AudioHeader, device: str = "auto") -> AudioCodec:
     """The codec that a sound was made with; as :func:`image_codec_for`."""
     return _load_audio(_needed(header.model_id, AUDIO_MODELS, "sound"), _device(device))
+
+
+def limited(codec: Codec, threads: int | None) -> Codec:
+    """The same codec, which uses no more than so many threads; None: as many as torch is set to."""
+    if threads is None:
+        return codec
+    out = copy(codec)  # shares the model
+    out.threads = threads
+    return out
 
 
 def release_of(identity: bytes) -> Release | None:

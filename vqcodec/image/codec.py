@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +22,7 @@ from vqcodec.image.model import ImageModel, model_id
 from vqcodec.image.search import rate_tables, search
 from vqcodec.image.synthesis import Restore, restore
 from vqcodec.image.units import bands_to_vectors, low_steps, slice_units
+from vqcodec.threads import using_threads
 
 __all__ = ["ImageCodec"]
 
@@ -37,14 +38,24 @@ class ImageCodec:
         model_id: first 4 bytes of the SHA-256 of the canonical weights.
         model_hint: number of the model in the registry.
         perceptual: whether the search weighs bits as image.masking says; otherwise it serves PSNR alone.
+        threads: how many a call may use; None: as many as torch is set to.
     """
 
-    def __init__(self, model: ImageModel, hint: int, device: torch.device, *, perceptual: bool = True) -> None:
+    def __init__(
+        self,
+        model: ImageModel,
+        hint: int,
+        device: torch.device,
+        *,
+        perceptual: bool = True,
+        threads: int | None = None,
+    ) -> None:
         self.model = model
         self.model_id = model_id(model)
         self.model_hint = hint
         self.device = device
         self.perceptual = perceptual
+        self.threads = threads
         self._colour = model.colour.to(device)
         self._restore: Restore | None = None
         if model.restore:
@@ -62,20 +73,30 @@ class ImageCodec:
         return rate_tables(self.model.codes, perceptual=self.perceptual)
 
     @torch.inference_mode()
-    def encode(self, pixels: U8, step: int) -> list[Chunk]:
+    def encode(
+        self, pixels: U8, step: int, *, check: bool = True, progress: Callable[[float], object] | None = None
+    ) -> list[Chunk]:
         """Code a picture.
 
         Args:
             pixels: [H, W, 3], or [H, W, 1] for gray.
             step: step index, 0 (finest) to 255.
+            check: verify each chunk by decoding its codes; whoever keeps the chunks and leaves it out does so later.
+            progress: told which share of the tiles is done.
 
         Returns:
-            One chunk per tile of 1024 x 1024 pixels, row by row, each verified by decoding its codes.
+            One chunk per tile of 1024 x 1024 pixels, row by row.
         """
         gray = pixels.shape[2] == 1
-        low, vectors, masking = self._analyse(pixels, step)
-        tiles = self._tiles(low.shape[1], low.shape[2])
-        return [self._encode_tile(low, vectors, masking, tile, step, gray) for tile in tiles]
+        chunks = []
+        with using_threads(self.threads):
+            low, vectors, masking = self._analyse(pixels, step)
+            tiles = list(self._tiles(low.shape[1], low.shape[2]))
+            for tile in tiles:
+                chunks.append(self._encode_tile(low, vectors, masking, tile, step, gray, check))
+                if progress is not None:
+                    progress(len(chunks) / len(tiles))
+        return chunks
 
     def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[Tensor], Tensor | None]:
         """Rounded low band, vectors of all slices in units, and the masking of every pixel."""
@@ -93,7 +114,14 @@ class ImageCodec:
         return low, vectors, masking
 
     def _encode_tile(
-        self, low: I32, vectors: Sequence[Tensor], masking: Tensor | None, tile: Tile, step: int, gray: bool
+        self,
+        low: I32,
+        vectors: Sequence[Tensor],
+        masking: Tensor | None,
+        tile: Tile,
+        step: int,
+        gray: bool,
+        check: bool,
     ) -> Chunk:
         codes_model = self.model.codes
         part = low[:, tile[0], tile[1]]
@@ -115,7 +143,7 @@ class ImageCodec:
             writer=writer,
         )
         payload, ends = writer.finish()
-        again = decode_codes(codes_model, step, payload, height, width, gray=gray)
+        again = decode_codes(codes_model, step, payload, height, width, gray=gray) if check else codes
         if not all(np.array_equal(a, b) for a, b in zip(codes, again, strict=True)):
             raise VqcError(
                 "the codes just written do not decode to themselves; please report this as a bug with the picture"
@@ -139,7 +167,13 @@ class ImageCodec:
         )
 
     @torch.inference_mode()
-    def decode(self, header: ImageHeader, chunks: Sequence[Chunk | None], failed: list[int] | None = None) -> U8:
+    def decode(
+        self,
+        header: ImageHeader,
+        chunks: Sequence[Chunk | None],
+        failed: list[int] | None = None,
+        progress: Callable[[float], object] | None = None,
+    ) -> U8:
         """Decode a picture: uint8 [H, W, 3], or [H, W, 1] for gray.
 
         A chunk that is None is concealed with the mean colour of the others; one that is not complete gives the stages
@@ -152,11 +186,15 @@ class ImageCodec:
             CorruptError: a chunk's bytes are no stream of codes.
             ChecksumError: the codes are not those that were written.
         """
-        codes = self.decode_codes(header, chunks, failed)
-        return self._synthesise(header, codes)
+        with using_threads(self.threads):
+            return self._synthesise(header, self.decode_codes(header, chunks, failed, progress))
 
     def decode_codes(
-        self, header: ImageHeader, chunks: Sequence[Chunk | None], failed: list[int] | None = None
+        self,
+        header: ImageHeader,
+        chunks: Sequence[Chunk | None],
+        failed: list[int] | None = None,
+        progress: Callable[[float], object] | None = None,
     ) -> list[I32]:
         """Codes of the whole picture: the low band's values, then every slice; errors as for :meth:`decode`."""
         codes_model, config = self.model.codes, self.model.config
@@ -173,6 +211,8 @@ class ImageCodec:
         missing = []
         tiles = list(self._tiles(height, width))
         for i, (tile, chunk) in enumerate(zip(tiles, chunks, strict=True)):
+            if progress is not None:
+                progress(i / len(tiles))
             try:
                 codes = None if chunk is None else self._decode_tile(header, chunk, tile, i)
             except DecodeError:

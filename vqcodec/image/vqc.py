@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vqcodec.bitstream import Chunk, ImageHeader, VqcFile, write_vqc
 from vqcodec.image.damage import losses, only_useful
+from vqcodec.image.estimate import estimate
 from vqcodec.image.files import Picture, load_picture, to_pil
-from vqcodec.options import CompressSettings
-from vqcodec.sources import warn_all
-from vqcodec.target import Aim, choose_step, psnr
+from vqcodec.options import CompressSettings, Progress
+from vqcodec.sources import read_all, warn_all
+from vqcodec.target import Aim, Curve, choose_step, psnr
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,33 +37,75 @@ def compress_picture(
     """
     aim = settings.aim
     aim.check_picture()
-    content = head + source.read() if hasattr(source, "read") else source
+    content = head + read_all(source, "the input") if hasattr(source, "read") else source
     picture = load_picture(content, max_pixels=settings.max_pixels, strip=settings.strip, name=name)
     warn_all(picture.notes, name)
-    return encode_picture(picture, aim, load())
+    return encode_picture(picture, aim, load(), settings.progress)
 
 
-def encode_picture(picture: Picture, aim: Aim, codec: ImageCodec) -> bytes:
+def encode_picture(picture: Picture, aim: Aim, codec: ImageCodec, progress: Progress | None = None) -> bytes:
     """Compress a loaded picture; the step is searched where a target asks for it.
 
     Raises:
         UsageError: the target is out of reach; the message names the nearest that is not.
     """
+    if aim.step is not None:
+        chunks = codec.encode(picture.pixels, aim.step, progress=progress)
+        return write_vqc(VqcFile(_header(picture, aim.step, codec), list(chunks), picture.metadata, picture.alpha))
+    tries = _Tries(picture, codec, progress)
+    height, width = picture.pixels.shape[:2]
+    step = choose_step(aim, height * width, tries.size_at, tries.psnr_at, tries.estimates(), picture.metadata)
+    return tries.file_at(step)
 
-    @cache
-    def encode(step: int) -> tuple[list[Chunk], bytes]:
-        chunks = codec.encode(picture.pixels, step)
-        file = VqcFile(_header(picture, step, codec), list(chunks), picture.metadata, picture.alpha)
-        return chunks, write_vqc(file)
 
-    @cache
-    def psnr_at(step: int) -> float:
-        chunks, _ = encode(step)
-        return psnr(codec.decode(_header(picture, step, codec), chunks), picture.pixels)
+class _Tries:
+    """One picture coded at several steps, each no more than once."""
 
-    pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
-    step = choose_step(aim, pixels, lambda step: len(encode(step)[1]), psnr_at, picture.metadata)
-    return encode(step)[1]
+    def __init__(self, picture: Picture, codec: ImageCodec, progress: Progress | None = None) -> None:
+        self.picture = picture
+        self.codec = codec
+        self.progress = progress
+        self.chunks: dict[int, list[Chunk]] = {}
+        self.decoded: dict[int, float] = {}
+
+    def _encode(self, step: int) -> list[Chunk]:
+        """Chunks at a step, not yet verified."""
+        if step not in self.chunks:
+            self.chunks[step] = self.codec.encode(self.picture.pixels, step, check=False, progress=self._tell)
+        return self.chunks[step]
+
+    def _tell(self, share: float) -> None:
+        """Nobody knows how many tries it will be; mostly three."""
+        if self.progress is not None:
+            self.progress(min((len(self.chunks) + share) / 4, 0.95))
+
+    def _pack(self, step: int, chunks: list[Chunk]) -> bytes:
+        header = _header(self.picture, step, self.codec)
+        return write_vqc(VqcFile(header, list(chunks), self.picture.metadata, self.picture.alpha))
+
+    def size_at(self, step: int) -> int:
+        """Bytes of the file."""
+        return len(self._pack(step, self._encode(step)))
+
+    def psnr_at(self, step: int) -> float:
+        """Decibels; decoding verifies the chunks."""
+        if step not in self.decoded:
+            header = _header(self.picture, step, self.codec)
+            self.decoded[step] = psnr(self.codec.decode(header, self._encode(step)), self.picture.pixels)
+        return self.decoded[step]
+
+    def file_at(self, step: int) -> bytes:
+        """The file, verified."""
+        chunks = self._encode(step)
+        if step not in self.decoded:
+            self.codec.decode_codes(_header(self.picture, step, self.codec), chunks)
+        return self._pack(step, chunks)
+
+    def estimates(self) -> tuple[Curve, Curve]:
+        """Of size and PSNR, at every step."""
+        sizes, decibels = estimate(self.picture.pixels)
+        tiles = _header(self.picture, 0, self.codec).grid
+        return sizes + len(self._pack(0, [Chunk(b"", (), 0)] * (tiles[0] * tiles[1]))), decibels
 
 
 def _header(picture: Picture, step: int, codec: ImageCodec) -> ImageHeader:
@@ -80,12 +122,19 @@ def _header(picture: Picture, step: int, codec: ImageCodec) -> ImageHeader:
 
 
 def decode_picture(
-    file: VqcFile, header: ImageHeader, codec: ImageCodec, *, conceal: bool = False, name: str = ""
+    file: VqcFile,
+    header: ImageHeader,
+    codec: ImageCodec,
+    *,
+    conceal: bool = False,
+    progress: Progress | None = None,
+    name: str = "",
 ) -> Image.Image:
     """A parsed file as a Pillow image of mode L, LA, RGB or RGBA; what is lost of it is warned of.
 
     Args:
         conceal: fill tiles whose codes are wrong instead of refusing the file.
+        progress: told which share of the tiles is done.
         name: of the file, for warnings.
 
     Raises:
@@ -94,7 +143,7 @@ def decode_picture(
     """
     failed: list[int] = []
     chunks = only_useful(file.chunks)
-    pixels = codec.decode(header, chunks, failed if conceal else None)
+    pixels = codec.decode(header, chunks, failed if conceal else None, progress)
     for i in failed:
         chunks[i] = None
     warn_all(losses(file, header, chunks), name)
