@@ -1,78 +1,74 @@
-"""Threads that share work: all pieces once, errors out, nested calls, none started for one."""
+"""Workers: results, errors, deaths, their environment."""
 
 from __future__ import annotations
 
 import os
-import threading
-import time
+import sys
 
 import pytest
 
-from vqcodec.workers import ALONE, Workers
+from vqcodec.errors import CorruptError, WorkerDiedError
+from vqcodec.workers import in_processes
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
-def test_every_piece_is_done_once(threads: int) -> None:
-    done: list[int] = []
-    workers = Workers(threads)
-    for count in (0, 1, 2, 100):
-        done.clear()
-        workers.each(done.append, range(count))
-        assert sorted(done) == list(range(count))
+def about(item: int) -> tuple[str | None, str | None, bool]:
+    return os.environ.get("OMP_NUM_THREADS"), os.environ.get("PYTHONSAFEPATH"), "torch" in sys.modules
 
 
-def test_alone_starts_no_thread() -> None:
-    seen: list[int] = []
-    ALONE.each(lambda _: seen.append(threading.get_ident()), range(20))
-    Workers(4).each(lambda _: seen.append(threading.get_ident()), range(1))
-    assert seen == [threading.get_ident()] * 21
+def fail(item: int) -> int:
+    raise CorruptError("broken", f"chunk {item}")
 
 
-def test_several_threads_work() -> None:
-    meet = threading.Barrier(3, timeout=20)
-    met: list[int] = []
-    Workers(3).each(lambda _: met.append(meet.wait()), range(3))
-    assert sorted(met) == [0, 1, 2]
+def die(item: int) -> int:
+    if item == 1:
+        os._exit(5)
+    return item
 
 
-def test_calls_may_be_nested() -> None:
-    workers = Workers(2)
-    done: list[tuple[int, int]] = []
-
-    def outer(i: int) -> None:
-        workers.each(lambda j: done.append((i, j)), range(5))
-
-    workers.each(outer, range(6))
-    assert sorted(done) == [(i, j) for i in range(6) for j in range(5)]
+def unpicklable(item: int) -> object:
+    return lambda: item
 
 
-@pytest.mark.parametrize("error", [ValueError, IndexError])
-@pytest.mark.parametrize("threads", [1, 3])
-def test_errors_come_out_and_end_it(threads: int, error: type[Exception]) -> None:
-    done: list[int] = []
-
-    def work(i: int) -> None:
-        if i == 3:
-            raise error("piece 3")
-        time.sleep(0.001)
-        done.append(i)
-
-    with pytest.raises(error, match="piece 3"):
-        Workers(threads).each(work, range(10_000))
-    assert len(done) < 9_000
+def test_results_of_all_items():
+    assert sorted(in_processes(abs, [-3, 1, -2], 2)) == [1, 2, 3]
+    assert list(in_processes(abs, [-3], 2)) == [3]
+    assert list(in_processes(abs, [-3, 1], 1)) == [3, 1]
+    assert list(in_processes(abs, [], 2)) == []
 
 
-def test_the_processors_of_this_process() -> None:
-    assert 1 <= Workers().threads <= (os.cpu_count() or 1)
+def test_threads_are_limited_by_the_environment(monkeypatch):
+    """Which is ours again afterwards; torch is not imported for it."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert set(in_processes(about, [1, 2], 2, threads=3)) == {("3", "1", False)}
+    assert "OMP_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert set(in_processes(about, [1, 2], 2)) == {("5", "1", False)}
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_after_a_fork() -> None:
-    workers = Workers(2)
-    workers.each(lambda _: time.sleep(0.01), range(4))
-    child = os.fork()
-    if not child:
-        workers.each(lambda _: time.sleep(0.01), range(4))
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+def test_errors_come_back():
+    with pytest.raises(CorruptError, match="chunk 1: broken") as caught:
+        list(in_processes(fail, [1, 2], 2))
+    assert "in fail" in caught.value.__notes__[0]
+    with pytest.raises(RuntimeError, match="cannot be handed over"):
+        list(in_processes(unpicklable, [1, 2], 2))
+
+
+def test_one_that_dies_fails_its_item_only():
+    found = sorted(in_processes(die, range(6), 2, died=lambda item, error: 100 + item))
+    assert found == [0, 2, 3, 4, 5, 101]
+    with pytest.raises(WorkerDiedError, match="exit code 5"):
+        list(in_processes(die, range(6), 2))
+
+
+def test_memory_is_blamed_with_evidence_only(monkeypatch):
+    from vqcodec import workers
+
+    counts = iter([0, 1])
+    monkeypatch.setattr(workers, "_memory_kills", lambda: next(counts))
+    (found,) = {str(error) for error in in_processes(kill, [1, 2], 2, died=lambda item, error: error) if error}
+    assert found == "its process was killed because memory ran out; try --jobs 1"
+
+
+def kill(item: int) -> None:
+    if item == 1:
+        os.kill(os.getpid(), 9)

@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from vqcodec.bitstream.arrays import F32
-from vqcodec.workers import ALONE, Workers
+from vqcodec.threads import ALONE, Workers
 
 __all__ = ["analyse", "line_norms", "synthesise"]
 
