@@ -14,7 +14,7 @@ from vqcodec.benchmarks.image.table import compare, explain, markdown, show
 from vqcodec.errors import InputError
 
 CODEC = select_codecs([ANCHOR])[0]
-SAMPLE = Measurement("a", ANCHOR, 10, 100, 80, 1000, 10.0, 30.0, 0.9, None, 0.2, 0.1)
+SAMPLE = Measurement("a", ANCHOR, 10, 100, 80, 1000, 10.0, 30.0, 0.9, None, None, 0.2, 0.1)
 
 
 def line(name: str, factor: float, low: float = 24.0, high: float = 42.0) -> Curve:
