@@ -21,7 +21,15 @@ from vqcodec.bitstream.directory import (
 )
 from vqcodec.bitstream.header import SECTIONS, TABLE_LAST, AudioHeader, Fields, ImageHeader, pack_header, parse_header
 from vqcodec.bitstream.limits import Limits
-from vqcodec.bitstream.metadata import ALPHA, FILLER, METADATA, decode_metadata, encode_metadata, inflated_size, section_place
+from vqcodec.bitstream.metadata import (
+    ALPHA,
+    FILLER,
+    METADATA,
+    decode_metadata,
+    encode_metadata,
+    inflated_size,
+    section_place,
+)
 from vqcodec.errors import ChecksumError, CorruptError, DecodeError, TruncatedError, UnsupportedVersionError
 
 __all__ = ["Chunk", "FileInfo", "VqcFile", "read_header", "read_vqc", "write_vqc"]

@@ -5,6 +5,7 @@ cd tests && python -m abuse.cost --size 10000
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -39,7 +40,7 @@ class Cost:
 def flat_picture(size: int) -> bytes:
     """As many flat gray megapixels as a file of so many bytes may hold: no other tile has as few bytes a pixel."""
     codec = registry.load_image_codec("cpu")
-    side = 1024 if size > 1000 else 64
+    side = 1024 if size > 500 else 64
     chunk = codec.encode(np.full((side, side, 1), 128, np.uint8), _COARSEST)[0]
     count = max(min(Limits().pixels_of(size) // side**2, size // (len(chunk.payload) + 8)) if side == 1024 else 1, 1)
     rows = max(n for n in range(1, 9) if count % n == 0)
@@ -67,9 +68,9 @@ def measure(data: bytes) -> Cost:
     with tempfile.NamedTemporaryFile(suffix=".vqc") as file:
         file.write(data)
         file.flush()
-        result = subprocess.run(
-            [sys.executable, "-P", __file__, file.name], capture_output=True, text=True, check=True, timeout=600
-        )
+        command = [sys.executable, "-P", __file__, file.name]
+        paths = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        result = subprocess.run(command, env=paths, capture_output=True, text=True, check=True, timeout=600)
     seconds, memory = result.stdout.split()
     return Cost(len(data), float(seconds), int(memory))
 

@@ -153,6 +153,8 @@ class ImageCodec:
             ChecksumError: the codes are not those that were written.
         """
         codes = self.decode_codes(header, chunks, failed)
+        if failed and len(failed) + sum(chunk is None for chunk in chunks) == len(chunks):
+            raise ChecksumError("nothing of the pixels can be recovered", "chunk 0")
         return self._synthesise(header, codes)
 
     def decode_codes(

@@ -94,6 +94,7 @@ def decode_picture(
     """
     failed: list[int] = []
     chunks = only_useful(file.chunks)
+    losses(file, header, chunks)  # raises where nothing is left, before anything is computed
     pixels = codec.decode(header, chunks, failed if conceal else None)
     for i in failed:
         chunks[i] = None
