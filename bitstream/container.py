@@ -21,7 +21,15 @@ from vqcodec.bitstream.directory import (
 )
 from vqcodec.bitstream.header import SECTIONS, TABLE_LAST, AudioHeader, Fields, ImageHeader, pack_header, parse_header
 from vqcodec.bitstream.limits import Limits
-from vqcodec.bitstream.metadata import ALPHA, METADATA, decode_metadata, encode_metadata, inflated_size, section_place
+from vqcodec.bitstream.metadata import (
+    ALPHA,
+    FILLER,
+    METADATA,
+    decode_metadata,
+    encode_metadata,
+    inflated_size,
+    section_place,
+)
 from vqcodec.errors import ChecksumError, CorruptError, DecodeError, TruncatedError, UnsupportedVersionError
 
 __all__ = ["Chunk", "FileInfo", "VqcFile", "read_header", "read_vqc", "write_vqc"]
@@ -126,10 +134,22 @@ def write_vqc(file: VqcFile, *, table_last: bool = False) -> bytes:
     """
     sections = _section_bodies(file)
     chunks = [_writable(index, chunk) for index, chunk in enumerate(file.chunks)]
+    data = _joined(file.header, sections, chunks, table_last)
+    if isinstance(file.header, ImageHeader):
+        lacking = Limits.least_size(file.header.width, file.header.height) - len(data)
+        if lacking > 0:  # nearly all of it is flat
+            sections = sorted([*sections, (FILLER, bytes(lacking))])
+            data = _joined(file.header, sections, chunks, table_last)
+    return data
+
+
+def _joined(
+    header: ImageHeader | AudioHeader, sections: list[tuple[int, bytes]], chunks: list[Chunk], table_last: bool
+) -> bytes:
     entries = [ChunkEntry(len(chunk.payload), chunk.stage_ends) for chunk in chunks]
     directory = Directory(entries, [(kind, len(body)) for kind, body in sections])
     flags = SECTIONS * bool(sections) | TABLE_LAST * table_last
-    head, table = pack_header(file.header, len(chunks), flags), pack_directory(directory)
+    head, table = pack_header(header, len(chunks), flags), pack_directory(directory)
     check_plausible(parse_header(head), directory)
     bodies = [body + crc32(bytes([kind]), body) for kind, body in sections]
     bodies += [_chunk_bytes(index, chunk) for index, chunk in enumerate(chunks)]
@@ -236,7 +256,7 @@ def _read_layout(data: bytes, limits: Limits | None, *, allow_trailing: bool) ->
         end = start + directory.body_bytes
     # Only now are the numbers known to be what was written: a damaged width is damage, not a picture over the limit.
     if limits is not None:
-        fields.check_limits(limits)
+        fields.check_limits(limits, len(data))
     if isinstance(fields.header, ImageHeader):
         alpha = any(kind == ALPHA for kind, _ in directory.sections)
         if fields.header.alpha != alpha:
@@ -303,6 +323,8 @@ def _read_sections(data: bytes, layout: _Layout, file: VqcFile, conceal: bool) -
 
 
 def _lose(file: VqcFile, kind: int) -> None:
+    if kind == FILLER:
+        return
     file.lost.append(section_place(kind).removeprefix("section "))
 
 

@@ -99,11 +99,11 @@ class Fields:
     chunks: int
     end: int
 
-    def check_limits(self, limits: Limits) -> None:
-        """Raise LimitError if the picture or sound is over the limits; call it after the CRC."""
+    def check_limits(self, limits: Limits, size: int) -> None:
+        """Raise LimitError if the picture or sound, in a file of so many bytes, is over the limits; after the CRC."""
         h = self.header
         if isinstance(h, ImageHeader):
-            limits.check_image(h.width, h.height)
+            limits.check_image(h.width, h.height, size)
         else:
             limits.check_audio(h.sample_rate, h.channels, h.samples)
 

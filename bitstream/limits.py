@@ -6,9 +6,19 @@ from dataclasses import dataclass
 
 from vqcodec.errors import LimitError
 
-__all__ = ["Limits"]
+__all__ = ["FREE_PIXELS", "PIXELS", "PIXELS_PER_BYTE", "Limits"]
 
+PIXELS = 100_000_000
+# What a file may ask for at the default limit: 10 kB for 9 megapixels, which is what decodes in ten seconds and 1 GB.
+# Pictures that are coded in less than this are flat; a writer fills their files up (SPEC.md, Cost).
+FREE_PIXELS, PIXELS_PER_BYTE = 2**22, 500
+_CELL = 64  # pixels a side of what is coded at least
 _VALUES_A_SECOND = 96_000  # of stereo at 48 kHz: more rate or more channels leave room for fewer seconds
+
+
+def _coded(width: int, height: int) -> int:
+    """Pixels that are coded for an image, and cost: its sides are rounded up to cells."""
+    return -(-width // _CELL) * -(-height // _CELL) * _CELL**2
 
 
 @dataclass(frozen=True)
@@ -16,25 +26,40 @@ class Limits:
     """What a reader is willing to decode.
 
     Attributes:
-        pixels: width x height of an image.
+        pixels: width x height of an image; less in a small file, see :meth:`pixels_of`.
         side: pixels of its longer side.
         seconds: length of a sound; also, all channels together, of what stereo at 48 kHz would have in samples.
         channels: channels of a sound.
         metadata_bytes: all metadata of a file, after inflating.
     """
 
-    pixels: int = 100_000_000
+    pixels: int = PIXELS
     side: int = 65_535
     seconds: int = 24 * 3600
     channels: int = 8
     metadata_bytes: int = 16 * 2**20
 
-    def check_image(self, width: int, height: int) -> None:
-        """Raise LimitError if an image of this size is over the limits."""
+    def pixels_of(self, size: int) -> int:
+        """Coded pixels that a file of so many bytes may ask for; a limit above the default raises this as well."""
+        asked = FREE_PIXELS + PIXELS_PER_BYTE * size
+        return asked * max(self.pixels, PIXELS) // PIXELS
+
+    @staticmethod
+    def least_size(width: int, height: int) -> int:
+        """Bytes from which on a file may ask for an image of this size, where the limits do not speak against it."""
+        return -(-max(_coded(width, height) - FREE_PIXELS, 0) // PIXELS_PER_BYTE)
+
+    def check_image(self, width: int, height: int, size: int) -> None:
+        """Raise LimitError if an image of this size, in a file of so many bytes, is over the limits."""
         if max(width, height) > self.side:
             raise LimitError(f"{width} x {height} pixels: a side is over the limit of {self.side} (raise Limits.side)")
         if width * height > self.pixels:
             raise LimitError(f"{width} x {height} pixels: over the limit of {self.pixels} (raise Limits.pixels)")
+        if _coded(width, height) > self.pixels_of(size):
+            raise LimitError(
+                f"{width} x {height} pixels: over the limit of {self.pixels_of(size)} for a file of {size} bytes "
+                "(raise Limits.pixels)"
+            )
 
     def check_audio(self, sample_rate: int, channels: int, samples: int) -> None:
         """Raise LimitError if a sound of this length (samples per channel) is over the limits."""

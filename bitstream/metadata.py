@@ -8,17 +8,20 @@ from vqcodec.bitstream.limits import Limits
 from vqcodec.bitstream.varint import read_varint, write_varint
 from vqcodec.errors import CorruptError, TruncatedError
 
-__all__ = ["ALPHA", "METADATA", "decode_metadata", "encode_metadata", "inflated_size", "section_place"]
+__all__ = ["ALPHA", "FILLER", "METADATA", "decode_metadata", "encode_metadata", "inflated_size", "section_place"]
 
 METADATA = {0x01: "icc", 0x02: "exif", 0x03: "xmp", 0x04: "tags", 0x05: "picture"}
+FILLER = 0x7F
+"""Zeros in the file of a large picture that is nearly all flat: see Limits.pixels_of."""
 ALPHA = 0x81
+_NAMES = METADATA | {FILLER: "filler", ALPHA: "alpha"}
 _STORED, _DEFLATED = 0, 1
 _MAX_RATIO = 1024  # what zlib can reach at all is 1032
 
 
 def section_place(kind: int) -> str:
     """Name of a section in errors."""
-    return f"section {'alpha' if kind == ALPHA else METADATA.get(kind, f'{kind:#04x}')}"
+    return f"section {_NAMES.get(kind, f'{kind:#04x}')}"
 
 
 def encode_metadata(value: bytes) -> bytes:

@@ -71,7 +71,7 @@ def _common(file: FileInfo) -> _Facts:
         "bytes": file.file_size,
         "missing_bytes": file.missing,
         "chunks": len(file.payload_sizes),
-        "metadata": [key for key in file.section_sizes if key != "alpha"],
+        "metadata": [key for key in file.section_sizes if key not in ("alpha", "filler")],
     }
 
 

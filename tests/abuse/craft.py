@@ -32,7 +32,7 @@ from vqcodec.bitstream.checks import crc32
 from vqcodec.bitstream.directory import ChunkEntry, Directory, pack_directory
 from vqcodec.bitstream.header import SECTIONS, pack_header
 from vqcodec.bitstream.metadata import ALPHA, METADATA, encode_metadata
-from vqcodec.bitstream.varint import write_varint
+from vqcodec.bitstream.varint import VARINT_MAX, write_varint
 from vqcodec.image.codes import hash_codes, walk
 
 __all__ = ["assemble", "crafted", "mended", "sections_of"]
@@ -201,7 +201,7 @@ def _costly(base: Base, rng: np.random.Generator) -> Mutant:
         return Mutant(f"{side} pixels of nothing", assemble(large, [chunk] * (large.grid[0] * large.grid[1])))
     rate = int(rng.choice(np.array([1, 8_000, 1_048_575])))
     seconds, channels = int(rng.choice(np.array([1, 60, 86_400]))), int(rng.choice(np.array([1, 2, 8])))
-    long = replace(header, sample_rate=rate, samples=rate * seconds, channels=channels)
+    long = replace(header, sample_rate=rate, samples=min(rate * seconds, VARINT_MAX), channels=channels)
     chunks = -(-(-(-long.samples * 24_000 // rate // 480) + 1) // 200)
     return Mutant(f"{seconds} s at {rate} Hz of nothing", assemble(long, [chunk] * chunks))
 

@@ -93,6 +93,7 @@ def _call(tally: Tally, mutant: Mutant, what: str, function):  # type: ignore[no
     before = time.perf_counter()
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("error")  # warnings of others are none of the user's business
             warnings.simplefilter("ignore", vqcodec.errors.VqcWarning)
             result = function()
     except VqcError as error:

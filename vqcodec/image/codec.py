@@ -153,7 +153,10 @@ class ImageCodec:
             CorruptError: a chunk's bytes are no stream of codes.
             ChecksumError: the codes are not those that were written.
         """
-        return self._synthesise(header, self.decode_codes(header, chunks, failed, progress), faithful)
+        codes = self.decode_codes(header, chunks, failed, progress)
+        if failed and len(failed) + sum(chunk is None for chunk in chunks) == len(chunks):
+            raise ChecksumError("nothing of the pixels can be recovered", "chunk 0")
+        return self._synthesise(header, codes, faithful)
 
     def decode_codes(
         self,

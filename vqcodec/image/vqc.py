@@ -141,6 +141,7 @@ def decode_picture(
     """
     failed: list[int] = []
     chunks = only_useful(file.chunks)
+    losses(file, header, chunks)  # raises where nothing is left, before anything is computed
     told = failed if settings.conceal else None
     pixels = codec.decode(header, chunks, told, faithful=settings.faithful, progress=settings.progress)
     for i in failed:
