@@ -29,7 +29,7 @@ def command(*arguments: object, setup: str = "") -> list[str]:
 
 def run(*arguments: object, setup: str = "", **options) -> subprocess.CompletedProcess[bytes]:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command(*arguments, setup=setup), capture_output=True, env=environment, timeout=60, **options)
+    return subprocess.run(command(*arguments, setup=setup), capture_output=True, env=environment, timeout=240, **options)
 
 
 @pytest.fixture
@@ -284,6 +284,7 @@ def gone(processes: list[int]) -> bool:
     return False
 
 
+SLEEPY = "import os, time\ndef work(pair, share): print(os.getpid(), flush=True); time.sleep(60)\n"
 BATCH = """
 import sys, work
 from vqcodec.cli.batch import Running, run_batch
