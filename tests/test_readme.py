@@ -14,9 +14,9 @@ from PIL import Image
 
 import vqcodec
 from vqcodec.cli import COMMANDS, main
-from vqcodec.cli.report import INTERRUPTED, TERMINATED
 from vqcodec.image.save import SUFFIXES
 from vqcodec.kinds import SOUND_SUFFIXES
+from vqcodec.workers import INTERRUPTED, TERMINATED
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -29,7 +29,9 @@ def command(*arguments: object, setup: str = "") -> list[str]:
 
 def run(*arguments: object, setup: str = "", **options) -> subprocess.CompletedProcess[bytes]:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command(*arguments, setup=setup), capture_output=True, env=environment, timeout=240, **options)
+    return subprocess.run(
+        command(*arguments, setup=setup), capture_output=True, env=environment, timeout=240, **options
+    )
 
 
 @pytest.fixture
