@@ -37,7 +37,9 @@ def on_cluster(work: Callable[[Pair], Outcome], pairs: Sequence[Pair], address: 
     try:
         # One by one and impure: two runs with the same names are two pieces of work.
         futures = {client.submit(work, _absolute(pair), pure=False, retries=_RETRIES): pair for pair in pairs}
-        for future in distributed.as_completed(list(futures)):
+        with client.as_current():
+            finished = distributed.as_completed(list(futures))
+        for future in finished:
             error = future.exception()
             pair = futures[future]
             yield _failed(pair, error) if error is not None else replace(future.result(), pair=pair)

@@ -29,7 +29,9 @@ def command(*arguments: object, setup: str = "") -> list[str]:
 
 def run(*arguments: object, setup: str = "", **options) -> subprocess.CompletedProcess[bytes]:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command(*arguments, setup=setup), capture_output=True, env=environment, timeout=60, **options)
+    return subprocess.run(
+        command(*arguments, setup=setup), capture_output=True, env=environment, timeout=240, **options
+    )
 
 
 @pytest.fixture
@@ -228,9 +230,7 @@ def test_completion_of_a_command(packed):
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX knows them")
 def test_a_batch_that_is_terminated(tmp_path):
     """By SIGTERM to the parent alone: it says so, and within a second nothing of it is left."""
-    process = batch(
-        tmp_path, "import os, time\ndef work(pair, share): print(os.getpid(), flush=True); time.sleep(60)\n"
-    )
+    process = batch(tmp_path, SLEEPY)
     with process:
         workers = [int(process.stdout.readline()) for _ in range(2)]
         start = time.monotonic()
@@ -264,9 +264,7 @@ def test_a_step_that_takes_long_does_not_hold_up_a_signal(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX knows them")
 def test_workers_do_not_outlive_a_killed_parent(tmp_path):
-    process = batch(
-        tmp_path, "import os, time\ndef work(pair, share): print(os.getpid(), flush=True); time.sleep(60)\n"
-    )
+    process = batch(tmp_path, SLEEPY)
     with process:
         workers = [int(process.stdout.readline()) for _ in range(2)]
         process.kill()
@@ -284,6 +282,12 @@ def gone(processes: list[int]) -> bool:
     return False
 
 
+SLEEPY = """
+import os, time
+def work(pair, share):
+    os.write(1, f"{os.getpid()}\\n".encode())  # in one piece
+    time.sleep(60)
+"""
 BATCH = """
 import sys, work
 from vqcodec.cli.batch import Running, run_batch

@@ -15,7 +15,7 @@ from vqcodec.image.files import load_picture, to_pil
 from vqcodec.image.save import SUFFIXES, save_picture
 from vqcodec.sources import write_atomic
 
-LOSSLESS = sorted(set(SUFFIXES) - {".jpg", ".jpeg"})
+LOSSLESS = sorted(set(SUFFIXES) - {".avif", ".jpg", ".jpeg"})
 
 
 def names(folder: Path) -> list[str]:
@@ -36,9 +36,21 @@ def test_gray(tmp_path, rgb, suffix):
     assert np.array_equal(load_picture(path).pixels, rgb[:, :, :1])
 
 
-def test_jpeg_keeps_colour_resolution(tmp_path, rgb):
-    save_picture(Image.fromarray(rgb), tmp_path / "a.JPG", force=False)
-    assert np.abs(load_picture(tmp_path / "a.JPG").pixels.astype(int) - rgb).mean() < 1.5
+@pytest.mark.parametrize("suffix", sorted({".JPG", ".avif"} & {".JPG", *SUFFIXES}))
+def test_lossy_formats_keep_colour_resolution(tmp_path, rgb, suffix):
+    path = tmp_path / f"a{suffix}"
+    save_picture(Image.fromarray(rgb), path, force=False)
+    assert np.abs(load_picture(path).pixels.astype(int) - rgb).mean() < 1.5
+
+
+@pytest.mark.skipif(".jxl" not in SUFFIXES, reason="needs pillow-jxl-plugin")
+def test_what_jpeg_xl_cannot_hold(tmp_path, rgb):
+    wanted = {"icc": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), "xmp": b"<x/>"}
+    notes = save_picture(to_pil(rgb, None, wanted), tmp_path / "a.jxl", force=False)
+    assert notes == ["JXL cannot hold its colour profile: the colours were converted to sRGB"]
+    back = load_picture(tmp_path / "a.jxl")
+    assert np.abs(back.pixels.astype(int) - rgb).max() <= 1
+    assert "icc" not in back.metadata or len(back.metadata["icc"]) > 0
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
@@ -60,7 +72,7 @@ def test_alpha_is_kept_or_laid_on_white(tmp_path, rgb, mode, suffix):
         assert np.abs(back.pixels[:16].astype(int) - (rgb if mode == "RGBA" else rgb[:, :, :1])[:16]).mean() < 3
 
 
-@pytest.mark.parametrize("suffix", sorted(suffix for suffix, format_ in SUFFIXES.items() if format_.metadata))
+@pytest.mark.parametrize("suffix", sorted(s for s, kind in SUFFIXES.items() if kind.metadata and s != ".jxl"))
 def test_metadata_comes_back(tmp_path, rgb, suffix):
     exif = Image.Exif()
     exif[0x010F] = "maker"

@@ -6,6 +6,8 @@ import io
 import math
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,6 +62,12 @@ SUFFIXES: dict[str, OutputFormat] = {
     ".tiff": _TIFF,
     ".webp": _WEBP,
 }
+if find_spec("PIL._avif"):
+    # 4:4:4 for the same reason; AVIF's matrix of colours keeps it from being lossless in Pillow
+    _AVIF_OPTIONS = {"quality": 95, "subsampling": "4:4:4"}
+    SUFFIXES[".avif"] = OutputFormat("AVIF", alpha=True, metadata=True, options=_AVIF_OPTIONS)
+if find_spec("pillow_jxl"):
+    SUFFIXES[".jxl"] = OutputFormat("JXL", alpha=True, metadata=True, options={"lossless": True, "effort": 7})
 
 
 def format_for(path: Path) -> OutputFormat:
@@ -72,7 +80,8 @@ def format_for(path: Path) -> OutputFormat:
         return SUFFIXES[path.suffix.lower()]
     except KeyError:
         what = f"the suffix {path.suffix}" if path.suffix else "a name without suffix"
-        raise UsageError(f"{path}: cannot write {what}; use one of {' '.join(SUFFIXES)}") from None
+        remedy = ", or pip install pillow-jxl-plugin" if path.suffix.lower() == ".jxl" else ""
+        raise UsageError(f"{path}: cannot write {what}; use one of {' '.join(SUFFIXES)}{remedy}") from None
 
 
 def save_picture(image: Image.Image, path: Path, *, force: bool, parents: bool = False) -> list[str]:
@@ -128,6 +137,8 @@ def _write(image: Image.Image, target: OutputFormat, notes: list[str], name: str
 
 def _encoded(image: Image.Image, target: OutputFormat, options: dict[str, Any], notes: list[str]) -> bytes:
     """The file; without the metadata where they are what it fails at."""
+    if target.name == "JXL":
+        import_module("pillow_jxl")  # which makes it known to Pillow
     buffer = io.BytesIO()
     try:
         image.save(buffer, target.name, **options)
@@ -163,7 +174,8 @@ def _without_profile_that_does_not_fit(
 ) -> Image.Image:
     """The picture in sRGB, and no profile, where the format cannot hold it: then everybody reads it as sRGB."""
     icc = info.get("icc_profile")
-    most = {"PNG": _MOST_PNG_PROFILE, "JPEG": _MOST_JPEG_PROFILE}.get(target.name, math.inf)
+    # the writer of JPEG XL takes none
+    most = {"PNG": _MOST_PNG_PROFILE, "JPEG": _MOST_JPEG_PROFILE, "JXL": 0}.get(target.name, math.inf)
     if icc is None or (target.metadata and len(icc) <= most):
         return image
     del info["icc_profile"]
