@@ -20,7 +20,7 @@ from vqcodec.image.search import Search
 from vqcodec.image.synthesis import BLOCK, Filter, windows
 from vqcodec.image.units import low_steps, step_sizes, to_planes, to_units
 from vqcodec.prior.integer import planes_first, product
-from vqcodec.workers import Workers
+from vqcodec.threads import Workers
 
 __all__ = ["ImageCodec"]
 
