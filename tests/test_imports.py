@@ -13,7 +13,7 @@ MEDIA = ("image", "audio", "sound", "picture")
 
 HALL = {
     "errors",
-    "workers",
+    "threads",
     "bitstream",
     "kernels",
     "prior",
@@ -30,7 +30,7 @@ RULES = {
     "bitstream": {"errors"},
     "kernels": set(),
     "prior": {"bitstream", "errors"},
-    "workers": set(),
+    "threads": set(),
     "kinds": {"errors"},
     "stlpips": {"errors"},
     "sources": {"errors"},

@@ -13,7 +13,7 @@ import numpy as np
 from vqcodec.bitstream.arrays import F32
 from vqcodec.image.config import ImageConfig, SliceConfig
 from vqcodec.image.wavelet import analyse, line_norms, synthesise
-from vqcodec.workers import ALONE, Workers
+from vqcodec.threads import ALONE, Workers
 
 __all__ = ["band_gains", "from_bands", "image_gains", "slice_of", "to_bands"]
 

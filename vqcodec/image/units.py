@@ -8,7 +8,7 @@ from vqcodec.bitstream.arrays import F32, I32, I64, U8
 from vqcodec.image.bands import image_gains, slice_of, to_bands
 from vqcodec.image.config import ImageConfig, step_size
 from vqcodec.prior.integer import planes_first, planes_last, product
-from vqcodec.workers import ALONE, Workers
+from vqcodec.threads import ALONE, Workers
 
 __all__ = ["BIT_WEIGHT", "PSNR_BIT_WEIGHT", "low_steps", "step_sizes", "to_planes", "to_units"]
 

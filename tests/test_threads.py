@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from vqcodec.workers import ALONE, Workers
+from vqcodec.threads import ALONE, Workers
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
