@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-__all__ = ["LARGEST", "Report", "Table", "TableRow", "View", "write_report"]
+__all__ = ["LARGEST", "Report", "Table", "TableRow", "View", "read", "write_report"]
 
 LARGEST = 10_000_000  # bytes; a report that cannot be mailed is not read
 
@@ -78,7 +78,8 @@ def write_report(path: Path, report: Report) -> int:
     return shown
 
 
-def _read(name: str) -> str:
+def read(name: str) -> str:
+    """A file of this package."""
     return files("vqcodec.benchmarks").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -96,9 +97,10 @@ def _page(report: Report, shown: int) -> str:
         ],
         "entries": list(report.entries[:shown]),
     }
-    page = _read("report.html")
+    page = read("report.html")
     parts = {
-        "@@GALLERY@@": _read(report.gallery),
+        "@@GALLERY@@": read(report.gallery),
+        "@@SLIDER@@": read("slider.html"),
         "@@TITLE@@": html.escape(report.title),
         "@@SETTING@@": html.escape(report.setting),
         "@@TABLES@@": "\n".join(map(_table, report.tables)),

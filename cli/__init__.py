@@ -13,10 +13,12 @@ COMMANDS = {
     "decompress": LazyCommand("vqcodec.cli.decompress:decompress", "Decompress .vqc files to pictures and sounds."),
     "info": LazyCommand("vqcodec.cli.info:info", "Print what a .vqc file says about itself."),
     "verify": LazyCommand("vqcodec.cli.verify:verify", "Check that .vqc files are whole and their codes decode."),
+    "compare": LazyCommand("vqcodec.cli.compare:compare", "Say how far two pictures or two sounds are apart."),
     "doctor": LazyCommand("vqcodec.cli.doctor:doctor", "Check this installation and this machine."),
     "model-info": LazyCommand("vqcodec.cli.model_info:model_info", "Print the models: parameters and cost."),
     "bench": LazyCommand("vqcodec.cli.bench:bench", "Measure against other codecs."),
     "train": LazyCommand("vqcodec.cli.train:train", "Train a model."),
+    "completion": LazyCommand("vqcodec.cli.completion:completion", "Print what a shell needs to complete vqcodec."),
 }
 
 

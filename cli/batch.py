@@ -1,139 +1,142 @@
-"""The loop over many files, alone or by several processes, and the report on each."""
+"""The loop over many files: one after the other, by several processes or on many machines; the report on each."""
 
 from __future__ import annotations
 
 import os
-import signal
-import sys
+import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from multiprocessing import get_context
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
-from vqcodec.cli.plan import Pair
-from vqcodec.cli.report import INTERRUPTED, TERMINATED, Progress, say, say_error, say_json, say_warning, with_hint
-from vqcodec.errors import VqcError, VqcWarning
+from vqcodec.cli.outcome import Outcome
+from vqcodec.cli.plan import Pair, Plan, Skip
+from vqcodec.cli.report import Progress, say, say_error, say_json, say_warning, with_hint
+from vqcodec.cli.streams import STREAM, weight_of
+from vqcodec.errors import UsageError, VqcError, VqcWarning, WorkerDiedError
+from vqcodec.sources import discard_unfinished
+from vqcodec.workers import cores, in_processes
 
-__all__ = ["Outcome", "attempt", "run_batch"]
+__all__ = ["Running", "Share", "attempt", "run_batch"]
 
-_DIED = "its process died, perhaps for lack of memory; try --jobs 1"
+Share = Callable[[float], object]
+"""Told which share of a file is done, 0 to 1."""
 
+Work = Callable[[Pair, Share | None], Mapping[str, Any]]
 
-Work = Callable[[Pair], dict[str, Any]]
+_NAMED = 5  # files that are named where many were skipped
+
+# Python keeps who catches warnings in one place for all threads, and a machine of a cluster may do several files.
+_catching = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one pair; plain values, because it may come from another process."""
+class Running:
+    """How a batch is run and reported.
 
-    pair: Pair
-    facts: dict[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    error: str = ""
-    code: int = 0
+    Attributes:
+        jobs: processes.
+        threads: of each; None: the cores are divided among them.
+        quiet: say errors only.
+        as_json: print each outcome as a line of JSON on stdout instead.
+        cluster: address of the scheduler that has the work done elsewhere; nothing: here.
+    """
+
+    jobs: int = 1
+    threads: int | None = None
+    quiet: bool = False
+    as_json: bool = False
+    cluster: str = ""
+
+    @property
+    def threads_of_each(self) -> int | None:
+        """What the codec is told; None for its own choice."""
+        alone = self.jobs == 1 or "OMP_NUM_THREADS" in os.environ
+        return self.threads if self.threads or alone else max(1, cores() // self.jobs)
 
 
-def run_batch(
-    pairs: Sequence[Pair],
-    work: Work,
-    describe: Callable[[dict[str, Any]], str],
-    *,
-    jobs: int,
-    quiet: bool,
-    as_json: bool,
-) -> int:
+def run_batch(todo: Plan, work: Work, describe: Callable[[Mapping[str, Any]], str], running: Running) -> int:
     """Do the work for each pair, go on after failures, and report.
 
     Args:
-        pairs: what to make.
-        work: makes one and returns facts about it; picklable where ``jobs`` is more than 1.
+        todo: what to make, what is refused already, and what is left alone.
+        work: makes one and returns facts about it; picklable where it is done elsewhere.
         describe: facts as a line for a person.
-        jobs: processes.
-        quiet: say errors only.
-        as_json: print each outcome as a line of JSON on stdout instead.
+        running: by how many, and what is said.
 
     Returns:
         The exit code: the worst of all.
     """
-    progress = Progress(len(pairs), quiet=quiet or as_json)
     worst = failed = 0
-    for outcome in _outcomes(pairs, work, jobs, progress):
+    progress = Progress([weight_of(pair.source) for pair in todo.pairs], quiet=running.quiet or running.as_json)
+    for outcome in _all_outcomes(todo, work, running, progress):
         progress.clear()
-        _report(outcome, describe, quiet=quiet, as_json=as_json)
+        _report(outcome, describe, running)
         worst = max(worst, outcome.code)
         failed += outcome.code != 0
-    if failed and len(pairs) > 1:
-        say_error(f"{failed} of {len(pairs)} files failed")
+    progress.clear()
+    _report_skipped(todo.skipped, running)
+    total = len(todo.pairs) + len(todo.refused)
+    if failed and total > 1:
+        say_error(f"{failed} of {total} files failed")
     return worst
 
 
-def _outcomes(pairs: Sequence[Pair], work: Work, jobs: int, progress: Progress) -> Iterator[Outcome]:
-    if jobs == 1 or len(pairs) == 1:
-        for done, pair in enumerate(pairs):
-            progress.at(done, pair.source)
-            yield attempt(work, pair)
+def _all_outcomes(todo: Plan, work: Work, running: Running, progress: Progress) -> Iterator[Outcome]:
+    for pair, error in todo.refused:
+        yield Outcome(pair, error=with_hint(error), code=error.exit_code)
+    if running.cluster:
+        from vqcodec.cli.cluster import on_cluster
+
+        if any(STREAM in (pair.source, pair.target) for pair in todo.pairs):
+            raise UsageError("standard input and output are not there on other machines; leave --cluster out")
+        outcomes = on_cluster(partial(attempt, work), todo.pairs, running.cluster)
+    elif running.jobs == 1 or len(todo.pairs) < 2:
+        yield from _one_by_one(todo.pairs, work, progress)
         return
-    # Fresh processes, because a forked one would inherit torch's threads in an unknown state.
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    pool = ProcessPoolExecutor(
-        min(jobs, len(pairs)), mp_context=get_context("spawn"), initializer=_start_worker, initargs=(threads,)
-    )
-    waiting = iter(pairs)
-    busy: dict[Future[Outcome], Pair] = {}
-    done = 0
-    try:
-        while True:
-            # No more than are at work: what lies in the pool's own queue could not be called back on an interrupt.
-            for pair in islice(waiting, jobs - len(busy)):
-                busy[pool.submit(attempt, work, pair)] = pair
-            if not busy:
-                return
-            progress.at(done, f"{jobs} at a time")
-            for future in wait(busy, return_when=FIRST_COMPLETED).done:
-                yield _outcome(future, busy.pop(future))
-                done += 1
-    except BrokenProcessPool:  # on handing in: what was not at work yet cannot be done any more
-        for lost in (*busy.values(), pair, *waiting):
-            yield Outcome(lost, error=f"{lost.source}: {_DIED}", code=1)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    else:
+        outcomes = in_processes(
+            partial(attempt, work),
+            todo.pairs,
+            running.jobs,
+            threads=running.threads,
+            died=_died,
+            cleanup=discard_unfinished,
+        )
+    where = running.cluster or f"{running.jobs} at a time"
+    progress.at(where)
+    for outcome in outcomes:
+        progress.finish(weight_of(outcome.pair.source))
+        yield outcome
+        progress.at(where)
 
 
-def _outcome(future: Future[Outcome], pair: Pair) -> Outcome:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return Outcome(pair, error=f"{pair.source}: {_DIED}", code=1)
+def _one_by_one(pairs: Sequence[Pair], work: Work, progress: Progress) -> Iterator[Outcome]:
+    for pair in pairs:
+        weight = weight_of(pair.source)
+        progress.at(pair.source, weight)
+        outcome = attempt(work, pair, progress.share if progress.shown else None)
+        progress.finish(weight)
+        yield outcome
 
 
-def _start_worker(threads: int) -> None:
-    """Leave quietly on a signal, so that temporary files go and no traceback shows; share the cores."""
-    for number, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)):
-        signal.signal(number, partial(_leave, code))
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # torch reads it when something imports it
+def _died(pair: Pair, error: WorkerDiedError) -> Outcome:
+    return Outcome(pair, error=f"{pair.source}: {error}", code=error.exit_code)
 
 
-def _leave(code: int, number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(code)
-
-
-def attempt(work: Work, pair: Pair) -> Outcome:
+def attempt(work: Work, pair: Pair, share: Share | None = None) -> Outcome:
     """Do the work for one pair and turn whatever happens, except an interrupt, into an outcome."""
     start = time.perf_counter()
-    facts: dict[str, Any] = {}
-    error, code = "", 0
-    with warnings.catch_warnings(record=True) as caught:
+    facts: Mapping[str, Any] = {}
+    error, details, code = "", "", 0
+    with _catching, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", VqcWarning)
         try:
-            facts = work(pair) | {"seconds": round(time.perf_counter() - start, 3)}
+            facts = {**work(pair, share), "seconds": round(time.perf_counter() - start, 3)}
         except BrokenPipeError:  # whoever read standard output has gone
             raise
         except VqcError as problem:
@@ -143,9 +146,9 @@ def attempt(work: Work, pair: Pair) -> Outcome:
             if _out_of_memory(problem):
                 error = f"{pair.source}: not enough memory; try a smaller picture, or --jobs 1"
             else:  # a mistake of ours must not end a batch, and must not be hidden either
-                error = f"{pair.source}: internal error, please report it\n{traceback.format_exc()}"
+                error, details = f"{pair.source}: internal error, please report it", traceback.format_exc()
     notes = tuple(str(each.message) for each in caught if issubclass(each.category, VqcWarning))
-    return Outcome(pair, facts, notes, error, code)
+    return Outcome(pair, facts, notes, error, details, code)
 
 
 def _out_of_memory(error: Exception) -> bool:
@@ -156,16 +159,31 @@ def _out_of_memory(error: Exception) -> bool:
     )
 
 
-def _report(outcome: Outcome, describe: Callable[[dict[str, Any]], str], *, quiet: bool, as_json: bool) -> None:
-    if as_json:
+def _report(outcome: Outcome, describe: Callable[[Mapping[str, Any]], str], running: Running) -> None:
+    if running.as_json:
         record = {"input": outcome.pair.source, "output": outcome.pair.target, **outcome.facts}
         record |= {"warnings": list(outcome.warnings)} if outcome.warnings else {}
-        say_json(record | ({"error": outcome.error, "exit_code": outcome.code} if outcome.error else {}))
+        error = f"{outcome.error}\n{outcome.details}".rstrip()
+        say_json(record | ({"error": error, "exit_code": outcome.code} if outcome.error else {}))
     if outcome.error:
-        say_error(outcome.error)
-    if quiet or as_json:
+        say_error(outcome.error, outcome.details)
+    if running.quiet or running.as_json:
         return
     for warning in outcome.warnings:
         say_warning(warning)
     if not outcome.error:
         say(f"{outcome.pair.source} -> {outcome.pair.target}: {describe(outcome.facts)}")
+
+
+def _report_skipped(skipped: Sequence[Skip], running: Running) -> None:
+    """How many files were left alone for each reason, and the first of them by name; all of them as JSON."""
+    if running.as_json:
+        for skip in skipped:
+            say_json({"input": skip.source, "skipped": skip.reason})
+    elif not running.quiet:
+        by_reason: dict[str, list[str]] = defaultdict(list)
+        for skip in skipped:
+            by_reason[skip.reason].append(skip.source)
+        for reason, names in by_reason.items():
+            shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+            say(f"{len(names)} file{'s' * (len(names) > 1)} skipped: {shown} ({reason})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,13 @@ import click
 
 import vqcodec
 from vqcodec.cli import options
-from vqcodec.cli.batch import run_batch
-from vqcodec.cli.plan import Pair, check_pair, plan
+from vqcodec.cli.batch import Share, run_batch
+from vqcodec.cli.plan import Pair, Taken, check_pair, plan, settle_existing
 from vqcodec.cli.streams import STREAM, open_source, write_stdout
 from vqcodec.errors import UsageError
 from vqcodec.image.files import INPUT_SUFFIXES
 from vqcodec.kinds import SOUND_INPUT_SUFFIXES
-from vqcodec.sources import write_atomic
+from vqcodec.sources import is_pipe, write_atomic
 
 __all__ = ["compress"]
 
@@ -53,35 +54,34 @@ def compress(
     /,
     paths: tuple[str, ...],
     output_dir: str | None,
-    jobs: int,
     force: bool,
-    quiet: bool,
-    as_json: bool,
+    skip_existing: bool,
     **settings: Any,
 ) -> None:
     """Compress pictures and sounds.
 
     \b
-    vqcodec compress IN OUT.vqc
+    vqcodec compress IN [OUT.vqc]
     vqcodec compress IN... -o OUTDIR
 
     IN is any picture that Pillow reads, or a sound: WAV, FLAC, OGG, Opus, MP3 and more; or - for standard input. OUT
-    may be - for standard output.
+    may be - for standard output; without OUT, the file goes beside IN.
     """
-    pairs = plan(paths, output_dir, suffixes=(*INPUT_SUFFIXES, *SOUND_INPUT_SUFFIXES), new_suffix=lambda source: ".vqc")
-    if as_json and pairs[0].target == STREAM:
+    running = options.running(settings)
+    taken = Taken((*INPUT_SUFFIXES, *SOUND_INPUT_SUFFIXES), "neither pictures nor sounds by their names")
+    todo = plan(paths, output_dir, taken, lambda source: ".vqc")
+    todo = settle_existing(todo, force=force, skip=skip_existing)
+    if running.as_json and any(pair.target == STREAM for pair in todo.pairs):
         raise UsageError("standard output cannot carry both the file and --json; name an output file")
-    work = partial(_compress_one, settings=settings, force=force)
-    ctx.exit(run_batch(pairs, work, _describe, jobs=jobs, quiet=quiet, as_json=as_json))
+    ctx.exit(run_batch(todo, partial(_compress_one, settings=settings, force=force), _describe, running))
 
 
-def _compress_one(pair: Pair, *, settings: dict[str, Any], force: bool) -> dict[str, Any]:
+def _compress_one(pair: Pair, share: Share | None, *, settings: dict[str, Any], force: bool) -> dict[str, Any]:
     target = Path(pair.target)
-    special = target.exists() and not target.is_file()
-    if pair.target != STREAM and target.suffix.lower() != ".vqc" and not special:
+    if pair.target != STREAM and target.suffix.lower() != ".vqc" and not is_pipe(pair.target):
         raise UsageError(f"{target}: an output ends in .vqc; for several inputs give -o OUTDIR")
     check_pair(pair, force=force)
-    data = vqcodec.compress(open_source(pair.source), **settings)
+    data = vqcodec.compress(open_source(pair.source), **settings, progress=share)
     if pair.target == STREAM:
         write_stdout(data)
     else:
@@ -89,6 +89,6 @@ def _compress_one(pair: Pair, *, settings: dict[str, Any], force: bool) -> dict[
     return {key: value for key, value in vqcodec.info(data).items() if key in _SHOWN}
 
 
-def _describe(facts: dict[str, Any]) -> str:
+def _describe(facts: Mapping[str, Any]) -> str:
     rate = f"{facts['bpp']:.3f} bits per pixel" if facts["kind"] == "image" else f"{facts['kbps']:.2f} kbit/s"
     return f"{facts['bytes']:,} bytes, {rate}, quality {facts['quality']:.0f}, {facts['seconds']:.1f} s"

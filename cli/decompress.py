@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ import click
 
 import vqcodec
 from vqcodec.cli import options
-from vqcodec.cli.batch import run_batch
-from vqcodec.cli.plan import Pair, check_pair, plan
+from vqcodec.cli.batch import Share, run_batch
+from vqcodec.cli.plan import Pair, Taken, check_pair, plan, settle_existing
 from vqcodec.cli.streams import STREAM, open_stdout, read_source, write_stdout
-from vqcodec.errors import UsageError, VqcError, VqcWarning
+from vqcodec.errors import UsageError, VqcWarning
 from vqcodec.image.save import SUFFIXES, format_for, save_picture, write_picture
-from vqcodec.kinds import SOUND_SUFFIXES
-from vqcodec.sources import is_pipe
+from vqcodec.kinds import SOUND_SUFFIXES, is_vqc_sound
+from vqcodec.sources import head_of, is_pipe
 
 __all__ = ["decompress"]
 
@@ -37,39 +38,40 @@ def decompress(
     /,
     paths: tuple[str, ...],
     output_dir: str | None,
-    jobs: int,
     force: bool,
-    quiet: bool,
-    as_json: bool,
+    skip_existing: bool,
     **settings: Any,
 ) -> None:
     """Decompress to pictures and sounds.
 
     \b
-    vqcodec decompress IN.vqc OUT
+    vqcodec decompress IN.vqc [OUT]
     vqcodec decompress IN.vqc... -o OUTDIR
 
     The suffix of OUT decides the format: .png .webp (lossless) .tiff .jpg .bmp and more for pictures, .wav .flac for
     sounds. IN may be - for standard input, OUT may be - for standard output, which is PNG or WAV, as is everything in
-    OUTDIR.
+    OUTDIR; without OUT, the file goes beside IN.
     """
-    pairs = plan(paths, output_dir, suffixes=(".vqc",), new_suffix=_new_suffix)
-    if as_json and pairs[0].target == STREAM:
+    running = options.running(settings)
+    todo = plan(paths, output_dir, Taken((".vqc",), "no .vqc files by their names"), _new_suffix)
+    todo = settle_existing(todo, force=force, skip=skip_existing)
+    if running.as_json and any(pair.target == STREAM for pair in todo.pairs):
         raise UsageError("standard output cannot carry both the file and --json; name an output file")
-    work = partial(_decompress_one, settings=settings, force=force)
-    ctx.exit(run_batch(pairs, work, _describe, jobs=jobs, quiet=quiet, as_json=as_json))
+    ctx.exit(run_batch(todo, partial(_decompress_one, settings=settings, force=force), _describe, running))
 
 
 def _new_suffix(source: Path) -> str:
+    """By what the first bytes say; what is no .vqc file fails when its turn comes, and is reported then.
+
+    Raises:
+        UsageError: it can be read once only.
+    """
     if is_pipe(source):
-        raise UsageError(f"{source}: is no file that can be read twice; give IN and OUT instead of -o")
-    try:
-        return ".wav" if vqcodec.info(source)["kind"] == "audio" else ".png"
-    except VqcError:
-        return ".png"  # it will fail when its turn comes, and be reported then
+        raise UsageError(f"{source}: is no file that can be read twice; give IN and OUT")
+    return ".wav" if is_vqc_sound(head_of(source)) else ".png"
 
 
-def _decompress_one(pair: Pair, *, settings: dict[str, Any], force: bool) -> dict[str, Any]:
+def _decompress_one(pair: Pair, share: Share | None, *, settings: dict[str, Any], force: bool) -> dict[str, Any]:
     target = Path(pair.target)
     if pair.target != STREAM and target.suffix.lower() not in (*SUFFIXES, *SOUND_SUFFIXES):
         what = f"the suffix {target.suffix}" if target.suffix else "a name without suffix"
@@ -77,7 +79,7 @@ def _decompress_one(pair: Pair, *, settings: dict[str, Any], force: bool) -> dic
     check_pair(pair, force=force)
     source = read_source(pair.source)
     make = _picture if vqcodec.info(source)["kind"] == "image" else _sound
-    facts, notes = make(source, pair, settings, force)
+    facts, notes = make(source, pair, settings | {"progress": share}, force)
     for note in notes:
         warnings.warn(f"{target}: {note}", VqcWarning, stacklevel=1)
     return facts
@@ -118,7 +120,7 @@ def _sound(source: str | bytes, pair: Pair, settings: dict[str, Any], force: boo
         return facts, write_sound(sound, file)
 
 
-def _describe(facts: dict[str, Any]) -> str:
+def _describe(facts: Mapping[str, Any]) -> str:
     if facts["kind"] == "image":
         return f"{facts['width']}x{facts['height']} {facts['mode']}, {facts['seconds']:.1f} s"
     layout = f"{facts['sample_rate']:,} Hz, {facts['channels']} channel{'s'[: facts['channels'] > 1]}"

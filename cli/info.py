@@ -6,7 +6,7 @@ import click
 
 import vqcodec
 from vqcodec.cli import options
-from vqcodec.cli.report import say_error, say_json, with_hint
+from vqcodec.cli.report import say_error, say_json, say_result, with_hint
 from vqcodec.cli.streams import read_source
 from vqcodec.errors import VqcError
 from vqcodec.facts import AudioFacts, ImageFacts
@@ -31,7 +31,7 @@ def info(ctx: click.Context, paths: tuple[str, ...], as_json: bool) -> None:
         if as_json:
             say_json({"input": path, **facts})
         else:
-            click.echo("\n".join([path, *_lines(facts)]))
+            say_result([path, *_lines(facts)])
     ctx.exit(worst)
 
 

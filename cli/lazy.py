@@ -7,16 +7,17 @@ Exit codes: 0 fine, 1 failed, 2 wrong use, 3 damaged or unsupported input, 4 ove
 from __future__ import annotations
 
 import importlib
-import signal
 import sys
 from collections.abc import Mapping
-from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 import click
 
-from vqcodec.cli.report import INTERRUPTED, TERMINATED, say_error, with_hint
+from vqcodec.cli.report import say_error, with_hint
+from vqcodec.cli.streams import prepare, silence
 from vqcodec.errors import VqcError
+from vqcodec.sources import discard_unfinished
+from vqcodec.workers import INTERRUPTED, TERMINATED, leaving_on_signals
 
 __all__ = ["LazyCommand", "LazyGroup"]
 
@@ -55,23 +56,37 @@ class LazyGroup(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run and exit: every error of ours becomes one line and its exit code."""
-        sys.exit(self._run(*args, **kwargs))
+        prepare()
+        with leaving_on_signals(said="vqcodec: error: ended by a signal\n", cleanup=discard_unfinished):
+            code = self._run(*args, **kwargs)
+        sys.exit(code)
 
     def _run(self, *args: Any, **kwargs: Any) -> int:
-        signal.signal(signal.SIGTERM, _terminate)
         try:
             result = super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.Abort:
             say_error("interrupted")
             return INTERRUPTED
+        except SystemExit as leaving:
+            if leaving.code == TERMINATED:
+                say_error("terminated")
+            return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         except click.ClickException as error:
-            error.show()
+            if type(error).__name__ == "NoArgsIsHelpError":  # the help itself, which is longer than a line
+                error.show()
+            else:
+                say_error(_usage(error))
             return error.exit_code
         except VqcError as error:
             say_error(with_hint(error))
             return error.exit_code
         except BrokenPipeError:
-            sys.stderr.close()  # the reader is gone; Python would complain about it once more on exit
+            silence(sys.stdout)  # the reader is gone; Python would complain about it once more on exit
+            silence(sys.stderr)
+            return 1
+        except OSError as error:  # files have errors of ours by now: this is what click or we print
+            say_error(f"standard output: cannot be written ({error.strerror or error})")
+            silence(sys.stdout)
             return 1
         except MemoryError:
             say_error("not enough memory; try a smaller picture, or --jobs 1")
@@ -79,6 +94,11 @@ class LazyGroup(click.Group):
         return result if isinstance(result, int) else 0
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """Leave by an exception, so that temporary files are removed on the way out."""
-    sys.exit(TERMINATED)
+def _usage(error: click.ClickException) -> str:
+    """The message in one line, with where to look and what to do about names that look like options."""
+    text = error.format_message().rstrip(".")
+    if not isinstance(error, click.UsageError):
+        return text
+    if isinstance(error, click.NoSuchOption):
+        text += "; a name that begins with a dash goes after --"
+    return f"{text}; see {error.ctx.command_path} --help" if error.ctx is not None else text

@@ -8,11 +8,33 @@ from typing import Any
 
 import click
 
-__all__ = ["common", "end", "jobs", "max_pixels", "max_seconds", "output_folder", "paths", "start"]
+from vqcodec.cli.batch import Running
+from vqcodec.errors import UsageError
+
+__all__ = [
+    "common",
+    "end",
+    "jobs",
+    "max_pixels",
+    "max_seconds",
+    "output_folder",
+    "paths",
+    "running",
+    "start",
+    "threads",
+]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-paths: Decorator = click.argument("paths", nargs=-1, required=True, type=click.Path(allow_dash=True))
+
+def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """An empty name would stand for the working folder."""
+    if "" in value:
+        raise click.UsageError("an argument is empty; name a file (is a variable of the shell not set?)", ctx)
+    return value
+
+
+paths: Decorator = click.argument("paths", nargs=-1, required=True, type=click.Path(allow_dash=True), callback=_names)
 output_folder: Decorator = click.option(
     "-o",
     "--output-dir",
@@ -22,6 +44,18 @@ output_folder: Decorator = click.option(
 )
 jobs: Decorator = click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Files at work at the same time."
+)
+_cluster: Decorator = click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    default="",
+    help="Have the work done by the Dask scheduler at this address (needs the cluster extra and a shared file system).",
+)
+threads: Decorator = click.option(
+    "--threads",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Threads for each file; without it, as many as there are cores for it.",
 )
 max_pixels: Decorator = click.option(
     "--max-pixels", type=click.IntRange(1), default=100_000_000, show_default=True, help="Refuse larger pictures."
@@ -46,12 +80,29 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 start: Decorator = click.option("--start", metavar="TIME", callback=_seconds, help="Begin at 90 or 1:30 (sound).")
 end: Decorator = click.option("--end", metavar="TIME", callback=_seconds, help="Stop at 90 or 1:30 (sound).")
 _force: Decorator = click.option("-f", "--force", is_flag=True, help="Replace outputs that exist.")
+_skip: Decorator = click.option("--skip-existing", is_flag=True, help="Leave inputs alone whose output exists.")
 _quiet: Decorator = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 _json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per file on stdout.")
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that writes files."""
-    for option in (_json, _quiet, _force, max_seconds, max_pixels, jobs, output_folder):
+    parts = (_json, _quiet, _skip, _force, max_seconds, max_pixels, _cluster, threads, jobs, output_folder)
+    for option in parts:
         command = option(command)
     return command
+
+
+def running(given: dict[str, Any]) -> Running:
+    """How the batch is run, taken out of what was given; the rest are the codec's own options.
+
+    Raises:
+        UsageError: options that contradict each other.
+    """
+    out = Running(
+        **{name: given.pop(name) for name in ("jobs", "quiet", "as_json", "cluster")}, threads=given["threads"]
+    )
+    if out.cluster and out.jobs > 1:
+        raise UsageError("--jobs and --cluster contradict each other; the cluster's workers decide how many run")
+    given["threads"] = out.threads_of_each
+    return out

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -14,16 +16,14 @@ from vqcodec.errors import (
     CorruptError,
     LimitError,
     NotVqcError,
+    OutputError,
     TruncatedError,
     UnknownModelError,
     UnsupportedVersionError,
     VqcError,
 )
 
-__all__ = ["INTERRUPTED", "TERMINATED", "Progress", "say", "say_error", "say_json", "say_warning", "with_hint"]
-
-INTERRUPTED = 130
-TERMINATED = 143
+__all__ = ["Progress", "printable", "say", "say_error", "say_json", "say_result", "say_warning", "with_hint"]
 
 # The layers that know bytes only cannot know the command line's remedies.
 _HINTS: tuple[tuple[type[VqcError], str], ...] = (
@@ -38,6 +38,14 @@ _HINTS: tuple[tuple[type[VqcError], str], ...] = (
 # The last words of the bitstream's own messages, and the option that sets what they name.
 _LIMITS = {"pixels)": "--max-pixels", "seconds)": "--max-seconds"}
 
+# What a terminal would act on: control characters, marks that turn the direction of writing, separators of lines, and
+# halves of surrogates, which stand for bytes of a name that are no UTF-8.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_WIDTH = 78
+_EVERY = 0.1  # seconds between two pictures of the progress line
+_EARLY = 1.0  # seconds before which nobody can say how long the rest will take
+
 
 def with_hint(error: VqcError) -> str:
     """The error's message, with the remedy that the command line offers for its kind."""
@@ -50,14 +58,19 @@ def with_hint(error: VqcError) -> str:
     return str(error)
 
 
-def say(text: str) -> None:
-    """A message: on stderr, because stdout may carry data."""
-    click.echo(text, err=True)
+def printable(text: str) -> str:
+    """Text in one line, in which nothing steers the terminal: a file's name may hold anything."""
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def say_error(text: str) -> None:
+def say(text: str, details: str = "") -> None:
+    """A message of one line, and lines of details below: on stderr, because stdout may carry data."""
+    click.echo(printable(text) + (f"\n{details.rstrip()}" if details else ""), err=True)
+
+
+def say_error(text: str, details: str = "") -> None:
     """One line that says what went wrong."""
-    say(f"vqcodec: error: {text}")
+    say(f"vqcodec: error: {text}", details)
 
 
 def say_warning(text: str) -> None:
@@ -65,25 +78,91 @@ def say_warning(text: str) -> None:
     say(f"vqcodec: warning: {text}")
 
 
+def say_result(lines: Sequence[str]) -> None:
+    """Lines on stdout, which were asked for.
+
+    Raises:
+        OutputError: standard output is closed.
+    """
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; redirect it to a file")
+    click.echo("\n".join(map(printable, lines)))
+
+
 def say_json(record: Mapping[str, Any]) -> None:
-    """One line of JSON on stdout per file."""
-    click.echo(json.dumps(record, ensure_ascii=False))
+    """One line of JSON on stdout per file.
+
+    Raises:
+        OutputError: standard output is closed.
+    """
+    encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
+    text = json.dumps(record, ensure_ascii=encoding != "utf8")
+    text = _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)  # within strings: JSON has none elsewhere
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; redirect it to a file")
+    click.echo(text)
 
 
 class Progress:
-    """A line on stderr that says which file is at work; only where a person watches it."""
+    """A line on stderr that says which file is at work, how far it is, and how long all of them will take.
 
-    def __init__(self, total: int, *, quiet: bool) -> None:
-        self.total = total
-        self.shown = not quiet and sys.stderr.isatty()
+    Only where a person watches it.
 
-    def at(self, done: int, name: str) -> None:
-        """Show that ``done`` files are finished and ``name`` is at work."""
-        if self.shown:
-            width = 78
-            click.echo(f"\r{f'[{done + 1}/{self.total}] {name}'[:width]:<{width}}", err=True, nl=False)
+    Attributes:
+        weights: of the files, such as their sizes in bytes, which the estimate goes by.
+    """
+
+    def __init__(self, weights: Sequence[int], *, quiet: bool) -> None:
+        self.weights = weights
+        self.shown = not quiet and sys.stderr is not None and sys.stderr.isatty()
+        self.started = self.drawn = time.monotonic()
+        self.done = 0  # files
+        self.weight = 0.0  # of these
+        self.name = ""
+        self.current = 0  # weight of the file at work, where there is one at a time
+
+    def at(self, name: str, weight: int = 0) -> None:
+        """A file is at work now."""
+        self.name, self.current = name, weight
+        self._draw(0.0)
+
+    def share(self, share: float) -> None:
+        """So much of the file at work is done, 0 to 1."""
+        if self.shown and time.monotonic() - self.drawn >= _EVERY:
+            self._draw(min(max(share, 0.0), 1.0))
+
+    def finish(self, weight: int) -> None:
+        """A file is finished, well or not."""
+        self.done += 1
+        self.weight += weight
+        self.current = 0
 
     def clear(self) -> None:
         """Wipe the line before anything else is written."""
         if self.shown:
-            click.echo(f"\r{'':<78}\r", err=True, nl=False)
+            click.echo(f"\r{'':<{_WIDTH}}\r", err=True, nl=False)
+
+    def _draw(self, share: float) -> None:
+        if self.shown:
+            self.drawn = time.monotonic()
+            click.echo(f"\r{self.line(share)[:_WIDTH]:<{_WIDTH}}", err=True, nl=False)
+
+    def line(self, share: float) -> str:
+        """What is shown: number of the file, its own share, that of all, time left, name."""
+        files = len(self.weights)
+        total = (self.weight + share * self.current) / max(sum(self.weights), 1)
+        passed = time.monotonic() - self.started
+        parts = [f"[{min(self.done + 1, files)}/{files}]"]
+        if share:
+            parts.append(f"{share:4.0%}")
+        if files > 1 and total:
+            parts.append(f"all {total:.0%}")
+        if total and passed > _EARLY:
+            parts.append(f"{_clock(passed * (1 - total) / total)} left")
+        return " ".join([*parts, printable(self.name)])
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -9,7 +9,7 @@ import click
 import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.report import Progress, say, say_error, say_json, with_hint
-from vqcodec.cli.streams import read_source
+from vqcodec.cli.streams import read_source, weight_of
 from vqcodec.errors import VqcError
 
 __all__ = ["verify"]
@@ -17,6 +17,7 @@ __all__ = ["verify"]
 
 @click.command(no_args_is_help=True)
 @options.paths
+@options.threads
 @options.max_pixels
 @options.max_seconds
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
@@ -27,15 +28,17 @@ def verify(ctx: click.Context, /, paths: tuple[str, ...], quiet: bool, as_json: 
 
     A path may be - for standard input.
     """
-    progress = Progress(len(paths), quiet=quiet or as_json)
+    weights = [weight_of(path) for path in paths]
+    progress = Progress(weights, quiet=quiet or as_json)
     worst = 0
-    for done, path in enumerate(paths):
-        progress.at(done, path)
+    for path, weight in zip(paths, weights, strict=True):
+        progress.at(path)
         message, code = "", 0
         try:
             vqcodec.verify(read_source(path), **settings)
         except VqcError as error:
             message, code = with_hint(error), error.exit_code
+        progress.finish(weight)
         progress.clear()
         worst = max(worst, code)
         if as_json:

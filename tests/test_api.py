@@ -343,8 +343,8 @@ def test_command_line_and_library_offer_the_same_options():
     from vqcodec.cli.decompress import decompress
     from vqcodec.cli.verify import verify
 
-    own = {"paths", "output_dir", "jobs", "force", "quiet", "as_json"}
-    arrays_only = {"sample_rate"}
+    own = {"paths", "output_dir", "jobs", "cluster", "force", "skip_existing", "quiet", "as_json"}
+    arrays_only = {"sample_rate", "progress"}
     for command, kind, words in (
         (compress, options.CompressSettings, options.CompressOptions),
         (decompress, options.DecompressSettings, options.DecompressOptions),

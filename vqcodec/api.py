@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Literal, Unpack, overload
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from vqcodec.audio.files import Sound
     from vqcodec.audio.stream import SoundStream
+    from vqcodec.registry import Codec
 
     Source = Compressed | BinaryIO | Image.Image | npt.NDArray[np.generic] | Tensor | Sound
 
@@ -62,13 +63,18 @@ def compress(source: Source, *, kind: Kind | None = None, **options: Unpack[Comp
         if takes_for_sound(content, head, name, kind, settings.sample_rate):
             from vqcodec.audio.vqc import compress_sound
 
-            data = compress_sound(content, head, settings, registry.load_audio_codec)
+            data = compress_sound(content, head, settings, _loader(registry.load_audio_codec, settings))
         else:
             from vqcodec.image.vqc import compress_picture
 
-            data = compress_picture(content, head, settings, registry.load_image_codec, name)
+            load = _loader(registry.load_image_codec, settings)
+            data = compress_picture(content, head, settings, load, name)
         warn_all(larger_than(content, data), name)
         return data
+
+
+def _loader(find: Callable[[], Codec], settings: CompressSettings) -> Callable[[], Codec]:
+    return lambda: registry.limited(find(), settings.threads)
 
 
 @overload
@@ -103,17 +109,15 @@ def decompress(
         if kind is not None and (kind == "audio") != isinstance(header, AudioHeader):
             raise InputError(f"holds {_what(file)}, but kind={kind!r} was asked for; leave kind out")
         if isinstance(header, AudioHeader):
-            from vqcodec.audio.vqc import collect, decode_sound
+            from vqcodec.audio.vqc import collect
 
-            codec = registry.audio_codec_for(header)
-            stream = decode_sound(file, header, codec, settings.stretch, name, conceal=settings.conceal)
-            return collect(stream, file.chunks)
+            return collect(_stream(file, header, settings, name), file.chunks)
         if settings.stretch != (None, None):
             raise UsageError("holds a picture, which has no start and end in seconds; leave them out")
         from vqcodec.image.vqc import decode_picture
 
-        codec_of_file = registry.image_codec_for(header)
-        return decode_picture(file, header, codec_of_file, settings, name)
+        codec = registry.limited(registry.image_codec_for(header), settings.threads)
+        return decode_picture(file, header, codec, settings, name)
 
 
 def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> SoundStream:
@@ -121,14 +125,19 @@ def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> Soun
 
     Options, warnings and errors are those of :func:`decompress`; damage inside a chunk shows when its block is read.
     """
-    from vqcodec.audio.vqc import decode_sound
-
     settings = settle(DecompressSettings, options)
     with _opened(data, settings) as (file, name):
         if not isinstance(file.header, AudioHeader):
             raise InputError(f"holds {_what(file)}, not sound; use vqcodec.decompress")
-        codec = registry.audio_codec_for(file.header)
-        return decode_sound(file, file.header, codec, settings.stretch, name, conceal=settings.conceal)
+        return _stream(file, file.header, settings, name)
+
+
+def _stream(file: VqcFile, header: AudioHeader, settings: DecompressSettings, name: str) -> SoundStream:
+    from vqcodec.audio.vqc import decode_sound, telling
+
+    codec = registry.limited(registry.audio_codec_for(header), settings.threads)
+    stream = decode_sound(file, header, codec, settings.stretch, name, conceal=settings.conceal)
+    return telling(stream, settings.progress)
 
 
 @contextmanager
@@ -152,7 +161,9 @@ def verify(data: Compressed, **options: Unpack[ReadOptions]) -> None:
     with _opened(data, settings) as (file, _):
         header = file.header
         if isinstance(header, AudioHeader):
-            for _ in registry.audio_codec_for(header).decode_codes(header, file.chunks):
+            sound = registry.limited(registry.audio_codec_for(header), settings.threads)
+            for _ in sound.decode_codes(header, file.chunks):
                 pass
         else:
-            registry.image_codec_for(header).decode_codes(header, file.chunks)
+            picture = registry.limited(registry.image_codec_for(header), settings.threads)
+            picture.decode_codes(header, file.chunks)

@@ -13,6 +13,7 @@ Arguments of the wrong type raise Python's own errors, and lack of memory is a M
     │   ├── UnknownModelError   the file needs a model that is not installed
     │   └── SelfCheckError      this machine's arithmetic does not reproduce the model's check vector
     ├── DeviceError             the device asked for is not there
+    ├── WorkerDiedError         the process that did a file of a batch died
     └── DecodeError             the bytes are not a whole, valid .vqc file; .place says where
         ├── NotVqcError         wrong signature
         ├── UnsupportedVersionError   written by a newer format than this program knows
@@ -42,6 +43,7 @@ __all__ = [
     "UsageError",
     "VqcError",
     "VqcWarning",
+    "WorkerDiedError",
 ]
 
 
@@ -89,6 +91,10 @@ class SelfCheckError(ModelError):
 
 class DeviceError(VqcError):
     """The device asked for is not there."""
+
+
+class WorkerDiedError(VqcError):
+    """The process that did a file of a batch died."""
 
 
 class DecodeError(VqcError, ValueError):

@@ -13,6 +13,8 @@ __all__ = [
     "Foreign",
     "foreign_sound",
     "is_sound",
+    "is_vqc",
+    "is_vqc_sound",
     "takes_for_sound",
 ]
 
@@ -81,6 +83,16 @@ def is_sound(head: bytes, name: str = "") -> bool:
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2:  # a frame of MPEG audio, layer III
         return True
     return not head.startswith(_VQC) and Path(name).suffix.lower() in SOUND_INPUT_SUFFIXES
+
+
+def is_vqc(head: bytes) -> bool:
+    """Whether a file is a .vqc file."""
+    return head.startswith(_VQC)
+
+
+def is_vqc_sound(head: bytes) -> bool:
+    """Whether a .vqc file holds sound, by its first 10 bytes: signature, version, flags."""
+    return is_vqc(head) and len(head) > 9 and bool(head[9] & 1)
 
 
 def takes_for_sound(source: object, head: bytes, name: str, kind: str | None, sample_rate: int | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict, TypeVar, get_args
 
@@ -18,6 +18,7 @@ __all__ = [
     "DecompressOptions",
     "DecompressSettings",
     "Kind",
+    "Progress",
     "ReadOptions",
     "ReadSettings",
     "Tune",
@@ -26,6 +27,9 @@ __all__ = [
 
 Kind = Literal["image", "audio"]
 Tune = Literal["visual", "psnr"]
+
+Progress = Callable[[float], object]
+"""Told now and then which share of the work is done, from 0 to 1."""
 
 MAX_PIXELS = 100_000_000
 MAX_SECONDS = 86_400
@@ -50,6 +54,8 @@ class CompressOptions(TypedDict, total=False):
         repair: replace samples of a sound that are no finite numbers instead of refusing it.
         max_pixels: larger pictures are refused.
         max_seconds: longer sounds are refused.
+        threads: how many the codec may use; None: as many as torch is set to.
+        progress: told which share of the work is done.
     """
 
     sample_rate: int | None
@@ -63,6 +69,8 @@ class CompressOptions(TypedDict, total=False):
     repair: bool
     max_pixels: int
     max_seconds: int
+    threads: int | None
+    progress: Progress | None
 
 
 class ReadOptions(TypedDict, total=False):
@@ -71,10 +79,12 @@ class ReadOptions(TypedDict, total=False):
     Attributes:
         max_pixels: larger pictures are refused before anything is allocated.
         max_seconds: longer sounds likewise.
+        threads: how many the codec may use; None: as many as torch is set to.
     """
 
     max_pixels: int
     max_seconds: int
+    threads: int | None
 
 
 class DecompressOptions(ReadOptions, total=False):
@@ -85,6 +95,7 @@ class DecompressOptions(ReadOptions, total=False):
         allow_truncated: decode what a cut file still holds.
         conceal: fill damaged tiles or stretches instead of refusing the file.
         faithful: the picture of the least squared error, where by default it is the one that looks best; of pictures.
+        progress: told which share of the work is done.
     """
 
     start: float | None
@@ -92,6 +103,7 @@ class DecompressOptions(ReadOptions, total=False):
     allow_truncated: bool
     conceal: bool
     faithful: bool
+    progress: Progress | None
 
 
 class Reading(TypedDict, total=False):
@@ -117,6 +129,8 @@ class CompressSettings:
     repair: bool = False
     max_pixels: int = MAX_PIXELS
     max_seconds: int = MAX_SECONDS
+    threads: int | None = None
+    progress: Progress | None = None
 
     def __post_init__(self) -> None:
         if self.tune not in get_args(Tune):
@@ -138,6 +152,7 @@ class ReadSettings:
 
     max_pixels: int = MAX_PIXELS
     max_seconds: int = MAX_SECONDS
+    threads: int | None = None
 
     @property
     def reading(self) -> Reading:
@@ -154,6 +169,7 @@ class DecompressSettings(ReadSettings):
     allow_truncated: bool = False
     conceal: bool = False
     faithful: bool = False
+    progress: Progress | None = None
 
     @property
     def reading(self) -> Reading:
@@ -170,10 +186,13 @@ def settle(kind: type[Settings], options: Mapping[str, Any]) -> Settings:
     """Options with their defaults.
 
     Raises:
-        UsageError: there is no such option.
+        UsageError: there is no such option, or it cannot have this value.
     """
     known = [field.name for field in fields(kind)]
     for name in options:
         if name not in known:
             raise UsageError(f"there is no option {name!r}; there are {', '.join(known)}")
+    threads = options.get("threads")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads {threads} is out of range; give 1 or more")
     return kind(**options)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vqcodec.bitstream import AudioHeader, ImageHeader
 from vqcodec.errors import CorruptError, ModelError, UnknownModelError
@@ -22,10 +23,13 @@ __all__ = [
     "Release",
     "audio_codec_for",
     "image_codec_for",
+    "limited",
     "load_audio_codec",
     "load_image_codec",
     "release_of",
 ]
+
+Codec = TypeVar("Codec", bound="AudioCodec | ImageCodec")
 
 FOLDER = Path(__file__).parent / "weights"
 
@@ -49,7 +53,7 @@ class Release:
         return FOLDER / self.file
 
 
-IMAGE_MODELS = (Release("image-1", "image-1.safetensors", bytes.fromhex("e79327dd")),)
+IMAGE_MODELS = (Release("image-2", "image-2.safetensors", bytes.fromhex("0b6a1530")),)
 AUDIO_MODELS = (Release("audio-1", "audio-1.safetensors", bytes.fromhex("37fc1a8a")),)
 """In the order in which they were released; the last one is used for new files, its number is their model hint."""
 
@@ -124,6 +128,15 @@ def image_codec_for(header: ImageHeader) -> ImageCodec:
 def audio_codec_for(header: AudioHeader) -> AudioCodec:
     """The codec that a sound was made with; as :func:`image_codec_for`."""
     return _load_audio(_needed(header.model_id, AUDIO_MODELS, "sound"))
+
+
+def limited(codec: Codec, threads: int | None) -> Codec:
+    """The same codec, which uses no more than so many threads; None: as many as there are."""
+    if threads is None:
+        return codec
+    out = copy(codec)  # shares the model
+    out.threads = threads
+    return out
 
 
 def release_of(identity: bytes) -> Release | None:

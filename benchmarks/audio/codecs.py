@@ -147,7 +147,7 @@ def encode(codec: AudioCodec, samples: Samples, rate: int, setting: float) -> tu
     if codec.family == OURS:
         import vqcodec
 
-        data = vqcodec.compress(samples, sample_rate=rate, quality=setting)
+        data = vqcodec.compress(samples, sample_rate=rate, quality=setting, threads=1)
     else:
         data = _encode_sndfile(codec, samples, rate, setting)
     return data, _cpu_seconds() - start
@@ -162,7 +162,7 @@ def decode(codec: AudioCodec, data: bytes, like: Samples, rate: int) -> tuple[Sa
     if codec.family == OURS:
         import vqcodec
 
-        sound = vqcodec.decompress(data, kind="audio")
+        sound = vqcodec.decompress(data, kind="audio", threads=1)
         samples, own_rate = np.asarray(sound.samples, np.float32), int(sound.sample_rate)
     elif codec.family == "opus":
         samples, own_rate = _decode_opus(data)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from vqcodec.benchmarks import files
 from vqcodec.benchmarks.audio import metrics as audio_metrics
 from vqcodec.benchmarks.audio.codecs import AudioCodec, codec_version, decode, encode, is_ours, payload_size
-from vqcodec.benchmarks.parallel import in_processes
 from vqcodec.errors import InputError
 from vqcodec.sources import write_atomic
+from vqcodec.workers import in_processes
 
 __all__ = [
     "KINDS",

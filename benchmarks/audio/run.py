@@ -24,9 +24,9 @@ from vqcodec.benchmarks.audio.measure import (
 from vqcodec.benchmarks.audio.show import describe, draw_all
 from vqcodec.benchmarks.audio.table import as_markdown, tables
 from vqcodec.benchmarks.files import make_folder, spread, write_json
-from vqcodec.benchmarks.parallel import in_processes
 from vqcodec.benchmarks.report import write_report
 from vqcodec.errors import UsageError
+from vqcodec.workers import in_processes
 
 __all__ = ["AudioBench", "run"]
 

@@ -15,9 +15,9 @@ from PIL import Image, UnidentifiedImageError
 from vqcodec.benchmarks import files
 from vqcodec.benchmarks.image import metrics
 from vqcodec.benchmarks.image.codecs import Codec, decode, encode, encoder_version
-from vqcodec.benchmarks.parallel import in_processes
 from vqcodec.errors import InputError
 from vqcodec.sources import write_atomic
+from vqcodec.workers import in_processes
 
 __all__ = ["Measurement", "Work", "cache_path", "find_pictures", "load_picture", "measure_all"]
 

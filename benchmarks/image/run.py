@@ -16,9 +16,9 @@ from vqcodec.benchmarks.image.gallery import GalleryWork, show_picture
 from vqcodec.benchmarks.image.measure import Work, find_pictures, measure_all
 from vqcodec.benchmarks.image.show import describe, draw_all
 from vqcodec.benchmarks.image.table import compare, explain, markdown
-from vqcodec.benchmarks.parallel import in_processes
 from vqcodec.benchmarks.report import write_report
 from vqcodec.errors import UsageError
+from vqcodec.workers import in_processes
 
 __all__ = ["ImageBench", "run"]
 

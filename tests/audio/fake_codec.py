@@ -25,7 +25,7 @@ class FakeAudioCodec:
         self.decoded: list[int] = []
         self.encodes = 0
 
-    def encode(self, blocks: Iterable[np.ndarray], step: int) -> Iterator[Chunk]:
+    def encode(self, blocks: Iterable[np.ndarray], step: int, *, check: bool = True) -> Iterator[Chunk]:
         self.encodes += 1
         length = self.chunk_frames * self.hop
         waiting, total, made = [], 0, 0

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from command_line import fails, names, vqc
 from conftest import scene
-from PIL import Image
+from PIL import Image, ImageCms
 
 import vqcodec
 import vqcodec.registry
 from vqcodec.bitstream import read_vqc, write_vqc
 from vqcodec.cli import COMMANDS
+from vqcodec.cli.report import Progress
 
 
 def opened(path: Path) -> Image.Image:
@@ -32,21 +33,24 @@ def packed(tmp_path, photo) -> Path:
     return path
 
 
+@pytest.mark.filterwarnings("ignore::vqcodec.errors.VqcWarning")  # of what the library is called for to compare
 class TestCompress:
     def test_one_file(self, tmp_path, photo):
-        result = vqc("compress", photo, tmp_path / "out.vqc", "-q", "80")
+        result = vqc("compress", photo, tmp_path / "out.vqc", "-q", "50")
         assert result.exit_code == 0
         assert result.stdout == ""
         assert "photo.png -> " in result.stderr
         assert "bits per pixel" in result.stderr
-        assert (tmp_path / "out.vqc").read_bytes() == vqcodec.compress(photo, quality=80)
+        assert (tmp_path / "out.vqc").read_bytes() == vqcodec.compress(photo, quality=50)
 
+    @pytest.mark.filterwarnings("ignore:.*or keep the source")
     def test_options_reach_the_encoder(self, tmp_path, photo):
         image = opened(photo)
-        image.save(photo, exif=Image.Exif(), icc_profile=b"x" * 16 + b"RGB " + b"x" * 112)
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        image.save(photo, exif=Image.Exif(), icc_profile=profile)
         for options, same in (
-            (["--target-size", "400"], {"target_size": 400}),
-            (["--target-bpp", "1.5"], {"target_bpp": 1.5}),
+            (["--target-size", "900"], {"target_size": 900}),
+            (["--target-bpp", "3.5"], {"target_bpp": 3.5}),
             (["--target-psnr", "30"], {"target_psnr": 30}),
             (["--tune", "psnr"], {"tune": "psnr"}),
             (["--strip"], {"strip": True}),
@@ -113,6 +117,19 @@ class TestCompress:
         assert "warning: " in result.stderr
         assert "wide.png: 16 bits" in result.stderr
 
+    def test_nothing_in_a_name_steers_the_terminal(self, tmp_path):
+        result = vqc("compress", tmp_path / "a\x1b[31m\n\u202e.png", tmp_path / "o.vqc")
+        assert result.exit_code == 3
+        assert r"a\x1b[31m\n\u202e.png: no such file" in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+    def test_odd_names_are_json(self, tmp_path, packed):
+        odd = tmp_path / "a\x9b\udcff.vqc"
+        packed.rename(odd)
+        (line,) = vqc("info", odd, "--json").stdout.splitlines()
+        assert "\x9b" not in line
+        assert json.loads(line)["input"] == str(odd)
+
     def test_missing_input(self, tmp_path):
         fails(vqc("compress", tmp_path / "gone.png", tmp_path / "o.vqc"), 3, "gone.png: no such file")
 
@@ -141,7 +158,12 @@ class TestCompress:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["a.png"], ["IN and OUT"]),
+            (["a.png", "-o", ""], ["-o"]),
+            (["", "-o", "out"], ["empty"]),
+            (["-"], ["standard input"]),
+            (["a.png", "a.vqc", "--force", "--skip-existing"], ["contradict"]),
+            (["a.png", "a.vqc", "--threads", "0"], ["threads"]),
+            (["-photo.png", "a.vqc"], ["-p", "goes after --"]),
             (["a.png", "b.png", "c.vqc"], ["IN and OUT"]),
             (["a.png", "b.png"], [".vqc"]),
             (["-", "-o", "out"], ["standard input"]),
@@ -159,10 +181,100 @@ class TestCompress:
         fails(vqc("compress", *arguments), 2, *words)
 
     def test_one_output_for_two_inputs(self, tmp_path, photo):
-        other = tmp_path / "photo.webp"
+        """Only these two are refused."""
+        other, third = tmp_path / "photo.webp", tmp_path / "third.png"
         opened(photo).save(other)
-        fails(vqc("compress", photo, other, "-o", tmp_path / "out"), 2, "photo.png", "photo.webp", "rename")
-        assert not (tmp_path / "out").exists()
+        opened(photo).save(third)
+        result = vqc("compress", photo, other, third, "-o", tmp_path / "out")
+        assert result.exit_code == 2
+        for word in ("photo.png and ", "photo.webp would each become ", "rename", "2 of 3 files failed"):
+            assert word in result.stderr
+        assert names(tmp_path / "out") == ["third.vqc"]
+
+    def test_what_is_not_taken_from_a_folder_is_counted_and_named(self, tmp_path, photo):
+        tree = tmp_path / "tree"
+        (tree / "sub").mkdir(parents=True)
+        opened(photo).save(tree / "a.png")
+        for name in ("._a.png", "notes.txt", "sub/b.doc"):
+            (tree / name).write_bytes(b"x")
+        (tree / "elsewhere").symlink_to(tmp_path)
+        result = vqc("compress", tree, "-o", tmp_path / "out")
+        assert result.exit_code == 0, result.output
+        assert names(tmp_path / "out") == ["a.vqc"]
+        lines = result.stderr.splitlines()
+        assert f"1 file skipped: {tree / '._a.png'} (side files of a Mac)" in lines
+        assert any(line.startswith("2 files skipped: ") and "notes.txt" in line and "b.doc" in line for line in lines)
+        assert f"1 file skipped: {tree / 'elsewhere'} (links to folders)" in lines
+        result = vqc("compress", tree, "-o", tmp_path / "again", "--json")
+        assert sorted(Path(json.loads(line)["input"]).name for line in result.stdout.splitlines()) == [
+            "._a.png", "a.png", "b.doc", "elsewhere", "notes.txt"
+        ]  # fmt: skip
+
+    def test_outputs_within_the_folder_are_no_inputs(self, tmp_path, photo):
+        for _ in range(2):
+            result = vqc("compress", tmp_path, "-o", tmp_path / "out", "-f")
+            assert result.exit_code == 0
+            assert "skipped" not in result.stderr, result.stderr
+
+    def test_skip_existing(self, tmp_path, photo):
+        other = tmp_path / "other.png"
+        opened(photo).save(other)
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "photo.vqc").write_bytes(b"mine")
+        result = vqc("compress", photo, other, "-o", tmp_path / "out", "--skip-existing")
+        assert result.exit_code == 0
+        assert f"1 file skipped: {photo} (the output exists)" in result.stderr
+        assert (tmp_path / "out" / "photo.vqc").read_bytes() == b"mine"
+        assert names(tmp_path / "out") == ["other.vqc", "photo.vqc"]
+
+    def test_a_link_out_of_the_folder_is_not_followed(self, tmp_path, photo):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "else").mkdir()
+        (tmp_path / "tree" / "sub").mkdir(parents=True)
+        opened(photo).save(tmp_path / "tree" / "sub" / "a.png")
+        (tmp_path / "out" / "sub").symlink_to(tmp_path / "else")
+        fails(vqc("compress", tmp_path / "tree", "-o", tmp_path / "out"), 1, "a.vqc", "leads out of")
+        assert names(tmp_path / "else") == []
+
+    def test_default_name(self, tmp_path, photo):
+        assert vqc("compress", photo).exit_code == 0
+        data = (tmp_path / "photo.vqc").read_bytes()
+        assert data == vqcodec.compress(photo)
+        fails(vqc("compress", photo, "-q", "5"), 1, "photo.vqc: exists already")
+        assert (tmp_path / "photo.vqc").read_bytes() == data
+
+    def test_an_existing_file_keeps_its_permissions(self, tmp_path, photo):
+        out = tmp_path / "o.vqc"
+        out.write_bytes(b"secret")
+        out.chmod(0o600)
+        assert vqc("compress", photo, out, "-f").exit_code == 0
+        assert out.stat().st_mode & 0o777 == 0o600
+
+    def test_a_link_to_nothing_is_an_output_that_exists(self, tmp_path, photo):
+        (tmp_path / "o.vqc").symlink_to(tmp_path / "gone.vqc")
+        fails(vqc("compress", photo, tmp_path / "o.vqc"), 1, "is a link to", "gone.vqc")
+        assert not (tmp_path / "gone.vqc").exists()
+
+    def test_a_name_that_is_too_long(self, tmp_path, photo):
+        fails(vqc("compress", photo, tmp_path / ("x" * 300 + ".vqc")), 1, "cannot be written", "too long")
+        fails(vqc("compress", "x" * 300 + ".png", "-o", tmp_path / "out"), 3, "cannot be read", "too long")
+
+    def test_threads(self, tmp_path, photo):
+        import torch
+
+        before = torch.get_num_threads()
+        assert vqc("compress", photo, tmp_path / "o.vqc", "--threads", 3).exit_code == 0
+        assert (tmp_path / "o.vqc").read_bytes() == vqcodec.compress(photo)
+        assert torch.get_num_threads() == before
+
+    def test_a_folder_that_cannot_be_read(self, tmp_path, photo, monkeypatch):
+        def scan(path):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr("os.scandir", scan)
+        result = vqc("compress", tmp_path, "-o", tmp_path / "out")
+        assert result.exit_code == 3
+        assert "cannot be read (Permission denied)" in result.stderr
 
     def test_folder_without_pictures(self, tmp_path):
         (tmp_path / "empty").mkdir()
@@ -216,6 +328,30 @@ class TestDecompress:
         back = opened(tmp_path / "b.jpg")
         assert back.size == (40, 56)
         assert (back.getexif()[0x010F], back.getexif().get(0x0112, 1)) == ("maker", 1)
+
+    def test_default_name(self, tmp_path, packed, photo):
+        fails(vqc("decompress", packed), 1, "photo.png: exists already")
+        photo.unlink()
+        assert vqc("decompress", packed).exit_code == 0
+        assert np.array_equal(np.asarray(opened(photo)), np.asarray(vqcodec.decompress(packed)))
+        sound = tmp_path / "sound.vqc"
+        sound.write_bytes(vqcodec.compress(np.zeros((500, 1), np.float32), sample_rate=16_000))
+        assert vqc("decompress", sound).exit_code == 0
+        assert (tmp_path / "sound.wav").read_bytes()[:4] == b"RIFF"
+
+    def test_a_pipe_is_read_once(self, tmp_path, packed):
+        import os
+        import threading
+
+        os.mkfifo(tmp_path / "pipe")
+        data = packed.read_bytes()
+        writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,), daemon=True)
+        writer.start()
+        assert vqc("decompress", tmp_path / "pipe", tmp_path / "o.png").exit_code == 0
+        assert opened(tmp_path / "o.png").size == (56, 40)
+        fails(
+            vqc("decompress", tmp_path / "pipe", "-o", tmp_path / "out"), 2, "pipe: is no file that can be read twice"
+        )
 
     def test_unknown_suffix_is_refused_first(self, tmp_path):
         fails(vqc("decompress", tmp_path / "gone.vqc", tmp_path / "o.xyz"), 2, "o.xyz: ", ".png")
@@ -314,6 +450,59 @@ class TestInfo:
         assert "photo.png: " in result.stderr
         assert "56 x 40" in result.stdout
 
+    def test_what_never_ends(self):
+        fails(vqc("info", "/dev/zero"), 3, "not a .vqc file")
+
+    def test_empty_argument(self):
+        fails(vqc("info", ""), 2, "empty")
+
+
+class TestCompare:
+    def test_pictures(self, tmp_path, photo, packed):
+        page = tmp_path / "page.html"
+        result = vqc("compare", photo, packed, "--html", page)
+        assert result.exit_code == 0, result.output
+        assert f"{packed}: {packed.stat().st_size:,} bytes" in result.stdout
+        record = json.loads(vqc("compare", photo, packed, "--json").stdout)
+        expected = vqcodec.target.psnr(np.asarray(vqcodec.decompress(packed)), np.asarray(opened(photo)))
+        assert record["psnr"] == pytest.approx(expected, abs=0.001)
+        assert record["bytes_a"] == photo.stat().st_size
+        text = page.read_text()
+        assert "@@" not in text
+        assert text.count("data:image/png;base64,") == 2
+        fails(vqc("compare", photo, packed, "--html", page), 1, "page.html: exists already")
+
+    def test_equal_pictures(self, photo):
+        assert "inf dB" in vqc("compare", photo, photo).stdout
+        assert json.loads(vqc("compare", photo, photo, "--json").stdout)["psnr"] is None
+
+    def test_sounds(self, tmp_path):
+        samples = np.random.default_rng(1).normal(0, 0.1, (4000, 1)).astype(np.float32)
+        vqcodec.Sound(samples, 16_000).save(tmp_path / "a.wav")
+        (tmp_path / "a.vqc").write_bytes(vqcodec.compress(tmp_path / "a.wav"))
+        result = vqc("compare", tmp_path / "a.wav", tmp_path / "a.vqc", "--html", tmp_path / "page.html")
+        assert result.exit_code == 0, result.output
+        assert "SNR" in result.stdout
+        assert (tmp_path / "page.html").read_text().count("data:audio/flac;base64,") == 2
+        fails(vqc("compare", tmp_path / "a.wav", tmp_path / "photo.png"), 3, "photo.png: no such file")
+
+    def test_what_cannot_be_compared(self, tmp_path, photo, packed):
+        opened(photo).resize((9, 9)).save(tmp_path / "small.png")
+        fails(vqc("compare", photo, tmp_path / "small.png"), 2, "56 x 40", "9 x 9")
+        vqcodec.Sound(np.zeros((400, 1), np.float32), 16_000).save(tmp_path / "a.wav")
+        fails(vqc("compare", photo, tmp_path / "a.wav"), 2, "one of ", "a sound")
+
+
+class TestCompletion:
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_script(self, shell):
+        result = vqc("completion", shell)
+        assert result.exit_code == 0, result.output
+        assert "_VQCODEC_COMPLETE" in result.stdout
+
+    def test_unknown_shell(self):
+        fails(vqc("completion", "tcsh"), 2, "bash")
+
 
 class TestVerify:
     def test_fine(self, packed):
@@ -398,3 +587,22 @@ class TestDoctor:
         assert "not exact" in facts["image model"]
         assert "self-check passes" in facts["audio model"]
         assert facts["versions"]["vqcodec"] == vqcodec.__version__
+
+
+class TestProgress:
+    def line(self, monkeypatch, weights, seconds, share):
+        progress = Progress(weights, quiet=True)
+        progress.at("a.png", weights[0])
+        monkeypatch.setattr("time.monotonic", lambda: progress.started + seconds)
+        return progress, progress.line(share)
+
+    def test_one_file(self, monkeypatch):
+        assert self.line(monkeypatch, [10], 0.5, 0.0)[1] == "[1/1] a.png"
+        assert self.line(monkeypatch, [10], 30, 0.25)[1] == "[1/1]  25% 1:30 left a.png"
+
+    def test_by_weight_over_all(self, monkeypatch):
+        progress, line = self.line(monkeypatch, [300, 100], 60, 0.5)
+        assert line == "[1/2]  50% all 38% 1:40 left a.png"
+        progress.finish(300)
+        progress.at("b.png", 100)
+        assert progress.line(0.0) == "[2/2] all 75% 0:20 left b.png"

@@ -31,6 +31,7 @@ from vqcodec.errors import ChecksumError, CorruptError, DecodeError, VqcError
 from vqcodec.kernels import assign
 from vqcodec.prior.integer import phase
 from vqcodec.prior.rate import LAMBDA, bit_costs
+from vqcodec.threads import using_threads
 
 __all__ = ["AudioCodec", "search_chunk"]
 
@@ -144,16 +145,18 @@ class AudioCodec:
         chunk_frames: frames of a chunk, 4 s.
         model_id: first 4 bytes of the SHA-256 of the canonical weights.
         model_hint: number of the model in the registry.
+        threads: how many a call may use; None: as many as torch is set to.
     """
 
     core_rate = 24000
     hop = HOP
     chunk_frames = 200
 
-    def __init__(self, model: AudioModel, hint: int) -> None:
+    def __init__(self, model: AudioModel, hint: int, *, threads: int | None = None) -> None:
         self.model = model
         self.model_id = audio_model_id(model)
         self.model_hint = hint
+        self.threads = threads
         self._transform = AudioTransform(model.config).eval()
         self._transform.load_state_dict({k: v.float() for k, v in model.transform.items()})
 
@@ -162,15 +165,16 @@ class AudioCodec:
         """Rate terms of the search; decoding needs none."""
         return SearchCosts.of(self.model)
 
-    def encode(self, blocks: Iterable[F32], step: int) -> Iterator[Chunk]:
+    def encode(self, blocks: Iterable[F32], step: int, *, check: bool = True) -> Iterator[Chunk]:
         """Code a sound as it comes.
 
         Args:
             blocks: samples [n, C] at the core rate, full scale 1; any lengths.
             step: step index, 0 (finest) to 255.
+            check: verify each chunk by decoding its codes; whoever keeps the chunks and leaves it out does so later.
 
         Yields:
-            One chunk per 200 frames, each verified by decoding its codes. Frame f is made of the blocks of 480 samples
+            One chunk per 200 frames. Frame f is made of the blocks of 480 samples
             number f - 1 and f, so there is one frame more than blocks.
         """
         reach = self._transform.analysis.reach + 1  # one more for the envelope, which is smoothed
@@ -179,21 +183,24 @@ class AudioCodec:
             inner = window[(reach + 1) * HOP : -reach * HOP]
             level = max(_level_of(inner[: max(-(-left // HOP), 1) * HOP]), level - FALL)
             frames = min(-(-left // HOP) + 1, self.chunk_frames)
-            yield self._encode_chunk(window, slice(reach, reach + frames), step, level)
+            with using_threads(self.threads):
+                chunk = self._encode_chunk(window, slice(reach, reach + frames), step, level, check)
+            yield chunk
 
     @torch.inference_mode()
-    def _encode_chunk(self, window: F32, inner: slice, step: int, level: int) -> Chunk:
+    def _encode_chunk(self, window: F32, inner: slice, step: int, level: int, check: bool) -> Chunk:
         samples = torch.from_numpy(_to_mid_side(window).T.copy()) * (SAMPLE_UNIT * LOUD / _amplitude(level))
         codes_model, channels = self.model.codes, len(samples)
         writer = AudioCodeWriter(codes_model, level)
         frames = mdct_window(samples)
         codes = search_chunk(self.model, self._transform, frames, step, level, self._costs, inner, writer)
         payload, ends = writer.finish()
-        again = decode_audio_codes(codes_model, step, payload, channels, codes.envelope.shape[1])
-        if hash_audio_codes(again) != hash_audio_codes(codes):
-            raise VqcError(
-                "the codes just written do not decode to themselves; please report this as a bug with the sound"
-            )
+        if check:
+            again = decode_audio_codes(codes_model, step, payload, channels, codes.envelope.shape[1])
+            if hash_audio_codes(again) != hash_audio_codes(codes):
+                raise VqcError(
+                    "the codes just written do not decode to themselves; please report this as a bug with the sound"
+                )
         return Chunk(payload, ends, hash_audio_codes(codes))
 
     def frames_of(self, header: AudioHeader) -> int:
@@ -267,7 +274,8 @@ class AudioCodec:
         for index in range(first, len(chunks) if last is None else last):
             near = range(max(index - 1, 0), min(index + 2, len(chunks)))
             known = {i: known[i] if i in known else self._values(header, chunks, i, conceal) for i in near}
-            samples = self._synthesise(known, index, header.step)
+            with using_threads(self.threads):
+                samples = self._synthesise(known, index, header.step)
             if not np.isfinite(samples).all():
                 if conceal is None:
                     raise CorruptError("its codes stand for no sound", f"chunk {index}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,20 +16,23 @@ from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import MOST_TAGS, unpack_tags
 from vqcodec.bitstream import AudioHeader, Chunk, VqcFile, write_vqc
 from vqcodec.errors import ChecksumError, LimitError, TruncatedError, UsageError
-from vqcodec.options import CompressSettings
+from vqcodec.options import CompressSettings, Progress
 from vqcodec.sources import name_of, naming, warn_all
-from vqcodec.target import COARSEST, Aim, kbps, lowest_step, strip_hint
+from vqcodec.target import COARSEST, Aim, Curve, finest_within, kbps, strip_hint
 
 if TYPE_CHECKING:
     from vqcodec.audio.codec import AudioCodec
 
-__all__ = ["collect", "compress_sound", "decode_sound", "encode_sound", "open_source"]
+__all__ = ["collect", "compress_sound", "decode_sound", "encode_sound", "open_source", "telling"]
 
 # What decoding to memory may take: 1 GiB in any case, beyond it as much as 1.5 kbit/s of stereo at 48 kHz come to.
 _FREE_VALUES = 2**28
 _VALUES_PER_BYTE = 512
 _SECTIONS = {"tags": "its tags are lost", "picture": "its picture is lost"}
 _CHUNK_BYTES = 7  # of the container, at least, for each chunk
+# Bytes of coded symbols in a second of one channel, of examples/speech.flac: where the search for a target starts.
+_USUAL_STEPS = (0, 32, 64, 96, 128, 160, 192, 224, 255)
+_USUAL_BYTES = (5810, 4668, 3597, 2581, 1679, 967, 524, 275, 150)
 
 
 @contextmanager
@@ -77,24 +80,26 @@ def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec) -> bytes:
     encoder = _Encoder(source, codec, source.metadata)
     if aim.step is not None:
         return encoder.encode(aim.step)
-    smallest = encoder.encode(COARSEST)
+    encoder.count()
     limit = aim.size if aim.size is not None else (aim.kbps or 0.0) * 125 * encoder.seconds
-    if len(smallest) > limit:
+    kept: dict[int, list[Chunk | None]] = {}
+
+    def size_at(step: int) -> float:
+        chunks, size = encoder.chunks_at(step, limit)
+        if size <= limit or step == COARSEST:
+            kept.clear()  # the last that fits is the finest: what is tried later is finer, or does not fit
+            kept[step] = chunks
+        return size
+
+    step = finest_within(limit, size_at, encoder.estimate())
+    if step > COARSEST:
+        smallest = len(encoder.pack(COARSEST, kept[COARSEST]))
         raise UsageError(
-            f"the target is out of reach: the smallest file of this sound has {len(smallest):,} bytes "
-            f"({kbps(len(smallest), encoder.seconds):.2f} kbit/s, quality 1); ask for that or more"
-            + strip_hint(len(smallest), limit, source.metadata)
+            f"the target is out of reach: the smallest file of this sound has {smallest:,} bytes "
+            f"({kbps(smallest, encoder.seconds):.2f} kbit/s, quality 1); ask for that or more"
+            + strip_hint(smallest, limit, source.metadata)
         )
-    kept = smallest
-
-    def fits(step: int) -> bool:
-        nonlocal kept
-        data = encoder.encode(step, limit)
-        kept = data or kept
-        return bool(data)
-
-    lowest_step(fits)
-    return kept
+    return encoder.verified(step, kept[step])
 
 
 class _Encoder:
@@ -110,17 +115,58 @@ class _Encoder:
     def seconds(self) -> float:
         return self.samples / self.source.sample_rate
 
-    def encode(self, step: int, limit: float | None = None) -> bytes:
-        """The file at a step; nothing where it has more bytes than the limit, found out as early as can be."""
+    def count(self) -> None:
+        """Read the source once, to learn how long it is."""
+        for _ in self._counted():
+            pass
+
+    def encode(self, step: int) -> bytes:
+        """The file at a step."""
+        core = resample(self._counted(), self.source.sample_rate, self.codec.core_rate)
+        return self.pack(step, list(self.codec.encode(core, step)))
+
+    def chunks_at(self, step: int, limit: float) -> tuple[list[Chunk | None], float]:
+        """Chunks at a step, not yet verified, and the bytes of the file.
+
+        Where these come to more than the limit, the rest is not coded but its bytes are estimated. Not so at the
+        coarsest step, whose size is named in the message that a target is out of reach.
+        """
         core = resample(self._counted(), self.source.sample_rate, self.codec.core_rate)
         chunks: list[Chunk | None] = []
         size = 0
-        for chunk in self.codec.encode(core, step):
+        total = -(-(self.codec.core_rate * self.samples // self.source.sample_rate) // self._chunk_samples)
+        for chunk in self.codec.encode(core, step, check=False):
             size += len(chunk.payload) + _CHUNK_BYTES
-            if limit is not None and size > limit:
-                return b""
             chunks.append(chunk)
-        header = AudioHeader(
+            if size > limit and step < COARSEST and len(chunks) < total:
+                return chunks, size * total / len(chunks)
+        return chunks, len(self.pack(step, chunks))
+
+    @property
+    def _chunk_samples(self) -> int:
+        return self.codec.chunk_frames * self.codec.hop
+
+    def estimate(self) -> Curve:
+        """Bytes of the file at every step, as they are of speech."""
+        overhead = (
+            len(self.pack(COARSEST, [])) + _CHUNK_BYTES * self.seconds * self.codec.core_rate / self._chunk_samples
+        )
+        coded: Curve = np.exp(np.interp(np.arange(COARSEST + 1), _USUAL_STEPS, np.log(_USUAL_BYTES)))
+        total: Curve = overhead + coded * self.seconds * self.source.channels**0.5
+        return total
+
+    def pack(self, step: int, chunks: Sequence[Chunk | None]) -> bytes:
+        """The file of these chunks."""
+        return write_vqc(VqcFile(self._header(step), list(chunks), self.metadata))
+
+    def verified(self, step: int, chunks: Sequence[Chunk | None]) -> bytes:
+        """The file of chunks that were not verified yet."""
+        for _ in self.codec.decode_codes(self._header(step), chunks):
+            pass
+        return self.pack(step, chunks)
+
+    def _header(self, step: int) -> AudioHeader:
+        return AudioHeader(
             sample_rate=self.source.sample_rate,
             channels=self.source.channels,
             samples=self.samples,
@@ -129,8 +175,6 @@ class _Encoder:
             model_hint=self.codec.model_hint,
             chunk_frames=self.codec.chunk_frames,
         )
-        data = write_vqc(VqcFile(header, chunks, self.metadata))
-        return data if limit is None or len(data) <= limit else b""
 
     def _counted(self) -> Iterator[Float32]:
         count = 0
@@ -248,6 +292,21 @@ def _from(blocks: Iterable[Float32], skip: int) -> Iterator[Float32]:
 def _named(blocks: Iterator[Float32], name: str) -> Iterator[Float32]:
     with naming(name):
         yield from blocks
+
+
+def telling(stream: SoundStream, progress: Progress | None) -> SoundStream:
+    """The same stream, which tells how far it has been read."""
+    if progress is None:
+        return stream
+
+    def blocks() -> Iterator[Float32]:
+        done = 0
+        for block in stream.blocks:
+            yield block
+            done += len(block)
+            progress(done / max(stream.samples, 1))
+
+    return replace(stream, blocks=blocks())
 
 
 def collect(stream: SoundStream, chunks: Sequence[Chunk | None]) -> Sound:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -41,14 +41,23 @@ class ImageCodec:
     """
 
     def __init__(self, model: ImageModel, hint: int, threads: int | None = None) -> None:
-        self._workers = Workers(threads)
+        self.threads = threads
         self.model = model
         self.model_id = model_id(model)
         self.model_hint = hint
 
     @property
+    def threads(self) -> int | None:
+        """Threads that a call may use, the calling one included; None: as many as there are processors."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, count: int | None) -> None:
+        self._threads, self._workers = count, Workers(count)
+
+    @property
     def cell(self) -> int:
-        """U8 per side of a cell of the coarsest level."""
+        """Pixels per side of a cell of the coarsest level."""
         return 1 << self.model.config.levels
 
     @cached_property
@@ -61,16 +70,19 @@ class ImageCodec:
             self._searches[tune] = Search(self.model, even=tune == "psnr")
         return self._searches[tune]
 
-    def encode(self, pixels: U8, step: int, *, tune: str = "visual") -> list[Chunk]:
+    def encode(
+        self, pixels: U8, step: int, *, tune: str = "visual", progress: Callable[[float], object] | None = None
+    ) -> list[Chunk]:
         """Code a picture.
 
         Args:
             pixels: [H, W, 3], or [H, W, 1] for gray.
             step: step index, 0 (finest) to 255.
             tune: ``visual``, or ``psnr``: steps are even, and the header must say so.
+            progress: told which share of the tiles is done.
 
         Returns:
-            One chunk per tile of 1024 x 1024 pixels, row by row, each verified by decoding its codes.
+            One chunk per tile of 1024 x 1024 pixels, row by row.
         """
         gray = pixels.shape[2] == 1
         low, vectors = self._analyse(pixels, step)
@@ -80,6 +92,8 @@ class ImageCodec:
 
         def encode(i: int) -> None:
             chunks[i] = self._encode_tile(search, low, vectors, tiles[i], step, gray=gray)
+            if progress is not None:
+                progress(len(chunks) / len(tiles))
 
         self._workers.each(encode, range(len(tiles)))
         return [chunks[i] for i in range(len(tiles))]
@@ -123,6 +137,7 @@ class ImageCodec:
         failed: list[int] | None = None,
         *,
         faithful: bool = False,
+        progress: Callable[[float], object] | None = None,
     ) -> U8:
         """Decode a picture: uint8 [H, W, 3], or [H, W, 1] for gray.
 
@@ -132,15 +147,20 @@ class ImageCodec:
         Args:
             failed: takes the numbers of chunks that do not decode, which are concealed too then; None: they are errors.
             faithful: the picture of the least squared error, where by default it is the one that looks best.
+            progress: told which share of the tiles is done.
 
         Raises:
             CorruptError: a chunk's bytes are no stream of codes.
             ChecksumError: the codes are not those that were written.
         """
-        return self._synthesise(header, self.decode_codes(header, chunks, failed), faithful)
+        return self._synthesise(header, self.decode_codes(header, chunks, failed, progress), faithful)
 
     def decode_codes(
-        self, header: ImageHeader, chunks: Sequence[Chunk | None], failed: list[int] | None = None
+        self,
+        header: ImageHeader,
+        chunks: Sequence[Chunk | None],
+        failed: list[int] | None = None,
+        progress: Callable[[float], object] | None = None,
     ) -> list[I32]:
         """Codes of the whole picture: the low band's values, then every slice; errors as for :meth:`decode`."""
         codes_model, config = self.model.codes, self.model.config
@@ -156,9 +176,13 @@ class ImageCodec:
             out.append(np.full((1, *shape, s.groups), zero_code(s), np.int32))
         tiles = list(self._tiles(height, width))
         broken: list[int] = []
+        done: list[int] = []
 
         def decode(i: int) -> None:
             chunk, tile = chunks[i], tiles[i]
+            done.append(i)
+            if progress is not None:
+                progress(len(done) / len(tiles))
             try:
                 codes = None if chunk is None else self._decode_tile(header, chunk, tile, i)
             except DecodeError:

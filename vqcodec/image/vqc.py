@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vqcodec.bitstream import Chunk, ImageHeader, VqcFile, write_vqc
 from vqcodec.image.damage import losses, only_useful
+from vqcodec.image.estimate import estimate
 from vqcodec.image.files import Picture, load_picture, to_pil
-from vqcodec.options import CompressSettings, DecompressSettings, Tune
-from vqcodec.sources import warn_all
-from vqcodec.target import Aim, choose_step, psnr
+from vqcodec.options import CompressSettings, DecompressSettings, Progress, Tune
+from vqcodec.sources import read_all, warn_all
+from vqcodec.target import Aim, Curve, choose_step, psnr
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,34 +37,78 @@ def compress_picture(
     """
     aim = settings.aim
     aim.check_picture()
-    content = head + source.read() if hasattr(source, "read") else source
+    content = head + read_all(source, "the input") if hasattr(source, "read") else source
     picture = load_picture(content, max_pixels=settings.max_pixels, strip=settings.strip, name=name)
     warn_all(picture.notes, name)
-    return encode_picture(picture, aim, load(), tune=settings.tune)
+    return encode_picture(picture, aim, load(), settings.progress, tune=settings.tune)
 
 
-def encode_picture(picture: Picture, aim: Aim, codec: ImageCodec, *, tune: Tune = "visual") -> bytes:
+def encode_picture(
+    picture: Picture, aim: Aim, codec: ImageCodec, progress: Progress | None = None, *, tune: Tune = "visual"
+) -> bytes:
     """Compress a loaded picture; the step is searched where a target asks for it.
 
     Raises:
         UsageError: the target is out of reach; the message names the nearest that is not.
     """
+    if aim.step is not None:
+        chunks = codec.encode(picture.pixels, aim.step, tune=tune, progress=progress)
+        return write_vqc(
+            VqcFile(_header(picture, aim.step, codec, tune), list(chunks), picture.metadata, picture.alpha)
+        )
+    tries = _Tries(picture, codec, tune, progress)
+    height, width = picture.pixels.shape[:2]
+    step = choose_step(aim, height * width, tries.size_at, tries.psnr_at, tries.estimates(), picture.metadata)
+    return tries.file_at(step)
 
-    @cache
-    def encode(step: int) -> tuple[list[Chunk], bytes]:
-        chunks = codec.encode(picture.pixels, step, tune=tune)
-        file = VqcFile(_header(picture, step, codec, tune), list(chunks), picture.metadata, picture.alpha)
-        return chunks, write_vqc(file)
 
-    @cache
-    def psnr_at(step: int) -> float:
-        chunks, _ = encode(step)
-        decoded = codec.decode(_header(picture, step, codec, tune), chunks, faithful=tune == "psnr")
-        return psnr(decoded, picture.pixels)
+class _Tries:
+    """One picture coded at several steps, each no more than once."""
 
-    pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
-    step = choose_step(aim, pixels, lambda step: len(encode(step)[1]), psnr_at, picture.metadata)
-    return encode(step)[1]
+    def __init__(self, picture: Picture, codec: ImageCodec, tune: Tune, progress: Progress | None = None) -> None:
+        self.picture = picture
+        self.codec = codec
+        self.tune = tune
+        self.progress = progress
+        self.chunks: dict[int, list[Chunk]] = {}
+        self.decoded: dict[int, float] = {}
+
+    def _encode(self, step: int) -> list[Chunk]:
+        """Chunks at a step."""
+        if step not in self.chunks:
+            self.chunks[step] = self.codec.encode(self.picture.pixels, step, tune=self.tune, progress=self._tell)
+        return self.chunks[step]
+
+    def _tell(self, share: float) -> None:
+        """Nobody knows how many tries it will be; mostly three."""
+        if self.progress is not None:
+            self.progress(min((len(self.chunks) + share) / 4, 0.95))
+
+    def _pack(self, step: int, chunks: list[Chunk]) -> bytes:
+        header = _header(self.picture, step, self.codec, self.tune)
+        return write_vqc(VqcFile(header, list(chunks), self.picture.metadata, self.picture.alpha))
+
+    def size_at(self, step: int) -> int:
+        """Bytes of the file."""
+        return len(self._pack(step, self._encode(step)))
+
+    def psnr_at(self, step: int) -> float:
+        """Decibels."""
+        if step not in self.decoded:
+            header = _header(self.picture, step, self.codec, self.tune)
+            decoded = self.codec.decode(header, self._encode(step), faithful=self.tune == "psnr")
+            self.decoded[step] = psnr(decoded, self.picture.pixels)
+        return self.decoded[step]
+
+    def file_at(self, step: int) -> bytes:
+        """The file."""
+        return self._pack(step, self._encode(step))
+
+    def estimates(self) -> tuple[Curve, Curve]:
+        """Of size and PSNR, at every step."""
+        sizes, decibels = estimate(self.picture.pixels)
+        tiles = _header(self.picture, 0, self.codec, self.tune).grid
+        return sizes + len(self._pack(0, [Chunk(b"", (), 0)] * (tiles[0] * tiles[1]))), decibels
 
 
 def _header(picture: Picture, step: int, codec: ImageCodec, tune: Tune) -> ImageHeader:
@@ -87,8 +131,8 @@ def decode_picture(
     """A parsed file as a Pillow image of mode L, LA, RGB or RGBA; what is lost of it is warned of.
 
     Args:
-        settings: whether tiles whose codes are wrong are filled instead of refusing the file, and which of the two
-            pictures is wanted.
+        settings: whether tiles whose codes are wrong are filled instead of refusing the file, which of the two
+            pictures is wanted, and who is told of the progress.
         name: of the file, for warnings.
 
     Raises:
@@ -97,7 +141,8 @@ def decode_picture(
     """
     failed: list[int] = []
     chunks = only_useful(file.chunks)
-    pixels = codec.decode(header, chunks, failed if settings.conceal else None, faithful=settings.faithful)
+    told = failed if settings.conceal else None
+    pixels = codec.decode(header, chunks, told, faithful=settings.faithful, progress=settings.progress)
     for i in failed:
         chunks[i] = None
     warn_all(losses(file, header, chunks), name)

@@ -8,8 +8,8 @@ import pytest
 
 from vqcodec.benchmarks.image import measure
 from vqcodec.benchmarks.image.codecs import ANCHOR, select_codecs
-from vqcodec.benchmarks.parallel import in_processes
 from vqcodec.errors import InputError
+from vqcodec.workers import in_processes
 
 
 @pytest.fixture
