@@ -160,7 +160,7 @@ def test_the_identity_in_the_header_decides_not_the_hint() -> None:
     with pytest.raises(CorruptError, match="not for pictures"):
         image_codec_for(header(AUDIO_MODELS[-1].identity))
     with pytest.raises(UnknownModelError, match="00010203"):
-        image_codec_for(header(bytes(range(4))), "cpu")
+        image_codec_for(header(bytes(range(4))))
 
 
 def test_an_unknown_identity_is_refused_without_loading(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ __all__ = ["analyse", "line_norms", "synthesise"]
 
 _A, _B, _C, _D = (-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971)
 _LOW = math.sqrt(2.0) / 1.230174104914001
+_SHARED = 1 << 20  # samples of a plane from which threads are woken: below, its transform takes a few milliseconds
 _BLOCK = 1 << 16  # samples of a block, 256 KiB, so that all steps find it in the cache
 
 
@@ -96,6 +97,11 @@ def _synthesise_plane(low: F32, details: F32, out: F32) -> None:
         out[::2, k], out[1::2, k] = even, odd
 
 
+def _for(planes: F32, workers: Workers) -> Workers:
+    """Threads for planes [C, B, H, W]: small ones do not repay waking any."""
+    return workers if planes.shape[2] * planes.shape[3] >= _SHARED else ALONE
+
+
 def analyse(x: F32, workers: Workers = ALONE) -> tuple[F32, F32]:
     """One level of the transform.
 
@@ -110,7 +116,9 @@ def analyse(x: F32, workers: Workers = ALONE) -> tuple[F32, F32]:
     channels, batch, height, width = x.shape
     low = np.empty((channels, batch, height // 2, width // 2), x.dtype)
     details = np.empty((channels, 3, *low.shape[1:]), x.dtype)
-    workers.each(lambda at: _analyse_plane(x[at], low[at], details[at[0], :, at[1]]), np.ndindex(channels, batch))
+    _for(x, workers).each(
+        lambda at: _analyse_plane(x[at], low[at], details[at[0], :, at[1]]), np.ndindex(channels, batch)
+    )
     return low, details
 
 
@@ -118,7 +126,9 @@ def synthesise(low: F32, details: F32, workers: Workers = ALONE) -> F32:
     """Inverse of :func:`analyse`: [C, B, H, W] and [C, 3, B, H, W] give [C, B, 2H, 2W]."""
     channels, batch, height, width = low.shape
     out = np.empty((channels, batch, 2 * height, 2 * width), low.dtype)
-    workers.each(lambda at: _synthesise_plane(low[at], details[at[0], :, at[1]], out[at]), np.ndindex(channels, batch))
+    _for(out, workers).each(
+        lambda at: _synthesise_plane(low[at], details[at[0], :, at[1]], out[at]), np.ndindex(channels, batch)
+    )
     return out
 
 
