@@ -317,7 +317,9 @@ class TestPillow:
         Image.fromarray(rgb).save(tmp_path / "a.vqc", exif=Image.Exif())
         decoded = []
         decode = ImageCodec.decode
-        monkeypatch.setattr(ImageCodec, "decode", lambda self, *parts: decoded.append(parts) or decode(self, *parts))
+        monkeypatch.setattr(
+            ImageCodec, "decode", lambda self, *parts, **told: decoded.append(parts) or decode(self, *parts, **told)
+        )
         with Image.open(tmp_path / "a.vqc") as image:
             assert (image.size, image.mode) == ((56, 40), "RGB")
             assert decoded == []

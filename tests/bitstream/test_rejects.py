@@ -76,7 +76,7 @@ CHUNK = write_vqc(image())[24:]
         (head({19: b"\xff\xff\xff\xff\x0f"}), CorruptError, "chunk 0"),
         (head({19: b"\x80\x10\x11"}), CorruptError, "chunk 0"),
         (head({19: b"\x80\x10\x02\x81\x10"}), CorruptError, "chunk 0"),
-        (head({16: b"\x80\x20", 17: b"\x80\x20", 18: b"\x0c"}, CHUNK), CorruptError, "chunk 0"),
+        (head({16: b"\x80\x10", 17: b"\x80\x10", 18: b"\x0b"}, CHUNK), CorruptError, "chunk 0"),
         (with_payload(b"ends in zero\0"), CorruptError, "chunk 0"),
         (with_section(0x90, b"new"), UnsupportedVersionError, "section 0x90"),
         (with_section(ALPHA, b"\0\0"), CorruptError, "header.flags"),

@@ -29,6 +29,7 @@ __all__ = ["collect", "compress_sound", "decode_sound", "encode_sound", "open_so
 _FREE_VALUES = 2**28
 _VALUES_PER_BYTE = 512
 _SECTIONS = {"tags": "its tags are lost", "picture": "its picture is lost"}
+_PLAUSIBLE = 256  # bytes a channel that the container takes for the payload of any chunk
 _CHUNK_BYTES = 7  # of the container, at least, for each chunk
 # Bytes of coded symbols in a second of one channel, of examples/speech.flac: where the search for a target starts.
 _USUAL_STEPS = (0, 32, 64, 96, 128, 160, 192, 224, 255)
@@ -148,9 +149,10 @@ class _Encoder:
 
     def estimate(self) -> Curve:
         """Bytes of the file at every step, as they are of speech."""
-        overhead = (
-            len(self.pack(COARSEST, [])) + _CHUNK_BYTES * self.seconds * self.codec.core_rate / self._chunk_samples
-        )
+        frames = -(-self.samples * self.codec.core_rate // (self.source.sample_rate * self.codec.hop)) + 1
+        payload = b"\1" * _PLAUSIBLE * self.source.channels
+        chunks = [Chunk(payload, (), 0)] * -(-frames // self.codec.chunk_frames)
+        overhead = len(self.pack(COARSEST, chunks)) - len(payload) * len(chunks)
         coded: Curve = np.exp(np.interp(np.arange(COARSEST + 1), _USUAL_STEPS, np.log(_USUAL_BYTES)))
         total: Curve = overhead + coded * self.seconds * self.source.channels**0.5
         return total

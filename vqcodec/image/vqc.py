@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compress_picture", "decode_picture", "encode_picture"]
 
+_PLAUSIBLE = 256  # bytes that the container takes for the payload of any tile
+
 
 def compress_picture(
     source: Any, head: bytes, settings: CompressSettings, load: Callable[[], ImageCodec], name: str
@@ -108,7 +110,9 @@ class _Tries:
         """Of size and PSNR, at every step."""
         sizes, decibels = estimate(self.picture.pixels)
         tiles = _header(self.picture, 0, self.codec, self.tune).grid
-        return sizes + len(self._pack(0, [Chunk(b"", (), 0)] * (tiles[0] * tiles[1]))), decibels
+        count = tiles[0] * tiles[1]
+        empty = len(self._pack(0, [Chunk(b"\1" * _PLAUSIBLE, (), 0)] * count)) - _PLAUSIBLE * count
+        return sizes + empty, decibels
 
 
 def _header(picture: Picture, step: int, codec: ImageCodec, tune: Tune) -> ImageHeader:
