@@ -39,7 +39,7 @@ class Cost:
 
 def flat_picture(size: int) -> bytes:
     """As many flat gray megapixels as a file of so many bytes may hold: no other tile has as few bytes a pixel."""
-    codec = registry.load_image_codec("cpu")
+    codec = registry.load_image_codec()
     side = 1024 if size > 500 else 64
     chunk = codec.encode(np.full((side, side, 1), 128, np.uint8), _COARSEST)[0]
     count = max(min(Limits().pixels_of(size) // side**2, size // (len(chunk.payload) + 8)) if side == 1024 else 1, 1)
@@ -52,7 +52,7 @@ def flat_picture(size: int) -> bytes:
 
 def long_silence(size: int, sample_rate: int = 24_000, channels: int = 1) -> bytes:
     """As many seconds of silence as so many bytes hold."""
-    codec = registry.load_audio_codec("cpu")
+    codec = registry.load_audio_codec()
     length = codec.chunk_frames * codec.hop
     chunk = next(iter(codec.encode([np.zeros((2 * length, channels), np.float32)], _COARSEST)))
     count = max(size // (len(chunk.payload) + 8), 1)

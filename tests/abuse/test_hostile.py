@@ -38,7 +38,7 @@ def test_the_judge_sees_what_it_should() -> None:
 @pytest.mark.parametrize("size", [0, 1, 7, 112, 300])
 def test_a_tile_of_few_bytes_is_refused_before_it_is_decoded(size: int) -> None:
     """Once the bytes are used up zeros follow, for which a whole megapixel used to be decoded."""
-    codec = registry.load_image_codec("cpu")
+    codec = registry.load_image_codec()
     payload = np.random.default_rng(size).integers(1, 256, size, dtype=np.uint8).tobytes()
     header = ImageHeader(1024, 1024, 255, False, False, codec.model_id, codec.model_hint)
     for gray in (False, True):
@@ -49,7 +49,7 @@ def test_a_tile_of_few_bytes_is_refused_before_it_is_decoded(size: int) -> None:
 
 @pytest.mark.parametrize(("rate", "seconds", "channels"), [(1, 86_400, 1), (24_000, 60, 8), (1_048_575, 3_000, 2)])
 def test_sound_of_few_bytes_is_refused(rate: int, seconds: int, channels: int) -> None:
-    codec = registry.load_audio_codec("cpu")
+    codec = registry.load_audio_codec()
     header = AudioHeader(rate, channels, rate * seconds, 0, codec.model_id, codec.model_hint, codec.chunk_frames)
     chunks = -(-(50 * seconds + 1) // 200)
     with pytest.raises(CorruptError, match=r"header\.samples: .* cannot come from"):
@@ -61,7 +61,7 @@ def test_sound_of_few_bytes_is_refused(rate: int, seconds: int, channels: int) -
 
 def test_what_encoders_write_is_never_too_short() -> None:
     """The dearest streams that there are: flat and silent, at the finest and the coarsest step."""
-    images, sounds = registry.load_image_codec("cpu"), registry.load_audio_codec("cpu")
+    images, sounds = registry.load_image_codec(), registry.load_audio_codec()
     for value in (0, 77, 255):
         for step in (0, 255):
             pixels = np.full((200, 130, 1), value, np.uint8)
@@ -104,7 +104,7 @@ def test_a_small_file_of_many_pixels_is_refused() -> None:
     assert chunk is not None
     large = assemble(replace(header, width=1024 * 7, height=1024), [chunk] * 7)
     with pytest.raises(
-        LimitError, match=r"over the limit of 5\d{6} for a file of 2\d{3} bytes \(raise Limits\.pixels\)"
+        LimitError, match=r"over the limit of 5\d{6} for a file of [23]\d{3} bytes \(raise Limits\.pixels\)"
     ):
         read_vqc(large)
     read_vqc(large, limits=Limits(pixels=200_000_000))
@@ -128,7 +128,7 @@ def test_a_large_flat_picture_is_filled_up_and_opens() -> None:
 
 def test_wrong_codes_of_sound_are_concealed_where_that_was_asked_for() -> None:
     base = next(b for b in bases() if b.name == "mono")
-    codec = registry.load_audio_codec("cpu")
+    codec = registry.load_audio_codec()
     samples = np.random.default_rng(0).normal(0, 0.05, (200_000, 1)).astype(np.float32)
     chunks = list(codec.encode([samples], 200))
     header = replace(base.file.header, sample_rate=24_000, samples=len(samples), step=200)

@@ -23,7 +23,7 @@ def step_size(step: int) -> float:
     return 0.001 * 2 ** (step / 36)
 
 
-def compress(samples: np.ndarray, *, sample_rate: int, quality: float) -> bytes:
+def compress(samples: np.ndarray, *, sample_rate: int, quality: float, threads: int) -> bytes:
     step = round((100 - quality) * 255 / 99)
     coarse = np.round(soxr.resample(samples, sample_rate, RATE) / step_size(step)).astype(np.int16)
     # A payload never ends in a zero byte, so that a cut one shows.
@@ -31,7 +31,7 @@ def compress(samples: np.ndarray, *, sample_rate: int, quality: float) -> bytes:
     return write_vqc(VqcFile(header, [Chunk(zlib.compress(coarse.tobytes(), 9) + b"\1", (), 0)]))
 
 
-def decompress(data: bytes) -> Sound:
+def decompress(data: bytes, *, kind: str = "audio", threads: int = 1) -> Sound:
     file = read_vqc(data)
     header = file.header
     coarse = np.frombuffer(zlib.decompressobj().decompress(file.chunks[0].payload), np.int16).reshape(

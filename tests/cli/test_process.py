@@ -246,7 +246,7 @@ def test_a_batch_that_is_terminated(tmp_path):
 def test_a_step_that_takes_long_does_not_hold_up_a_signal(tmp_path):
     slow = (
         "import vqcodec.registry as m, numpy; a = numpy.ones((6000, 6000)); "
-        "m.load_image_codec = lambda d: (print('busy', flush=True), a @ a @ a @ a); "  # each of them takes seconds
+        "m.load_image_codec = lambda: (print('busy', flush=True), a @ a @ a @ a); "  # each of them takes seconds
     )
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
     process = subprocess.Popen(

@@ -46,7 +46,7 @@ def test_the_anchor_is_progressive_and_subsampled():
 
 def test_selection_adds_the_anchor_and_keeps_order():
     assert [codec.name for codec in codecs.select_codecs(["webp"])] == ["jpeg-420", "webp"]
-    assert [codec.name for codec in codecs.select_codecs([])][:2] == ["vqcodec", "jpeg-420"]
+    assert [codec.name for codec in codecs.select_codecs([])][:3] == ["vqcodec", "vqcodec-psnr", "jpeg-420"]
 
 
 def test_unknown_codec_names_the_known_ones():
@@ -63,10 +63,13 @@ def test_own_qualities_replace_only_ours():
 def test_ours_goes_through_the_public_api(monkeypatch):
     picture = Image.fromarray(blobs())
     monkeypatch.setattr(
-        vqcodec, "compress", lambda image, quality: bytes([int(quality)]) + image.tobytes(), raising=False
+        vqcodec, "compress", lambda image, quality, tune: bytes([int(quality)]) + image.tobytes(), raising=False
     )
     monkeypatch.setattr(
-        vqcodec, "decompress", lambda data: Image.frombytes("RGB", picture.size, data[1:]), raising=False
+        vqcodec,
+        "decompress",
+        lambda data, kind, faithful: Image.frombytes("RGB", picture.size, data[1:]),
+        raising=False,
     )
     ours = codecs.select_codecs(["vqcodec"])[0]
     data = codecs.encode(ours, picture, 37)

@@ -60,7 +60,7 @@ def test_what_changes_the_result_is_measured_anew(work, monkeypatch, change):
 
 
 def test_our_own_results_are_never_cached(work, monkeypatch):
-    ours = replace(work.codec, name="vqcodec")
+    ours = replace(work.codec, name="vqcodec", format="")
     monkeypatch.setattr(measure, "encode", lambda codec, picture, quality: bytes(int(quality)))
     monkeypatch.setattr(measure, "decode", lambda codec, data: measure.load_picture(work.path))
     assert [item.size for item in measure.measure_work(replace(work, codec=ours))] == [20, 80]

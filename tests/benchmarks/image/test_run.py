@@ -93,13 +93,13 @@ def test_help_imports_nothing_heavy():
 
 
 def test_our_codec_through_the_public_api(pictures, tmp_path, monkeypatch):
-    def compress(picture, *, quality):
+    def compress(picture, *, quality, tune):
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=int(quality))
         return buffer.getvalue()
 
     monkeypatch.setattr(vqcodec, "compress", compress, raising=False)
-    monkeypatch.setattr(vqcodec, "decompress", lambda data: Image.open(io.BytesIO(data)), raising=False)
+    monkeypatch.setattr(vqcodec, "decompress", lambda data, kind, faithful: Image.open(io.BytesIO(data)), raising=False)
     out = tmp_path / "out"
     arguments = ("--codecs", "vqcodec", "--qualities", "20,60,90", "--no-perceptual", "--report-bpp", "1")
     result = call(*arguments, out=out, data=pictures)
