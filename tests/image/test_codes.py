@@ -100,17 +100,14 @@ def test_codes_outside_their_table_are_refused(codes_model: CodeModel, position:
 
 
 def test_garbage_never_crashes(codes_model: CodeModel) -> None:
-    rng = np.random.default_rng(0)
-    refused = 0
-    for size in (0, 1, 7, 500, 30_000):
+    for seed, size in enumerate((0, 1, 7, 500, 8_000, 30_000, 30_000)):
         try:
-            codes = decode_codes(codes_model, 10, rng.bytes(size), 1, 1)
+            codes = decode_codes(codes_model, 10, np.random.default_rng(seed).bytes(size), 1, 1)
         except CorruptError:
-            refused += 1
             continue
+        assert size > 7  # less is always too short
         for s, code in zip(codes_model.slices, codes[1:], strict=True):
             assert 0 <= code.min() <= code.max() < s.codewords
-    assert refused < 5  # no byte at all is a stream: zeros without end
 
 
 def test_the_hash_sees_every_array(codes_model: CodeModel) -> None:
