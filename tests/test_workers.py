@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import pytest
+from worker_tasks import about, die, fail, kill, unpicklable
 
 from vqcodec.errors import CorruptError, WorkerDiedError
 from vqcodec.workers import in_processes
-
-
-def about(item: int) -> tuple[str | None, str | None, bool]:
-    return os.environ.get("OMP_NUM_THREADS"), os.environ.get("PYTHONSAFEPATH"), "torch" in sys.modules
-
-
-def fail(item: int) -> int:
-    raise CorruptError("broken", f"chunk {item}")
-
-
-def die(item: int) -> int:
-    if item == 1:
-        os._exit(5)
-    return item
-
-
-def unpicklable(item: int) -> object:
-    return lambda: item
 
 
 def test_results_of_all_items():
@@ -67,8 +49,3 @@ def test_memory_is_blamed_with_evidence_only(monkeypatch):
     monkeypatch.setattr(workers, "_memory_kills", lambda: next(counts))
     (found,) = {str(error) for error in in_processes(kill, [1, 2], 2, died=lambda item, error: error) if error}
     assert found == "its process was killed because memory ran out; try --jobs 1"
-
-
-def kill(item: int) -> None:
-    if item == 1:
-        os.kill(os.getpid(), 9)

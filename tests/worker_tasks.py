@@ -1,0 +1,31 @@
+"""What the tests give to workers: those find this module beside the tests, but no module of tests by its full name."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from vqcodec.errors import CorruptError
+
+
+def about(item: int) -> tuple[str | None, str | None, bool]:
+    return os.environ.get("OMP_NUM_THREADS"), os.environ.get("PYTHONSAFEPATH"), "torch" in sys.modules
+
+
+def fail(item: int) -> int:
+    raise CorruptError("broken", f"chunk {item}")
+
+
+def die(item: int) -> int:
+    if item == 1:
+        os._exit(5)
+    return item
+
+
+def unpicklable(item: int) -> object:
+    return lambda: item
+
+
+def kill(item: int) -> None:
+    if item == 1:
+        os.kill(os.getpid(), 9)
