@@ -56,7 +56,7 @@ def long_silence(size: int, sample_rate: int = 24_000, channels: int = 1) -> byt
     length = codec.chunk_frames * codec.hop
     chunk = next(iter(codec.encode([np.zeros((2 * length, channels), np.float32)], _COARSEST)))
     count = max(size // (len(chunk.payload) + 8), 1)
-    samples = (count * length - codec.hop) * sample_rate // codec.core_rate
+    samples = (count * length - codec.hop) * sample_rate // codec.core_rate  # so that the last chunk is whole
     header = AudioHeader(
         sample_rate, channels, samples, _COARSEST, codec.model_id, codec.model_hint, codec.chunk_frames
     )
@@ -92,7 +92,7 @@ def main(size: int) -> None:
     made = {
         "flat gray picture": flat_picture(size),
         "silence at 24 kHz": long_silence(size),
-        "silence at 1 Hz": long_silence(size, 1),
+        "silence at 50 Hz": long_silence(size, 50),
         "silence at 1,048,575 Hz": long_silence(size, 1_048_575),
         "silence in eight channels": long_silence(size, 24_000, 8),
     }

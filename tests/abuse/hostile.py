@@ -115,25 +115,36 @@ def _call(tally: Tally, mutant: Mutant, what: str, function):  # type: ignore[no
 
 def _save(tally: Tally, mutant: Mutant, found: object) -> None:
     """Every output format takes it, or says why not; what was written opens again."""
-    import soundfile
-
-    from vqcodec.image.save import save_picture
-
     with tempfile.TemporaryDirectory() as folder:
         for suffix in SOUNDS if isinstance(found, vqcodec.Sound) else PICTURES:
             path = Path(folder) / f"out{suffix}"
 
-            def save(path: Path = path) -> bool:
-                if isinstance(found, vqcodec.Sound):
-                    found.save(path)
-                    soundfile.read(path)
-                else:
-                    save_picture(found, path, force=False)
-                    with Image.open(path) as image:
-                        image.load()
-                return True
+            _call(tally, mutant, f"to {suffix}", lambda path=path: _written(found, path))
+            if path.exists():
+                _call(tally, mutant, f"{suffix} again", lambda path=path: _opens(path))
 
-            _call(tally, mutant, f"to {suffix}", save)
+
+def _written(found: object, path: Path) -> bool:
+    from vqcodec.image.save import save_picture
+
+    if isinstance(found, vqcodec.Sound):
+        found.save(path)
+    elif isinstance(found, Image.Image):
+        save_picture(found, path, force=False)
+    return True
+
+
+def _opens(path: Path) -> bool:
+    """Other programs read it; Pillow may warn of values in EXIF that point nowhere."""
+    import soundfile
+
+    warnings.simplefilter("ignore", UserWarning)
+    if path.suffix in SOUNDS:
+        soundfile.read(path)
+    else:
+        with Image.open(path) as image:
+            image.load()
+    return True
 
 
 def run(count: int, seed: int, *, outputs_each: int = 100, seconds: float = float("inf")) -> Tally:

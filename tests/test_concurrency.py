@@ -1,0 +1,76 @@
+"""Threads that share the library: the same bytes as one alone, each its own warnings, one codec for all."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import scene
+
+import vqcodec
+from vqcodec import registry
+from vqcodec.errors import VqcWarning
+
+THREADS = 8
+
+
+def test_eight_threads_at_once_give_the_same_bytes() -> None:
+    t = np.arange(9_000)[:, None] / 24_000
+    tone = (0.3 * np.sin(2 * np.pi * 300 * t)).astype(np.float32)
+    pictures = [scene(40 + 8 * i, 56) for i in range(4)]
+
+    def work(number: int) -> tuple[bytes, bytes, bytes, bytes]:
+        picture = vqcodec.compress(pictures[number % 4], quality=50)
+        sound = vqcodec.compress(tone * (1 + number % 4), sample_rate=24_000, quality=30)
+        pixels = np.asarray(vqcodec.decompress(picture)).tobytes()
+        return picture, sound, pixels, vqcodec.decompress(sound).samples.tobytes()
+
+    alone = [work(number) for number in range(4)]
+    start = threading.Barrier(THREADS)
+
+    def together(number: int) -> tuple[bytes, bytes, bytes, bytes]:
+        start.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        results = list(pool.map(together, range(THREADS)))
+    assert results == [alone[number % 4] for number in range(THREADS)]
+
+
+def test_threads_that_come_first_together_share_one_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def slow(release: object, device: object) -> object:
+        if not made:
+            threading.Event().wait(0.05)
+            made.append(object())
+        return made[0]
+
+    monkeypatch.setattr(registry, "_make_image", slow)
+    with ThreadPoolExecutor(THREADS) as pool:
+        codecs = list(pool.map(lambda _: registry.load_image_codec("cpu"), range(THREADS)))
+    assert len(made) == 1
+    assert all(codec is made[0] for codec in codecs)
+
+
+def test_warnings_of_no_thread_are_swallowed() -> None:
+    """Nothing of ours changes the process-wide filters while others warn."""
+    wide = np.random.default_rng(0).integers(0, 65_536, (9, 13), dtype=np.uint16)
+    start = threading.Barrier(THREADS)
+
+    def work(_: int) -> None:
+        start.wait()
+        for _ in range(4):
+            vqcodec.compress(wide, quality=20)
+            warnings.warn("one of the caller's own", UserWarning, stacklevel=1)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(work, range(THREADS)))
+    ours = [w for w in caught if issubclass(w.category, VqcWarning) and "16 bits" in str(w.message)]
+    assert len(ours) == 4 * THREADS
+    assert sum("the caller's own" in str(w.message) for w in caught) == 4 * THREADS
