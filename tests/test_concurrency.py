@@ -43,7 +43,7 @@ def test_eight_threads_at_once_give_the_same_bytes() -> None:
 def test_threads_that_come_first_together_share_one_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def slow(release: object, device: object) -> object:
+    def slow(release: object) -> object:
         if not made:
             threading.Event().wait(0.05)
             made.append(object())
@@ -51,7 +51,7 @@ def test_threads_that_come_first_together_share_one_codec(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(registry, "_make_image", slow)
     with ThreadPoolExecutor(THREADS) as pool:
-        codecs = list(pool.map(lambda _: registry.load_image_codec("cpu"), range(THREADS)))
+        codecs = list(pool.map(lambda _: registry.load_image_codec(), range(THREADS)))
     assert len(made) == 1
     assert all(codec is made[0] for codec in codecs)
 

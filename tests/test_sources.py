@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import vqcodec
-from vqcodec.errors import DeviceError, InputError, OutputError, UsageError, VqcError
+from vqcodec.errors import InputError, OutputError, UsageError, VqcError
 from vqcodec.sources import Stream, scratch_folder
 
 READERS = [vqcodec.compress, vqcodec.decompress, vqcodec.info, vqcodec.verify, vqcodec.stream_sound]
@@ -119,14 +119,6 @@ def test_reading_as_much_as_is_asked_for() -> None:
     assert (stream.read(4), stream.read(0), stream.read(5), stream.read(9), stream.read()) == (
         b"0123", b"", b"45678", b"9", b"",
     )  # fmt: skip
-
-
-@pytest.mark.parametrize("device", ["meta", "banana", "cuda:99999999999999999999", "cuda:-1", "cpu:0", "", None, 7])
-def test_devices_that_are_none(rgb: np.ndarray, device: object) -> None:
-    data = vqcodec.compress(rgb)
-    for call in (vqcodec.compress, vqcodec.decompress, vqcodec.verify):
-        with pytest.raises(DeviceError):
-            call(rgb if call is vqcodec.compress else data, device=device)  # type: ignore[operator]
 
 
 def test_no_room_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
