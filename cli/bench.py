@@ -84,7 +84,12 @@ def image(**options: Any) -> None:  # the fields of ImageBench, one option each
 )
 @click.option("--visqol/--no-visqol", default=True, show_default=True, help="Also this metric (slow).")
 @click.option(
-    "--rates", default="3.2,6.5,6.7,10", show_default=True, metavar="K,K", type=_numbers, help="kbit/s to compare at."
+    "--rates",
+    default="1.5,3.2,6.5,10,16,24,32,48,64",
+    show_default=True,
+    metavar="K,K",
+    type=_numbers,
+    help="kbit/s to compare at.",
 )
 @click.option("--report-clips", default=2, show_default=True, type=click.IntRange(0), help="Of each class, to play.")
 @click.option(
@@ -99,7 +104,8 @@ def audio(**options: Any) -> None:  # the fields of AudioBench, one option each
     """Compare audio codecs: curves, delta rates, speed, one HTML report."""
     from vqcodec.benchmarks.extras import need
 
-    need("matplotlib", "scipy", "pesq", "pystoi", *(("visqol", "ai_edge_litert", "numba") if options["visqol"] else ()))
+    visqol = ("visqol", "ai_edge_litert", "numba") if options["visqol"] else ()
+    need("matplotlib", "scipy", "pesq", "pystoi", "zimtohrli", "speechmos", *visqol)
     from vqcodec.benchmarks.audio.run import AudioBench, run
 
     click.echo(run(AudioBench(**options), _show_progress))

@@ -2,7 +2,7 @@
 
 Opus is opusenc and opusdec at complexity 10, without comments and padding: as small as its files get. Vorbis and MP3
 come from libsndfile, for reference only: they were not made for these rates, and work at 24 kHz here (16 kHz for sounds
-at that rate), where they do best at theirs.
+at that rate), where they do best at theirs. AAC is FFmpeg's own encoder, which chooses its band by the rate.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class AudioCodec:
     Attributes:
         name: short name for the command line and for file names.
         label: what tables and plots print.
-        family: "vqcodec", "opus", "vorbis" or "mp3".
+        family: "vqcodec", "opus", "vorbis", "mp3" or "aac".
         settings: what the encoder is asked for, rising: quality (vqcodec, vorbis) or kbit/s (opus, mp3).
         options: of opusenc.
         downmix: codes the mean of the channels instead of all of them.
@@ -69,10 +69,10 @@ class AudioCodec:
     downmix: bool = False
 
 
-# Ours: some 1 to 33 kbit/s on speech.
-_OURS = (1, 8, 15, 22, 30, 38, 46, 56, 66, 78)
-_OPUS = (6, 8, 9, 10, 12, 16, 20, 24, 32)
-_CBR = (6, 8, 10, 12, 16, 24)
+# Ours: from some 1 kbit/s of speech on.
+_OURS = (1, 8, 15, 22, 30, 38, 46, 56, 66, 78, 90)
+_OPUS = (6, 8, 9, 10, 12, 16, 20, 24, 32, 48, 64)
+_CBR = (6, 8, 10, 12, 16, 24, 32, 48, 64)
 _VBR = ("--vbr", "--framesize", "20")
 
 
@@ -85,8 +85,9 @@ def available_codecs() -> list[AudioCodec]:
         AudioCodec("opus-vbr-60", "Opus VBR, 60 ms", "opus", _OPUS, ("--vbr", "--framesize", "60")),
         AudioCodec("opus-cbr", "Opus hard CBR, 20 ms", "opus", _CBR, ("--hard-cbr", "--framesize", "20")),
         AudioCodec("opus-mono", "Opus VBR, 20 ms, mono downmix", "opus", _OPUS, _VBR, downmix=True),
-        AudioCodec("vorbis", "Vorbis at 24 kHz", "vorbis", (0, 2)),
-        AudioCodec("mp3", "MP3 at 24 kHz", "mp3", (16, 24, 32)),
+        AudioCodec("vorbis", "Vorbis at 24 kHz", "vorbis", (0, 2, 5)),
+        AudioCodec("mp3", "MP3 at 24 kHz", "mp3", (16, 24, 32, 48, 64)),
+        AudioCodec("aac", "AAC (FFmpeg)", "aac", (16, 24, 32, 48, 64)),
     ]
 
 
@@ -101,13 +102,17 @@ def select_codecs(
     """The codecs of these names, the anchors too; all if there is no name, those of the downmix only if asked for.
 
     Raises:
-        UsageError: an unknown name, or Opus is wanted and its tools are not installed.
+        UsageError: an unknown name, or Opus or AAC is wanted and its tools are not installed.
     """
     known = {codec.name: codec for codec in available_codecs()}
     missing = [name for name in names if name not in known]
     if missing:
         raise UsageError(f"no codec named {', '.join(missing)} here; choose from {', '.join(known)}")
+    if "aac" in names and not shutil.which("ffmpeg"):
+        raise UsageError("codec aac needs ffmpeg, which is not installed: apt install ffmpeg, or leave it out")
     wanted = set(names) if names else {name for name in known if not known[name].downmix}
+    if not shutil.which("ffmpeg"):
+        wanted -= {"aac"}
     wanted |= set(ANCHORS)
     if downmix:
         wanted |= {"vqcodec-mono"} if OURS in wanted else set()
@@ -143,6 +148,8 @@ def encode(codec: AudioCodec, samples: Samples, rate: int, setting: float) -> tu
         samples = mono(samples)[:, None].astype(np.float32)
     if codec.family == "opus":
         return _encode_opus(codec, samples, rate, setting)
+    if codec.family == "aac":
+        return _encode_aac(samples, rate, setting)
     start = _cpu_seconds()
     if codec.family == OURS:
         import vqcodec
@@ -166,10 +173,12 @@ def decode(codec: AudioCodec, data: bytes, like: Samples, rate: int) -> tuple[Sa
         samples, own_rate = np.asarray(sound.samples, np.float32), int(sound.sample_rate)
     elif codec.family == "opus":
         samples, own_rate = _decode_opus(data)
+    elif codec.family == "aac":
+        samples, own_rate = _decode_aac(data)
     else:
         samples, own_rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     seconds = _cpu_seconds() - start
-    if codec.family == "mp3":
+    if codec.family in ("mp3", "aac"):
         samples = _align(resample(mono(like), rate, own_rate), samples)
     return _fit(resample(samples, own_rate, rate), len(like)), seconds
 
@@ -210,6 +219,42 @@ def _decode_opus(data: bytes) -> tuple[Samples, int]:
         return soundfile.read(target, dtype="float32", always_2d=True)[0], OPUS_RATE
 
 
+def _ffmpeg(*options: object) -> None:
+    subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", *map(str, options)], check=True)
+
+
+def _encode_aac(samples: Samples, rate: int, setting: float) -> tuple[bytes, float]:
+    with tempfile.TemporaryDirectory(prefix="vqcodec-bench-") as folder:
+        source, target = Path(folder) / "a.wav", Path(folder) / "a.m4a"
+        soundfile.write(source, samples, rate, subtype="PCM_16")
+        start = _cpu_seconds()
+        _ffmpeg(
+            "-i", source, "-c:a", "aac", "-b:a", f"{setting:g}k", "-map_metadata", -1, "-fflags", "+bitexact", target
+        )
+        return target.read_bytes(), _cpu_seconds() - start
+
+
+def _decode_aac(data: bytes) -> tuple[Samples, int]:
+    with tempfile.TemporaryDirectory(prefix="vqcodec-bench-") as folder:
+        source, target = Path(folder) / "a.m4a", Path(folder) / "a.wav"
+        source.write_bytes(data)
+        _ffmpeg("-i", source, "-c:a", "pcm_f32le", target)
+        samples, rate = soundfile.read(target, dtype="float32", always_2d=True)
+        return samples, int(rate)
+
+
+def _aac_payload(data: bytes) -> int:
+    """Bytes of an MP4 file's media data boxes (ISO/IEC 14496-12, 8.1.1)."""
+    total = at = 0
+    while at + 8 <= len(data):
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if size < 8:  # 0: to the end of the file; 1: a length of 64 bits, which no clip needs
+            size = len(data) - at
+        total += (size - 8) * (kind == b"mdat")
+        at += size
+    return total
+
+
 def _encode_sndfile(codec: AudioCodec, samples: Samples, rate: int, setting: float) -> bytes:
     own_rate = 24000 if rate > 16000 else 16000
     sound = resample(samples, rate, own_rate)
@@ -224,13 +269,17 @@ def _encode_sndfile(codec: AudioCodec, samples: Samples, rate: int, setting: flo
 
 
 def payload_size(codec: AudioCodec, data: bytes) -> int:
-    """Bytes of coded sound alone: our chunks' streams, packets without Ogg pages and headers, the whole of an MP3."""
+    """Bytes of coded sound alone: our chunks' streams, packets without Ogg pages and headers, an MP4's media
+    data, the whole of an MP3.
+    """
     if codec.family == OURS:
         from vqcodec.bitstream import read_header
 
         return sum(read_header(data).payload_sizes)
     if codec.family == "mp3":
         return len(data)
+    if codec.family == "aac":
+        return _aac_payload(data)
     headers = {"opus": 2, "vorbis": 3}[codec.family]
     return sum(packet_sizes(data)[headers:])
 
@@ -242,10 +291,18 @@ def _opus_version() -> str:
     return text.splitlines()[0].strip()
 
 
+@cache
+def _ffmpeg_version() -> str:
+    text = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout
+    return " ".join(text.split()[:3])
+
+
 def codec_version(codec: AudioCodec) -> str:
     """Name and version of the library behind a codec: another version may make other files."""
     if codec.family == "opus":
         return _opus_version()
     if codec.family == OURS:
         return f"vqcodec {version('vqcodec')}"
+    if codec.family == "aac":
+        return _ffmpeg_version()
     return f"libsndfile {soundfile.__libsndfile_version__}"

@@ -36,7 +36,9 @@ METRICS = (
     Metric("pesq", "PESQ-WB (MOS-LQO)", "PESQ-WB", 2),
     Metric("stoi", "STOI", "STOI", 3),
     Metric("estoi", "ESTOI", "ESTOI", 3),
+    Metric("dnsmos", "DNSMOS P.835, overall", "DNSMOS", 2),
     Metric("visqol", "ViSQOL (MOS-LQO)", "ViSQOL", 2),
+    Metric("zimtohrli", "Zimtohrli (MOS)", "Zimtohrli", 2),
     Metric("mel", "log-mel distance (dB, lower is better)", "mel dB", 2, -1),
 )
 

@@ -22,7 +22,7 @@ from vqcodec.workers import in_processes
 
 __all__ = [
     "KINDS",
-    "SPEECH_PACKAGES",
+    "PACKAGES",
     "VISQOL_PACKAGES",
     "AudioMeasurement",
     "AudioWork",
@@ -35,9 +35,9 @@ __all__ = [
 Samples = NDArray[np.float32]
 KINDS = ("speech", "music", "other")
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif"}
-SPEECH_PACKAGES = ("pesq", "pystoi")
+PACKAGES = ("pesq", "pystoi", "zimtohrli", "speechmos")
 VISQOL_PACKAGES = ("visqol-python", "ai-edge-litert", "numba")
-CACHE_VERSION = 1  # raise it when a metric or the meaning of a field changes
+CACHE_VERSION = 2  # raise it when a metric or the meaning of a field changes
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,9 @@ def compare(reference: Samples, decoded: Samples, rate: int, kind: str, with_vis
         values["pesq"] = audio_metrics.pesq_wb(*one, rate)
         values["stoi"] = audio_metrics.stoi(*one, rate)
         values["estoi"] = audio_metrics.estoi(*one, rate)
+        values["dnsmos"] = audio_metrics.dnsmos(one[1], rate)
     values["visqol"] = audio_metrics.visqol(*one, rate, speech=kind == "speech") if with_visqol else None
+    values["zimtohrli"] = audio_metrics.zimtohrli(*one, rate)
     values["mel"] = audio_metrics.mel_distance(*one, rate)
     return values
 
@@ -177,7 +179,7 @@ def _cached(path: Path, work: AudioWork) -> AudioMeasurement | None:
 def _versions() -> list[str]:
     """Of what makes the figures; some packages may be missing where ViSQOL is not wanted."""
     found = []
-    for name in (*SPEECH_PACKAGES, *VISQOL_PACKAGES):
+    for name in (*PACKAGES, *VISQOL_PACKAGES):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:

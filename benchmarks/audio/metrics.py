@@ -2,27 +2,36 @@
 
 PESQ-WB is ITU-T P.862.2 (package ``pesq``), STOI and ESTOI are Taal et al. (2011) and Jensen and Taal (2016) in
 ``pystoi``, all at 16 kHz; ViSQOL v3 is Chinen et al. (2020) in ``visqol-python``: speech mode at 16 kHz with its
-lattice model, audio mode at 48 kHz. The mel distance is ours, in the manner of what codecs are trained with.
+lattice model, audio mode at 48 kHz; Zimtohrli (Google, 2023; package ``zimtohrli``) is a distance in an auditory
+spectrogram, at 48 kHz; DNSMOS P.835 (Reddy et al., 2022; the network in ``speechmos``) needs no reference. The mel
+distance is ours, in the manner of what codecs are trained with.
 """
 
 from __future__ import annotations
 
 import warnings
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.errors import UsageError
+
 if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
     from visqol import VisqolApi
 
-__all__ = ["estoi", "mel_distance", "mono", "pesq_wb", "resample", "stoi", "visqol"]
+__all__ = ["dnsmos", "estoi", "mel_distance", "mono", "pesq_wb", "resample", "stoi", "visqol", "zimtohrli"]
 
 Sound = NDArray[np.floating[Any]]
 
 SPEECH_RATE = 16000  # Hz; what PESQ-WB is defined for, and STOI and ViSQOL's speech mode are used with
-AUDIO_RATE = 48000  # Hz; ViSQOL's audio mode
+AUDIO_RATE = 48000  # Hz; ViSQOL's audio mode, Zimtohrli
+DNSMOS_SAMPLES = 144_160  # that its network takes, 9.01 s
+DNSMOS_OVERALL = (-0.06766283, 1.11546468, 0.04602535)  # from its output to opinion scores, as its authors fitted them
 MEL_WINDOWS = (256, 512, 1024, 2048)  # samples at 24 kHz: 11 to 85 ms
 MEL_BANDS = (24, 40, 64, 96)
 MEL_FLOOR = 1e-4  # of a full-scale sine: what is 80 dB below it counts as silence
@@ -102,6 +111,51 @@ def visqol(reference: Sound, degraded: Sound, rate: int, *, speech: bool) -> flo
     if len(first) < 0.08 * wanted or not first.any() or not second.any():
         return None
     return float(_visqol("speech" if speech else "audio").measure_from_arrays(first, second, wanted).moslqo)
+
+
+def zimtohrli(reference: Sound, degraded: Sound, rate: int) -> float | None:
+    """Zimtohrli as a mean opinion score, 1..5; None below 80 ms, or for silence alone."""
+    from zimtohrli import mos_from_signals
+
+    first, second = _pair(reference, degraded, rate, AUDIO_RATE)
+    if len(first) < 0.08 * AUDIO_RATE or not first.any():
+        return None
+    return float(mos_from_signals(first.astype(np.float32), second.astype(np.float32)))
+
+
+@cache
+def _dnsmos() -> InferenceSession:
+    """The network of the package, whose own code would need librosa.
+
+    Raises:
+        UsageError: the package is not installed.
+    """
+    import onnxruntime
+
+    found = find_spec("speechmos")
+    if found is None or found.origin is None:
+        raise UsageError("DNSMOS needs its network: pip install speechmos")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    model = Path(found.origin).parent / "dnsmos_models" / "sig_bak_ovr.onnx"
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def dnsmos(degraded: Sound, rate: int) -> float | None:
+    """DNSMOS P.835, overall quality of speech, 1..5, without a reference; None for silence alone.
+
+    The mean over windows of 9 s, a second apart; shorter sounds are repeated until they fill one.
+    """
+    sound = resample(mono(degraded).astype(np.float64), rate, SPEECH_RATE)
+    if not sound.any():
+        return None
+    sound = np.clip(sound, -1, 1).astype(np.float32)
+    sound = np.tile(sound, -(-DNSMOS_SAMPLES // len(sound)))
+    scores = [
+        np.polyval(DNSMOS_OVERALL, _dnsmos().run(None, {"input_1": sound[None, at : at + DNSMOS_SAMPLES]})[0][0][2])
+        for at in range(0, len(sound) - DNSMOS_SAMPLES + 1, SPEECH_RATE)
+    ]
+    return float(np.mean(scores))
 
 
 def _hertz_to_mel(hertz: Sound) -> Sound:

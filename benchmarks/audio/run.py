@@ -13,7 +13,7 @@ from vqcodec.benchmarks.audio.curves import RATES, AudioCurve, average, delta_ra
 from vqcodec.benchmarks.audio.gallery import PlayerWork, show_clip
 from vqcodec.benchmarks.audio.measure import (
     KINDS,
-    SPEECH_PACKAGES,
+    PACKAGES,
     VISQOL_PACKAGES,
     AudioWork,
     Clip,
@@ -64,7 +64,7 @@ class AudioBench:
     downmix: bool = False
     opus: bool = True
     visqol: bool = True
-    rates: tuple[float, ...] = (3.2, 6.5, 6.7, 10.0)
+    rates: tuple[float, ...] = (1.5, 3.2, 6.5, 10.0, 16.0, 24.0, 32.0, 48.0, 64.0)
     report_clips: int = 2
     report_kbps: tuple[float, ...] = (3.2, 6.5, 12.0)
 
@@ -128,7 +128,7 @@ def _play(
 
 
 def _versions(codecs: Sequence[AudioCodec], visqol: bool) -> list[str]:
-    packages = [*SPEECH_PACKAGES, *(VISQOL_PACKAGES if visqol else ()), "torch", "numpy", "soxr"]
+    packages = [*PACKAGES, *(VISQOL_PACKAGES if visqol else ()), "torch", "numpy", "soxr"]
     used = [f"{name} {version(name)}" for name in packages]
     return [*dict.fromkeys(map(codec_version, codecs)), *used, f"Python {platform.python_version()}"]
 

@@ -19,9 +19,10 @@ from vqcodec.errors import InputError, UsageError
 RATE = 24000
 SOUND = np.stack([fake_audio.voice(RATE, 2, seed) for seed in (0, 1)], axis=1)
 HAS_OPUS = bool(shutil.which("opusenc") and shutil.which("opusdec"))
+MISSING = {"opus": not HAS_OPUS, "aac": not shutil.which("ffmpeg")}
 CODECS = {codec.name: codec for codec in audio_codecs.available_codecs()}
 OTHERS = [
-    pytest.param(codec, marks=pytest.mark.skipif(codec.family == "opus" and not HAS_OPUS, reason="no opus-tools"))
+    pytest.param(codec, marks=pytest.mark.skipif(MISSING.get(codec.family, False), reason="its tools are missing"))
     for codec in CODECS.values()
     if codec.family != "vqcodec"
 ]
@@ -100,7 +101,7 @@ def names(codecs):
 
 def test_selection(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda tool: f"/usr/bin/{tool}")
-    assert names(select_codecs([])) == ["vqcodec", "opus-vbr", "opus-vbr-60", "opus-cbr", "vorbis", "mp3"]
+    assert names(select_codecs([])) == ["vqcodec", "opus-vbr", "opus-vbr-60", "opus-cbr", "vorbis", "mp3", "aac"]
     assert names(select_codecs(["mp3"])) == [*ANCHORS, "mp3"]
     assert names(select_codecs(["mp3"], opus=False)) == ["mp3"]
     assert names(select_codecs(["vqcodec"], downmix=True)) == ["vqcodec", "vqcodec-mono", *ANCHORS, "opus-mono"]
@@ -108,6 +109,10 @@ def test_selection(monkeypatch):
     ours, *others = select_codecs([], (90, 10, 10))
     assert ours.settings == (10, 90)
     assert all(90 not in codec.settings for codec in others)
+    monkeypatch.setattr(shutil, "which", lambda tool: None if tool == "ffmpeg" else f"/usr/bin/{tool}")
+    assert "aac" not in names(select_codecs([]))
+    with pytest.raises(UsageError, match="apt install ffmpeg"):
+        select_codecs(["aac"])
 
 
 def test_what_cannot_be_selected_is_said(monkeypatch):

@@ -33,6 +33,24 @@ def test_visqol_falls_with_noise(speech):
     assert audio_metrics.visqol(CLEAN[:1000], CLEAN[:1000], RATE, speech=speech) is None
 
 
+def test_zimtohrli_falls_with_noise():
+    pytest.importorskip("zimtohrli")
+    values = [audio_metrics.zimtohrli(CLEAN, other, RATE) for other in (CLEAN, SLIGHT, STRONG)]
+    assert values[0] == pytest.approx(5, abs=0.01)
+    assert values[0] > values[1] > values[2]
+    assert audio_metrics.zimtohrli(0 * CLEAN, CLEAN, RATE) is None
+
+
+def test_dnsmos_falls_with_noise_and_needs_no_reference():
+    pytest.importorskip("speechmos")
+    long = voice(20 * RATE, 3)
+    noise = np.random.default_rng(9).normal(size=len(long)).astype(np.float32)
+    clean, noisy = (audio_metrics.dnsmos(sound, RATE) for sound in (long, long + 0.1 * noise))
+    assert 1 <= noisy < clean <= 5
+    assert 1 <= audio_metrics.dnsmos(CLEAN, RATE) <= 5  # shorter than its window
+    assert audio_metrics.dnsmos(0 * CLEAN, RATE) is None
+
+
 def test_what_cannot_be_measured_is_none():
     pytest.importorskip("pesq")
     pytest.importorskip("pystoi")

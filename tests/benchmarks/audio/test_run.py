@@ -22,7 +22,7 @@ from vqcodec.errors import InputError, OutputError, UsageError
 HAS_OPUS = bool(shutil.which("opusenc") and shutil.which("opusdec"))
 QUICK = ("--no-visqol", "--report-kbps", "8")
 
-for package in ("pesq", "pystoi", "matplotlib"):
+for package in ("pesq", "pystoi", "zimtohrli", "speechmos", "matplotlib"):
     pytest.importorskip(package)
 
 
@@ -72,7 +72,7 @@ def test_without_opus(sounds, tmp_path):
             assert plot.width > 1000
     assert not (out / "music-pesq.png").exists()
     assert not (out / "cache" / "vqcodec").exists()
-    assert len(list((out / "cache" / "mp3").iterdir())) == 6
+    assert len(list((out / "cache" / "mp3").iterdir())) == 10
 
 
 @pytest.mark.usefixtures("ours")
