@@ -1,12 +1,18 @@
-"""The .vqc file and its entropy coder, without torch. SPEC.md is normative."""
+"""The .vqc file and its entropy coder, without torch. SPEC.md is normative.
+
+Names are resolved on first use: what a header says is to be had without numpy, whose import takes longer than the rest.
+"""
 
 from __future__ import annotations
 
-from vqcodec.bitstream.checks import code_hash
-from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
-from vqcodec.bitstream.container import Chunk, FileInfo, VqcFile, read_header, read_vqc, write_vqc
-from vqcodec.bitstream.header import AudioHeader, ImageHeader
-from vqcodec.bitstream.limits import Limits
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vqcodec.bitstream.checks import code_hash
+    from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
+    from vqcodec.bitstream.container import Chunk, FileInfo, VqcFile, read_header, read_vqc, write_vqc
+    from vqcodec.bitstream.header import AudioHeader, ImageHeader
+    from vqcodec.bitstream.limits import Limits
 
 __all__ = [
     "AudioHeader",
@@ -23,3 +29,23 @@ __all__ = [
     "read_vqc",
     "write_vqc",
 ]
+
+_HOMES = {
+    **dict.fromkeys(("Chunk", "FileInfo", "VqcFile", "read_header", "read_vqc", "write_vqc"), "container"),
+    **dict.fromkeys(("RangeDecoder", "RangeEncoder", "Tables"), "coder"),
+    **dict.fromkeys(("AudioHeader", "ImageHeader"), "header"),
+    "Limits": "limits",
+    "code_hash": "checks",
+}
+
+
+def __getattr__(name: str) -> object:
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = ["code_hash", "crc32"]
 
@@ -32,5 +33,5 @@ def code_hash(arrays: Iterable[npt.NDArray[np.integer[Any]]]) -> int:
     for array in arrays:
         if array.size and not (array.min() >= 0 and array.max() <= 0xFFFF):
             raise ValueError("a code is outside 0..65535")
-        crc = zlib.crc32(np.ascontiguousarray(array, dtype="<u2").data, crc)
+        crc = zlib.crc32(array.astype("<u2", order="C", copy=False).data, crc)
     return (crc ^ crc >> 16) & 0xFFFF

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from vqcodec.bitstream.alpha import decode_alpha, encode_alpha
 from vqcodec.bitstream.checks import crc32
 from vqcodec.bitstream.directory import (
     CHUNK_OVERHEAD,
@@ -31,6 +28,10 @@ from vqcodec.bitstream.metadata import (
     section_place,
 )
 from vqcodec.errors import ChecksumError, CorruptError, DecodeError, TruncatedError, UnsupportedVersionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = ["Chunk", "FileInfo", "VqcFile", "read_header", "read_vqc", "write_vqc"]
 
@@ -171,7 +172,9 @@ def _section_bodies(file: VqcFile) -> list[tuple[int, bytes]]:
     if wanted != (alpha is not None):
         raise ValueError("header.alpha and the alpha plane contradict each other")
     if isinstance(header, ImageHeader) and alpha is not None:
-        if alpha.dtype != np.uint8 or alpha.shape != (header.height, header.width):
+        from vqcodec.bitstream.alpha import encode_alpha
+
+        if alpha.dtype.str != "|u1" or alpha.shape != (header.height, header.width):
             raise ValueError(f"alpha must be uint8 [{header.height}, {header.width}]")
         sections.append((ALPHA, encode_alpha(alpha)))
     return sections
@@ -344,6 +347,8 @@ def _unpack_sections(file: VqcFile, bodies: dict[int, bytes], limits: Limits, co
             if kind != ALPHA:
                 file.metadata |= decode_metadata({kind: bodies[kind]}, limits)
             elif isinstance(file.header, ImageHeader):
+                from vqcodec.bitstream.alpha import decode_alpha
+
                 file.alpha = decode_alpha(bodies[kind], file.header.height, file.header.width)
         except DecodeError:
             if not conceal:

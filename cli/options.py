@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vqcodec.cli.batch import Running
 from vqcodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from vqcodec.cli.batch import Running
 
 __all__ = [
     "common",
@@ -99,6 +101,8 @@ def running(given: dict[str, Any]) -> Running:
     Raises:
         UsageError: options that contradict each other.
     """
+    from vqcodec.cli.batch import Running  # here, because what only reads files needs no processes
+
     out = Running(
         **{name: given.pop(name) for name in ("jobs", "quiet", "as_json", "cluster")}, threads=given["threads"]
     )

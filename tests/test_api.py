@@ -21,7 +21,8 @@ from vqcodec.errors import (
     UsageError,
     VqcWarning,
 )
-from vqcodec.target import Aim, choose_step, make_aim, psnr, quality_of_step, step_of_quality
+from vqcodec.quality import quality_of_step, step_of_quality
+from vqcodec.target import Aim, choose_step, make_aim, psnr
 
 
 def test_round_trip_gets_better_with_quality(rgb):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal, TypedDict
 
 from vqcodec.bitstream import AudioHeader, FileInfo, ImageHeader, read_header
+from vqcodec.quality import kbps, quality_of_step
 from vqcodec.registry import release_of
 from vqcodec.sources import Compressed, naming, read_content
-from vqcodec.target import kbps, quality_of_step
 
 __all__ = ["AudioFacts", "ImageFacts", "info"]
 

@@ -16,24 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from vqcodec.errors import UsageError
+from vqcodec.quality import COARSEST, DEFAULT_QUALITY, step_of_quality
 
 __all__ = [
-    "COARSEST",
-    "DEFAULT_QUALITY",
     "Aim",
     "Curve",
     "choose_step",
     "finest_within",
-    "kbps",
     "make_aim",
     "psnr",
-    "quality_of_step",
-    "step_of_quality",
     "strip_hint",
 ]
-
-DEFAULT_QUALITY = 60.0
-COARSEST = 255
 
 Curve = npt.NDArray[np.float64]
 """A value for each of the 256 steps."""
@@ -102,22 +95,6 @@ def make_aim(
     if quality is not None or not given:
         return Aim(step=step_of_quality(DEFAULT_QUALITY if quality is None else quality))
     return Aim(bpp=target_bpp, size=target_size, psnr=target_psnr, kbps=target_kbps)
-
-
-def step_of_quality(quality: float) -> int:
-    """Step index 0 (finest) to 255 of a quality from 1 to 100.
-
-    Raises:
-        UsageError: out of range.
-    """
-    if not 1 <= quality <= 100:
-        raise UsageError(f"quality {quality:g} is out of range; give 1 (smallest) to 100 (best)")
-    return round((100 - quality) * COARSEST / 99)
-
-
-def quality_of_step(step: int) -> float:
-    """Quality from 1 to 100 of a step index, the inverse of :func:`step_of_quality`."""
-    return 100 - step * 99 / COARSEST
 
 
 def choose_step(
@@ -278,8 +255,3 @@ def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
     for row_a, row_b in zip(a, b, strict=True):  # row by row: the differences of a large picture would fill memory
         total += float(np.square(row_a.astype(np.float64) - row_b).sum())
     return 10 * math.log10(255**2 * a.size / total) if total else math.inf
-
-
-def kbps(size: int, seconds: float) -> float:
-    """Thousands of bits per second of so many bytes."""
-    return size * 8 / 1000 / seconds

@@ -26,8 +26,9 @@ from vqcodec.errors import (
     UsageError,
     VqcWarning,
 )
+from vqcodec.quality import quality_of_step, step_of_quality
 from vqcodec.registry import AUDIO_MODELS, IMAGE_MODELS
-from vqcodec.target import make_aim, quality_of_step, step_of_quality
+from vqcodec.target import make_aim
 
 # The codec of these tests has learned nothing, so that its files are often larger than FLAC.
 pytestmark = pytest.mark.filterwarnings("ignore:.*or keep the source")

@@ -60,6 +60,15 @@ def test_refusals_need_no_torch(tmp_path, photo):
         assert result.stderr.decode().split()[-1] == "False"
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["info", "FILE"], ["info", "--json", "FILE"]])
+def test_no_numpy(packed, arguments):
+    """Its import takes longer than all the rest of these."""
+    setup = WITHOUT_TORCH.replace("torch", "numpy")
+    result = run(*[str(packed) if word == "FILE" else word for word in arguments], setup=setup)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.decode().split() == ["False"]
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["info", "FILE"]])
 def test_quick_start(packed, arguments):
     words = [str(packed) if word == "FILE" else word for word in arguments]

@@ -17,8 +17,9 @@ from vqcodec.audio.tags import MOST_TAGS, unpack_tags
 from vqcodec.bitstream import AudioHeader, Chunk, VqcFile, write_vqc
 from vqcodec.errors import ChecksumError, LimitError, TruncatedError, UsageError
 from vqcodec.options import CompressSettings, Progress
+from vqcodec.quality import COARSEST, kbps
 from vqcodec.sources import name_of, naming, warn_all
-from vqcodec.target import COARSEST, Aim, Curve, finest_within, kbps, strip_hint
+from vqcodec.target import Aim, Curve, finest_within, strip_hint
 
 if TYPE_CHECKING:
     from vqcodec.audio.codec import AudioCodec
