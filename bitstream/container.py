@@ -136,12 +136,18 @@ def write_vqc(file: VqcFile, *, table_last: bool = False) -> bytes:
     sections = _section_bodies(file)
     chunks = [_writable(index, chunk) for index, chunk in enumerate(file.chunks)]
     data = _joined(file.header, sections, chunks, table_last)
-    if isinstance(file.header, ImageHeader):
-        lacking = Limits.least_size(file.header.width, file.header.height) - len(data)
-        if lacking > 0:  # nearly all of it is flat
-            sections = sorted([*sections, (FILLER, bytes(lacking))])
-            data = _joined(file.header, sections, chunks, table_last)
+    lacking = _least_size(file.header) - len(data)
+    if lacking > 0:  # nearly all of it is flat or silent
+        sections = sorted([*sections, (FILLER, bytes(lacking))])
+        data = _joined(file.header, sections, chunks, table_last)
     return data
+
+
+def _least_size(header: ImageHeader | AudioHeader) -> int:
+    """Bytes that a file must have to be read by default."""
+    if isinstance(header, ImageHeader):
+        return Limits.least_size(header.width, header.height)
+    return Limits.least_size_of_sound(header.sample_rate, header.channels, header.samples)
 
 
 def _joined(

@@ -105,7 +105,7 @@ class Fields:
         if isinstance(h, ImageHeader):
             limits.check_image(h.width, h.height, size)
         else:
-            limits.check_audio(h.sample_rate, h.channels, h.samples)
+            limits.check_audio(h.sample_rate, h.channels, h.samples, size)
 
 
 def pack_header(header: ImageHeader | AudioHeader, chunks: int, flags: int) -> bytes:

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 from vqcodec.errors import LimitError
 
-__all__ = ["FREE_PIXELS", "PIXELS", "PIXELS_PER_BYTE", "Limits"]
+__all__ = ["FREE_PIXELS", "FREE_SECONDS", "PIXELS", "PIXELS_PER_BYTE", "SECONDS", "Limits"]
 
 PIXELS = 100_000_000
 # What a file may ask for at the default limit: 10 kB for 9 megapixels, which is what decodes in ten seconds and 1 GB.
 # Pictures that are coded in less than this are flat; a writer fills their files up (SPEC.md, Cost).
 FREE_PIXELS, PIXELS_PER_BYTE = 2**22, 500
+SECONDS = 24 * 3600
+# The same of sound, in all channels together: 10 kB for 260 s, which decode in ten seconds on a busy core. Less than 50
+# bytes a second of a channel are needed by what is nearly all silence, whose files are filled up too.
+FREE_SECONDS, _BYTES_PER_SECOND = 60, 50
 _CELL = 64  # pixels a side of what is coded at least
 _VALUES_A_SECOND = 96_000  # of stereo at 48 kHz: more rate or more channels leave room for fewer seconds
 
@@ -28,14 +32,15 @@ class Limits:
     Attributes:
         pixels: width x height of an image; less in a small file, see :meth:`pixels_of`.
         side: pixels of its longer side.
-        seconds: length of a sound; also, all channels together, of what stereo at 48 kHz would have in samples.
+        seconds: length of a sound; also, all channels together, of what stereo at 48 kHz would have in samples; less
+            in a small file, see :meth:`seconds_of`.
         channels: channels of a sound.
         metadata_bytes: all metadata of a file, after inflating.
     """
 
     pixels: int = PIXELS
     side: int = 65_535
-    seconds: int = 24 * 3600
+    seconds: int = SECONDS
     channels: int = 8
     metadata_bytes: int = 16 * 2**20
 
@@ -49,6 +54,16 @@ class Limits:
         """Bytes from which on a file may ask for an image of this size, where the limits do not speak against it."""
         return -(-max(_coded(width, height) - FREE_PIXELS, 0) // PIXELS_PER_BYTE)
 
+    def seconds_of(self, size: int) -> int:
+        """Seconds of all channels together that a file of so many bytes may ask for; a higher limit raises this too."""
+        asked = FREE_SECONDS + size // _BYTES_PER_SECOND
+        return asked * max(self.seconds, SECONDS) // SECONDS
+
+    @staticmethod
+    def least_size_of_sound(sample_rate: int, channels: int, samples: int) -> int:
+        """Bytes from which on a file may ask for a sound of this length, where the limits do not speak against it."""
+        return max(-(-samples * channels // sample_rate) - FREE_SECONDS, 0) * _BYTES_PER_SECOND
+
     def check_image(self, width: int, height: int, size: int) -> None:
         """Raise LimitError if an image of this size, in a file of so many bytes, is over the limits."""
         if max(width, height) > self.side:
@@ -61,8 +76,12 @@ class Limits:
                 "(raise Limits.pixels)"
             )
 
-    def check_audio(self, sample_rate: int, channels: int, samples: int) -> None:
-        """Raise LimitError if a sound of this length (samples per channel) is over the limits."""
+    def check_audio(self, sample_rate: int, channels: int, samples: int, size: int | None = None) -> None:
+        """Raise LimitError if a sound of this length (samples per channel) is over the limits.
+
+        Args:
+            size: bytes of the file that holds it coded; None for a source that holds every sample.
+        """
         if channels > self.channels:
             raise LimitError(f"{channels} channels: over the limit of {self.channels} (raise Limits.channels)")
         if samples > self.seconds * sample_rate:
@@ -72,6 +91,13 @@ class Limits:
             raise LimitError(
                 f"{samples:,} samples of {channels} channels: over the limit of {self.seconds} s, which allows "
                 f"{self.seconds * _VALUES_A_SECOND:,} in all channels together (raise --max-seconds, Limits.seconds)"
+            )
+
+        if size is not None and samples * channels > self.seconds_of(size) * sample_rate:
+            raise LimitError(
+                f"{samples // sample_rate} s of sound in {channels} channels: over the limit of "
+                f"{self.seconds_of(size)} s in all channels together for a file of {size} bytes "
+                "(raise --max-seconds, Limits.seconds)"
             )
 
     def check_metadata(self, size: int) -> None:

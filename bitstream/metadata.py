@@ -12,7 +12,7 @@ __all__ = ["ALPHA", "FILLER", "METADATA", "decode_metadata", "encode_metadata", 
 
 METADATA = {0x01: "icc", 0x02: "exif", 0x03: "xmp", 0x04: "tags", 0x05: "picture"}
 FILLER = 0x7F
-"""Zeros in the file of a large picture that is nearly all flat: see Limits.pixels_of."""
+"""Zeros in the file of a large picture that is nearly all flat, or of a long silence: see Limits.pixels_of."""
 ALPHA = 0x81
 _NAMES = METADATA | {FILLER: "filler", ALPHA: "alpha"}
 _STORED, _DEFLATED = 0, 1

@@ -6,12 +6,12 @@ cd tests && python -m abuse.cost --size 10000
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -20,12 +20,13 @@ from abuse.craft import assemble
 
 import vqcodec
 from vqcodec import registry
-from vqcodec.bitstream import AudioHeader, ImageHeader, Limits, read_header
+from vqcodec.bitstream import AudioHeader, Chunk, ImageHeader, Limits, read_header
 from vqcodec.bitstream.metadata import FILLER
 
 __all__ = ["Cost", "flat_picture", "long_silence", "measure"]
 
 _COARSEST = 255
+CONCEAL = "--conceal"
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,7 @@ def flat_picture(size: int) -> bytes:
     count = max(min(Limits().pixels_of(size) // side**2, size // (len(chunk.payload) + 8)) if side == 1024 else 1, 1)
     rows = max(n for n in range(1, 9) if count % n == 0)
     header = ImageHeader(side * count // rows, side * rows, _COARSEST, True, False, codec.model_id, codec.model_hint)
-    data = assemble(header, [chunk] * count)
-    filler = [(FILLER, bytes(size - len(data)))] if size > len(data) else []
-    return assemble(header, [chunk] * count, filler)
+    return _filled(header, [chunk] * count, size)
 
 
 def long_silence(size: int, sample_rate: int = 24_000, channels: int = 1) -> bytes:
@@ -55,20 +54,45 @@ def long_silence(size: int, sample_rate: int = 24_000, channels: int = 1) -> byt
     codec = registry.load_audio_codec()
     length = codec.chunk_frames * codec.hop
     chunk = next(iter(codec.encode([np.zeros((2 * length, channels), np.float32)], _COARSEST)))
-    count = max(size // (len(chunk.payload) + 8), 1)
+    count = max(min(size // (len(chunk.payload) + 8), _seconds(size, sample_rate) // (4 * channels)), 1)
     samples = (count * length - codec.hop) * sample_rate // codec.core_rate  # so that the last chunk is whole
     header = AudioHeader(
         sample_rate, channels, samples, _COARSEST, codec.model_id, codec.model_hint, codec.chunk_frames
     )
-    return assemble(header, [chunk] * count)
+    lacking = max(size - len(assemble(header, [chunk] * count)) - 9, 0)
+    last = replace(chunk, payload=chunk.payload + b"\1" * lacking, stage_ends=())  # which nobody reads
+    return assemble(header, [*[chunk] * (count - 1), last])
 
 
-def measure(data: bytes) -> Cost:
+def wrong_sound(size: int, channels: int) -> bytes:
+    """As many seconds as so many bytes may hold, of streams that are no codes: a concealing reader goes through all."""
+    codec = registry.load_audio_codec()
+    count = max(_seconds(size, codec.core_rate) // (4 * channels), 1)
+    payload = np.random.default_rng(0).bytes(max((size - 40) // count - 8, 1)).rstrip(b"\0")
+    samples = count * codec.chunk_frames * codec.hop - codec.hop
+    header = AudioHeader(
+        codec.core_rate, channels, samples, _COARSEST, codec.model_id, codec.model_hint, codec.chunk_frames
+    )
+    return _filled(header, [Chunk(payload, (), 0)] * count, size)
+
+
+def _seconds(size: int, sample_rate: int) -> int:
+    """Seconds of all channels together that a reader lets a file ask for (SPEC.md, Cost and Directory)."""
+    return min(Limits().seconds_of(size), 20_480 * (size * 9 // 10) // sample_rate)  # a tenth is no payload
+
+
+def _filled(header: ImageHeader | AudioHeader, chunks: Sequence[Chunk], size: int) -> bytes:
+    """A file of this size, if it is not larger already."""
+    lacking = size - len(assemble(header, chunks)) - 9
+    return assemble(header, chunks, [(FILLER, bytes(lacking))] if lacking > 0 else [])
+
+
+def measure(data: bytes, *, conceal: bool = False) -> Cost:
     """Decode in a process of its own, after a small file of the same kind."""
     with tempfile.NamedTemporaryFile(suffix=".vqc") as file:
         file.write(data)
         file.flush()
-        command = [sys.executable, "-P", __file__, file.name]
+        command = [sys.executable, "-P", __file__, file.name, *[CONCEAL] * conceal]
         paths = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         result = subprocess.run(command, env=paths, capture_output=True, text=True, check=True, timeout=600)
     seconds, memory = result.stdout.split()
@@ -79,10 +103,15 @@ def _child(path: str) -> None:
     data = Path(path).read_bytes()
     small = flat_picture(100) if isinstance(read_header(data).header, ImageHeader) else None
     vqcodec.decompress(long_silence(100) if small is None else small)
-    before, peak = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    vqcodec.decompress(data)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
-    print(time.process_time() - before, grown * 1024)
+    before, peak = time.process_time(), _most_memory()
+    vqcodec.decompress(data, conceal=CONCEAL in sys.argv)
+    print(time.process_time() - before, _most_memory() - peak)
+
+
+def _most_memory() -> int:
+    """Bytes at most so far; not by getrusage, which counts what the parent had before the program began."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 @click.command()
@@ -93,12 +122,13 @@ def main(size: int) -> None:
         "flat gray picture": flat_picture(size),
         "silence at 24 kHz": long_silence(size),
         "silence at 50 Hz": long_silence(size, 50),
-        "silence at 1,048,575 Hz": long_silence(size, 1_048_575),
+        "silence at 650,000 Hz": long_silence(size, 650_000),
         "silence in eight channels": long_silence(size, 24_000, 8),
+        "no codes in eight channels": wrong_sound(size, 8),
     }
     for name, data in made.items():
         try:
-            cost = measure(data)
+            cost = measure(data, conceal="no codes" in name)
         except subprocess.CalledProcessError as error:
             click.echo(f"{name}: refused ({error.stderr.strip().splitlines()[-1]})")
             continue

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from abuse.bases import bases
-from abuse.cost import flat_picture, long_silence, measure
+from abuse.cost import flat_picture, long_silence, measure, wrong_sound
 from abuse.craft import assemble
 from abuse.hostile import Tally, judge, run
 from abuse.mutate import Mutant
 
 import vqcodec
 from vqcodec import registry
-from vqcodec.bitstream import AudioHeader, Chunk, ImageHeader, Limits, RangeDecoder, read_header, read_vqc
+from vqcodec.bitstream import AudioHeader, Chunk, ImageHeader, Limits, RangeDecoder, read_header, read_vqc, write_vqc
 from vqcodec.errors import ChecksumError, CorruptError, LimitError, VqcWarning
 from vqcodec.image.codec import ImageCodec
 
@@ -53,7 +53,7 @@ def test_sound_of_few_bytes_is_refused(rate: int, seconds: int, channels: int) -
     header = AudioHeader(rate, channels, rate * seconds, 0, codec.model_id, codec.model_hint, codec.chunk_frames)
     chunks = -(-(50 * seconds + 1) // 200)
     with pytest.raises(CorruptError, match=r"header\.samples: .* cannot come from"):
-        vqcodec.decompress(assemble(header, [Chunk(b"", (), 0)] * chunks))
+        vqcodec.decompress(assemble(header, [Chunk(b"", (), 0)] * chunks), max_seconds=10**9)
     filled = assemble(header, [Chunk(b"\1" * (40 * channels), (), 0)] * chunks)
     with pytest.raises((CorruptError, LimitError)):
         vqcodec.decompress(filled)
@@ -110,11 +110,40 @@ def test_a_small_file_of_many_pixels_is_refused() -> None:
     read_vqc(large, limits=Limits(pixels=200_000_000))
 
 
+def test_a_small_file_of_long_sound_is_refused() -> None:
+    """Silence is the dearest sound that there is: forty bytes a second would be a third of a minute for a kilobyte."""
+    data = long_silence(10_000, 24_000, 8)
+    header = read_header(data).header
+    assert isinstance(header, AudioHeader)
+    chunk = read_vqc(data).chunks[0]
+    assert chunk is not None
+    chunks = 12_000 // len(chunk.payload)
+    header = replace(header, samples=(200 * chunks - 1) * 480)
+    long = assemble(header, [chunk] * chunks)
+    with pytest.raises(LimitError, match=r"over the limit of \d+ s in all channels together for a file of \d+ bytes"):
+        read_vqc(long)
+    read_vqc(long, limits=Limits(seconds=10 * 86_400))
+
+
+def test_a_long_silence_is_filled_up_and_opens() -> None:
+    data = vqcodec.compress(np.zeros((300_000, 8), np.float32), sample_rate=24_000, quality=1)
+    assert read_header(data).section_sizes.keys() == {"filler"}
+    assert write_vqc(read_vqc(data)) == data
+    assert vqcodec.info(data)["metadata"] == []
+    assert vqcodec.decompress(data, kind="audio").samples.shape == (300_000, 8)
+
+
+def test_what_is_no_sound_costs_a_concealing_reader_little() -> None:
+    """Every chunk used to be synthesised, found to be codes or not."""
+    cost = measure(wrong_sound(2_000, 8), conceal=True)
+    assert cost.seconds < 0.3 * measure(long_silence(2_000, 24_000, 8)).seconds
+
+
 def test_a_large_flat_picture_is_filled_up_and_opens() -> None:
     data = flat_picture(3_000)
     file = read_vqc(data)
     assert isinstance(file.header, ImageHeader)
-    from vqcodec.bitstream import VqcFile, write_vqc
+    from vqcodec.bitstream import VqcFile
 
     wide = VqcFile(replace(file.header, width=1024 * 7, height=1024), file.chunks[:1] * 7)
     written = write_vqc(wide)

@@ -128,12 +128,17 @@ def search_chunk(
 
 @dataclass(frozen=True)
 class _Values:
-    """One chunk's codes as values: lines in steps and noise [B, T, HOP], envelope in log2 energy."""
+    """One chunk's codes as values: lines in steps and noise [B, T, HOP], envelope in log2 energy.
+
+    Attributes:
+        missing: there were no codes; these are values of silence.
+    """
 
     level: int
     lines: Tensor
     envelope: Tensor
     noise: Tensor
+    missing: bool = False
 
 
 class AudioCodec:
@@ -274,8 +279,11 @@ class AudioCodec:
         for index in range(first, len(chunks) if last is None else last):
             near = range(max(index - 1, 0), min(index + 2, len(chunks)))
             known = {i: known[i] if i in known else self._values(header, chunks, i, conceal) for i in near}
-            with using_threads(self.threads):
-                samples = self._synthesise(known, index, header.step)
+            if all(values.missing for values in known.values()):  # so that what is concealed costs nothing
+                samples = np.zeros((self.chunk_frames * HOP, header.channels), np.float32)
+            else:
+                with using_threads(self.threads):
+                    samples = self._synthesise(known, index, header.step)
             if not np.isfinite(samples).all():
                 if conceal is None:
                     raise CorruptError("its codes stand for no sound", f"chunk {index}")
@@ -300,7 +308,8 @@ class AudioCodec:
         frames = min(self.frames_of(header) - index * self.chunk_frames, self.chunk_frames)
         if codes is None:
             zeros = torch.zeros(header.channels, frames, HOP)
-            return _Values(QUIETEST, zeros, torch.zeros(header.channels, frames, self.model.codes.bands), zeros)
+            envelope = torch.zeros(header.channels, frames, self.model.codes.bands)
+            return _Values(QUIETEST, zeros, envelope, zeros, missing=True)
         lines = self.model.codebook[:, 0][torch.from_numpy(codes.lines).long()]
         noise = [
             np.random.Generator(np.random.Philox(key=[index, channel])).standard_normal((frames, HOP), np.float32)
