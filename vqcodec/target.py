@@ -23,6 +23,7 @@ __all__ = [
     "Curve",
     "choose_step",
     "finest_within",
+    "likely_step",
     "make_aim",
     "psnr",
     "strip_hint",
@@ -39,6 +40,8 @@ _TINY = 1e-9
 _MOST_BYTES = 2.0**63  # of any file
 _NEAR = 4  # steps
 _SMOOTH_BYTES, _SMOOTH_PIXELS = 4096, 65_536  # below, a byte or a pixel shows in the curve
+_ENOUGH = 3  # tries, after which it is enough to be near: 1 % of the size, a tenth of a decibel
+_NEAR_SIZE, _NEAR_PSNR = 0.01, 0.1
 _MOST_TRIES = 5  # after which the estimate is given up
 
 
@@ -135,6 +138,14 @@ def choose_step(
     return step
 
 
+def likely_step(aim: Aim, pixels: int, sizes: Curve, decibels: Curve) -> int:
+    """The step that estimates at every step lead to; arguments as of :func:`choose_step`."""
+    if aim.psnr is not None:
+        return max(int(np.count_nonzero(decibels >= aim.psnr)) - 1, 0)
+    limit = aim.size if aim.size is not None else (aim.bpp or 0.0) * pixels / 8
+    return min(int(np.count_nonzero(sizes > limit)), COARSEST)
+
+
 def finest_within(limit: float, size_at: Callable[[int], float], estimate: Curve | None = None) -> int:
     """The lowest step whose size is within the limit, which was asked for; 256 if there is none.
 
@@ -147,7 +158,8 @@ def finest_within(limit: float, size_at: Callable[[int], float], estimate: Curve
     about: Curve = _SIZE_SLOPE * (_STEPS - _USUAL).astype(np.float64)
     if estimate is not None:
         about = np.log(np.maximum(estimate, 1) / limit)
-    search = _Search(lambda step: math.log(max(size_at(step), 1) / limit), about, smooth=limit >= _SMOOTH_BYTES)
+    smooth = limit >= _SMOOTH_BYTES
+    search = _Search(lambda step: math.log(max(size_at(step), 1) / limit), about, smooth=smooth, near=_NEAR_SIZE)
     return search.run(keep_high=True)
 
 
@@ -156,7 +168,8 @@ def _coarsest_reaching(target: float, pixels: int, psnr_at: Callable[[int], floa
     if estimate is not None:
         about = estimate - target
     # what just reaches the target counts as above it
-    search = _Search(lambda step: psnr_at(step) - target + _TINY, about, smooth=pixels >= _SMOOTH_PIXELS)
+    smooth = pixels >= _SMOOTH_PIXELS
+    search = _Search(lambda step: psnr_at(step) - target + _TINY, about, smooth=smooth, near=_NEAR_PSNR)
     step = search.run(keep_high=False) - 1
     if step < 0:
         raise UsageError(
@@ -173,15 +186,17 @@ class _Search:
         excess: the curve.
         about: an estimate of it at all steps, whose shape is better known than its height.
         smooth: the curve is of so much data that it has no steps of its own.
+        near: an excess that is as good as none.
         known: what was found so far.
         miss: how far off the estimate was at the last try, in steps.
         stalled: the estimate is of no use; halve the interval instead.
     """
 
-    def __init__(self, excess: Callable[[int], float], about: Curve, *, smooth: bool) -> None:
+    def __init__(self, excess: Callable[[int], float], about: Curve, *, smooth: bool, near: float) -> None:
         self.excess = excess
         self.about = about
         self.smooth = smooth
+        self.near = near
         self.known: dict[int, float] = {}
         self.miss = math.inf
         self.stalled = False
@@ -216,7 +231,9 @@ class _Search:
         while True:
             high = min((s for s, value in self.known.items() if value <= 0), default=COARSEST + 1)
             low = max((s for s, value in self.known.items() if value > 0 and s < high), default=-1)
-            if high - low == 1:
+            if high - low == 1 or (not keep_high and self._will_do(low)):
+                return low + 1
+            if keep_high and self._will_do(high):
                 return high
             curve = self._estimate()
             guess = next((s for s in range(low + 1, high) if curve[s] <= 0), high)
@@ -224,6 +241,11 @@ class _Search:
             if wanted in self.known and self._certain(other, curve):
                 return guess
             self._take((low + high) // 2 if self.stalled else min(max(wanted, low + 1), high - 1))
+
+    def _will_do(self, step: int) -> bool:
+        """Whether a step that was tried comes near enough, and enough were tried."""
+        enough = self.smooth and len(self.known) >= _ENOUGH
+        return enough and step in self.known and abs(self.known[step]) <= self.near
 
     def _certain(self, step: int, curve: Curve) -> bool:
         """Whether the sign at a step that was not tried is beyond doubt.

@@ -11,7 +11,7 @@ from vqcodec.bitstream import Chunk, ImageHeader
 from vqcodec.bitstream.arrays import F32, I32, U8
 from vqcodec.errors import ChecksumError, CorruptError, DecodeError
 from vqcodec.image.bands import from_bands
-from vqcodec.image.codes import CodeWriter, decode_codes, grid, hash_codes, zero_code
+from vqcodec.image.codes import CodeModel, CodeWriter, decode_codes, grid, hash_codes, zero_code
 from vqcodec.image.config import ImageConfig
 from vqcodec.image.damage import whole_stages
 from vqcodec.image.dequantise import Dequantiser
@@ -20,6 +20,7 @@ from vqcodec.image.search import Search
 from vqcodec.image.synthesis import BLOCK, Filter, windows
 from vqcodec.image.units import low_steps, step_sizes, to_planes, to_units
 from vqcodec.prior.integer import planes_first, product
+from vqcodec.prior.rate import bit_costs
 from vqcodec.threads import Workers
 
 __all__ = ["ImageCodec"]
@@ -27,6 +28,24 @@ __all__ = ["ImageCodec"]
 Tile = tuple[slice, slice]  # rows and columns, in cells of the coarsest level
 
 TILE_LOG2 = 10
+
+
+class CodeScale(CodeWriter):
+    """Instead of writing symbols, adds up what they would take.
+
+    Attributes:
+        bits: so far.
+    """
+
+    def __init__(self, model: CodeModel, costs: Sequence[F32]) -> None:
+        super().__init__(model)
+        self._costs = costs
+        self.bits = 0.0
+
+    def write(self, index: int, rows: I32, symbols: I32) -> None:
+        """One phase of a slice (-1: of the low band)."""
+        cost = self._costs[index]
+        self.bits += float(cost.reshape(-1).take(rows.astype(np.intp) * cost.shape[1] + symbols).sum(dtype=np.float64))
 
 
 class ImageCodec:
@@ -71,7 +90,13 @@ class ImageCodec:
         return self._searches[tune]
 
     def encode(
-        self, pixels: U8, step: int, *, tune: str = "visual", progress: Callable[[float], object] | None = None
+        self,
+        pixels: U8,
+        step: int,
+        *,
+        tune: str = "visual",
+        progress: Callable[[float], object] | None = None,
+        codes: list[I32] | None = None,
     ) -> list[Chunk]:
         """Code a picture.
 
@@ -80,38 +105,104 @@ class ImageCodec:
             step: step index, 0 (finest) to 255.
             tune: ``visual``, or ``psnr``: steps are even, and the header must say so.
             progress: told which share of the tiles is done.
+            codes: takes what :meth:`decode_codes` would make of the result.
 
         Returns:
             One chunk per tile of 1024 x 1024 pixels, row by row.
         """
-        gray = pixels.shape[2] == 1
-        low, vectors = self._analyse(pixels, step)
-        search = self._search(tune)
-        tiles = list(self._tiles(low.shape[1], low.shape[2]))
         chunks: dict[int, Chunk] = {}
 
-        def encode(i: int) -> None:
-            chunks[i] = self._encode_tile(search, low, vectors, tiles[i], step, gray=gray)
-            if progress is not None:
-                progress(len(chunks) / len(tiles))
+        def take(i: int, found: list[I32], writer: CodeWriter | None) -> None:
+            if codes is not None:
+                self._place(codes, self._tiles_of(pixels)[i], found)
+            assert writer is not None
+            chunks[i] = Chunk(*writer.finish(), hash_codes(found, self.model.codes.low_size))
 
-        self._workers.each(encode, range(len(tiles)))
-        return [chunks[i] for i in range(len(tiles))]
+        if codes is not None:
+            codes[:] = self._blank(*self._grid(pixels))
+        self._search_tiles(pixels, step, tune, progress, lambda: CodeWriter(self.model.codes), take)
+        return [chunks[i] for i in range(len(chunks))]
+
+    def search(
+        self, pixels: U8, step: int, *, tune: str = "visual", progress: Callable[[float], object] | None = None
+    ) -> list[I32]:
+        """Codes of a picture as :meth:`decode_codes` would give them; they are not written, which takes a third."""
+        codes = self._blank(*self._grid(pixels))
+        tiles = self._tiles_of(pixels)
+        self._search_tiles(
+            pixels, step, tune, progress, lambda: None, lambda i, found, _: self._place(codes, tiles[i], found)
+        )
+        return codes
+
+    def weigh(
+        self, pixels: U8, step: int, *, tune: str = "visual", progress: Callable[[float], object] | None = None
+    ) -> float:
+        """About how many bytes the payloads of :meth:`encode` come to, in two thirds of its time."""
+        bits: list[float] = []
+
+        def take(i: int, found: list[I32], writer: CodeWriter | None) -> None:
+            assert isinstance(writer, CodeScale)
+            bits.append(writer.bits)
+
+        self._search_tiles(pixels, step, tune, progress, lambda: CodeScale(self.model.codes, self._costs), take)
+        return sum(bits) / 8
+
+    @cached_property
+    def _costs(self) -> list[F32]:
+        """Bits of every symbol under every row, by slice; of the low band last, where -1 finds it."""
+        return [bit_costs(tables) for tables in (*self.model.codes.tables, self.model.codes.low_tables)]
+
+    def _search_tiles(
+        self,
+        pixels: U8,
+        step: int,
+        tune: str,
+        progress: Callable[[float], object] | None,
+        writers: Callable[[], CodeWriter | None],
+        take: Callable[[int, list[I32], CodeWriter | None], object],
+    ) -> None:
+        """Find the codes of every tile and hand them over with the number of the tile and what was told of them."""
+        low, vectors = self._analyse(pixels, step)
+        search, gray = self._search(tune), pixels.shape[2] == 1
+        tiles = self._tiles_of(pixels)
+        done: list[int] = []
+
+        def code(i: int) -> None:
+            writer = writers()
+            views = [v[:, :, *self._slice_tile(j, tiles[i], wide=True)] for j, v in enumerate(vectors)]
+            take(i, search(low[:, *tiles[i]], views, np.array([step]), gray=gray, writer=writer), writer)
+            done.append(i)
+            if progress is not None:
+                progress(len(done) / len(tiles))
+
+        self._workers.each(code, range(len(tiles)))
+
+    def _grid(self, pixels: U8) -> tuple[int, int]:
+        """Rows and columns of cells."""
+        return -(-pixels.shape[0] // self.cell), -(-pixels.shape[1] // self.cell)
+
+    def _tiles_of(self, pixels: U8) -> list[Tile]:
+        return list(self._tiles(*self._grid(pixels)))
 
     def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[F32]]:
         """Rounded low band, and vectors of all slices in steps."""
         planes = to_planes(pixels[None], self.model.colour, self.cell)
         return to_units(self.model.config, planes, np.array([step]), self._workers)
 
-    def _encode_tile(
-        self, search: Search, low: I32, vectors: Sequence[F32], tile: Tile, step: int, *, gray: bool
-    ) -> Chunk:
-        codes_model = self.model.codes
-        views = [v[:, :, *self._slice_tile(i, tile, wide=True)] for i, v in enumerate(vectors)]
-        writer = CodeWriter(codes_model)
-        codes = search(low[:, *tile], views, np.array([step]), gray=gray, writer=writer)
-        payload, ends = writer.finish()
-        return Chunk(payload, ends, hash_codes(codes, codes_model.low_size))
+    def _blank(self, height: int, width: int) -> list[I32]:
+        """Codes of a picture of so many cells in which there is nothing."""
+        out = [np.zeros((1, height, width, 3), np.int32)]
+        for s in self.model.codes.slices:
+            shape = grid(s, self.model.config.levels, height, width)
+            out.append(np.full((1, *shape, s.groups), zero_code(s), np.int32))
+        return out
+
+    def _place(self, codes: list[I32], tile: Tile, part: list[I32]) -> None:
+        """Put the codes of a tile where they belong."""
+        rows, columns = tile
+        codes[0][:, rows, columns] = part[0][:, : rows.stop - rows.start, : columns.stop - columns.start]
+        for i, code in enumerate(part[1:]):
+            codes[1 + i][:, *self._slice_tile(i, tile)] = code
 
     def _tiles(self, height: int, width: int) -> Iterator[Tile]:
         side = 2**TILE_LOG2 // self.cell
@@ -156,7 +247,7 @@ class ImageCodec:
         codes = self.decode_codes(header, chunks, failed, progress)
         if failed and len(failed) + sum(chunk is None for chunk in chunks) == len(chunks):
             raise ChecksumError("nothing of the pixels can be recovered", "chunk 0")
-        return self._synthesise(header, codes, faithful)
+        return self.synthesise(header, codes, faithful=faithful)
 
     def decode_codes(
         self,
@@ -166,17 +257,12 @@ class ImageCodec:
         progress: Callable[[float], object] | None = None,
     ) -> list[I32]:
         """Codes of the whole picture: the low band's values, then every slice; errors as for :meth:`decode`."""
-        codes_model, config = self.model.codes, self.model.config
         if header.tile_log2 != TILE_LOG2:
             raise CorruptError(
                 f"tiles of 2^{header.tile_log2} pixels, this model has 2^{TILE_LOG2}", "header.tile_log2"
             )
         height, width = -(-header.height // self.cell), -(-header.width // self.cell)
-        low = np.zeros((1, height, width, 3), np.int32)
-        out = [low]
-        for s in codes_model.slices:
-            shape = grid(s, config.levels, height, width)
-            out.append(np.full((1, *shape, s.groups), zero_code(s), np.int32))
+        out = self._blank(height, width)
         tiles = list(self._tiles(height, width))
         broken: list[int] = []
         done: list[int] = []
@@ -195,11 +281,8 @@ class ImageCodec:
                 codes = None
             if codes is None:
                 broken.append(i)
-                return
-            rows, columns = tile
-            low[:, rows, columns] = codes[0][:, : rows.stop - rows.start, : columns.stop - columns.start]
-            for j, code in enumerate(codes[1:]):
-                out[1 + j][:, *self._slice_tile(j, tile)] = code
+            else:
+                self._place(out, tile, codes)
 
         self._workers.each(decode, range(len(tiles)))
         missing = [tiles[i] for i in broken]
@@ -207,9 +290,9 @@ class ImageCodec:
             known = np.ones((height, width), bool)
             for tile in missing:
                 known[tile] = False
-            mean = np.round(low[0][known].mean(0)).astype(np.int32)
+            mean = np.round(out[0][0][known].mean(0)).astype(np.int32)
             for tile in missing:
-                low[:, *tile] = mean
+                out[0][:, *tile] = mean
         return out
 
     def _decode_tile(self, header: ImageHeader, chunk: Chunk, tile: Tile, index: int) -> list[I32]:
@@ -252,11 +335,22 @@ class ImageCodec:
         self._workers.each(dequantise, self._tiles(height, width))
         return out, factor
 
-    def _synthesise(self, header: ImageHeader, codes: list[I32], faithful: bool) -> U8:
-        """Everything is in units of the step until the samples are made: so the filter wants it.
+    def synthesise(
+        self,
+        header: ImageHeader,
+        codes: list[I32],
+        *,
+        faithful: bool = False,
+        filtered: bool = True,
+        places: Sequence[Tile] | None = None,
+    ) -> U8:
+        """Picture of codes; see :meth:`decode`. The codes are gone after it: they are as large as the picture.
 
-        The codes are gone after it: they are as large as the picture.
+        Args:
+            filtered: False leaves out the filter, which takes most of the time and adds little to the PSNR.
+            places: rows and columns, multiples of a block of the filter, that alone are made; None for all.
         """
+        # everything is in units of the step until the samples are made: so the filter wants it
         config, steps = self._config(even=header.even), np.array([header.step])
         unit = step_sizes(steps)[0]
         low = planes_first(codes[0]).astype(np.float32) * (low_steps(config, steps) / unit)
@@ -267,8 +361,8 @@ class ImageCodec:
         colour, colours = self.model.colour, 1 if header.gray else 3
         # gray: the mean of luma alone; else the rotation is its own inverse's transpose
         back = np.array([[1 / colour[0].sum(), 0, 0]], np.float32) if header.gray else colour.T
-        pixels = np.empty((header.height, header.width, colours), np.uint8)
-        work = self._filter(header, faithful)
+        pixels = np.zeros((header.height, header.width, colours), np.uint8)
+        work = self._filter(header, faithful) if filtered else None
 
         def finish(place: Tile) -> None:
             rows, columns = place
@@ -279,7 +373,7 @@ class ImageCodec:
             np.clip(samples, 0, 255, out=samples)
             pixels[place] = samples.transpose(1, 2, 0)
 
-        self._workers.each(finish, windows(header.height, header.width))
+        self._workers.each(finish, windows(header.height, header.width) if places is None else places)
         return pixels
 
     def _config(self, *, even: bool) -> ImageConfig:
