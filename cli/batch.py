@@ -87,6 +87,9 @@ def run_batch(todo: Plan, work: Work, describe: Callable[[Mapping[str, Any]], st
 
 
 def _all_outcomes(todo: Plan, work: Work, running: Running, progress: Progress) -> Iterator[Outcome]:
+    def tell(pair: Pair, share: float) -> None:
+        progress.part(pair.source, weight_of(pair.source), share)
+
     for pair, error in todo.refused:
         yield Outcome(pair, error=with_hint(error), code=error.exit_code)
     if running.cluster:
@@ -106,11 +109,12 @@ def _all_outcomes(todo: Plan, work: Work, running: Running, progress: Progress) 
             threads=running.threads,
             died=_died,
             cleanup=discard_unfinished,
+            progress=tell if progress.shown else None,
         )
     where = running.cluster or f"{running.jobs} at a time"
     progress.at(where)
     for outcome in outcomes:
-        progress.finish(weight_of(outcome.pair.source))
+        progress.finish(weight_of(outcome.pair.source), outcome.pair.source)
         yield outcome
         progress.at(where)
 

@@ -15,7 +15,7 @@ import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.batch import Share, run_batch
 from vqcodec.cli.plan import Pair, Taken, check_pair, plan, settle_existing
-from vqcodec.cli.streams import STREAM, open_stdout, read_source, write_stdout
+from vqcodec.cli.streams import STREAM, naming_source, open_stdout, read_source, write_stdout
 from vqcodec.errors import UsageError, VqcWarning
 from vqcodec.image.save import SUFFIXES, format_for, save_picture, write_picture
 from vqcodec.kinds import SOUND_SUFFIXES, is_vqc_sound
@@ -77,9 +77,10 @@ def _decompress_one(pair: Pair, share: Share | None, *, settings: dict[str, Any]
         what = f"the suffix {target.suffix}" if target.suffix else "a name without suffix"
         raise UsageError(f"{target}: cannot write {what}; use one of {' '.join((*SUFFIXES, *SOUND_SUFFIXES))}")
     check_pair(pair, force=force)
-    source = read_source(pair.source)
-    make = _picture if vqcodec.info(source)["kind"] == "image" else _sound
-    facts, notes = make(source, pair, settings | {"progress": share}, force)
+    with naming_source(pair.source):
+        source = read_source(pair.source)
+        make = _picture if vqcodec.info(source)["kind"] == "image" else _sound
+        facts, notes = make(source, pair, settings | {"progress": share}, force)
     for note in notes:
         warnings.warn(f"{target}: {note}", VqcWarning, stacklevel=1)
     return facts

@@ -7,7 +7,7 @@ import click
 import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.report import say_error, say_json, say_result, with_hint
-from vqcodec.cli.streams import read_source
+from vqcodec.cli.streams import naming_source, read_source
 from vqcodec.errors import VqcError
 from vqcodec.facts import AudioFacts, ImageFacts
 
@@ -23,7 +23,8 @@ def info(ctx: click.Context, paths: tuple[str, ...], as_json: bool) -> None:
     worst = 0
     for path in paths:
         try:
-            facts = vqcodec.info(read_source(path))
+            with naming_source(path):
+                facts = vqcodec.info(read_source(path))
         except VqcError as error:
             say_error(with_hint(error))
             worst = max(worst, error.exit_code)

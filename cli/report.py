@@ -120,6 +120,7 @@ class Progress:
         self.weight = 0.0  # of these
         self.name = ""
         self.current = 0  # weight of the file at work, where there is one at a time
+        self.parts: dict[str, tuple[int, float]] = {}  # weight and share of the files at work, where there are several
 
     def at(self, name: str, weight: int = 0) -> None:
         """A file is at work now."""
@@ -131,8 +132,15 @@ class Progress:
         if self.shown and time.monotonic() - self.drawn >= _EVERY:
             self._draw(min(max(share, 0.0), 1.0))
 
-    def finish(self, weight: int) -> None:
-        """A file is finished, well or not."""
+    def part(self, name: str, weight: int, share: float) -> None:
+        """So much of one of several files at work is done, 0 to 1."""
+        self.parts[name] = weight, share
+        if self.shown and time.monotonic() - self.drawn >= _EVERY:
+            self._draw(0.0)
+
+    def finish(self, weight: int, name: str = "") -> None:
+        """A file is finished, well or not; ``name`` where there are several at work."""
+        self.parts.pop(name, None)
         self.done += 1
         self.weight += weight
         self.current = 0
@@ -150,7 +158,8 @@ class Progress:
     def line(self, share: float) -> str:
         """What is shown: number of the file, its own share, that of all, time left, name."""
         files = len(self.weights)
-        total = (self.weight + share * self.current) / max(sum(self.weights), 1)
+        under_way = share * self.current + sum(weight * part for weight, part in self.parts.values())
+        total = (self.weight + under_way) / max(sum(self.weights), 1)
         passed = time.monotonic() - self.started
         parts = [f"[{min(self.done + 1, files)}/{files}]"]
         if share:
@@ -159,7 +168,8 @@ class Progress:
             parts.append(f"all {total:.0%}")
         if total and passed > _EARLY:
             parts.append(f"{_clock(passed * (1 - total) / total)} left")
-        return " ".join([*parts, printable(self.name)])
+        several = ", ".join(f"{name} {part:.0%}" for name, (_, part) in self.parts.items())
+        return " ".join([*parts, printable(several or self.name)])
 
 
 def _clock(seconds: float) -> str:

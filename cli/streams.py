@@ -9,10 +9,11 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO, TextIO
 
 from vqcodec.errors import InputError, OutputError
-from vqcodec.sources import is_pipe, read_compressed, read_content
+from vqcodec.sources import is_pipe, naming, read_compressed, read_content
 
 __all__ = [
     "STREAM",
+    "naming_source",
     "open_source",
     "open_stdout",
     "prepare",
@@ -80,6 +81,19 @@ def read_source(source: str) -> str | bytes:
     if source == STREAM:
         return read_compressed(_stdin())
     return read_content(source)[0] if is_pipe(source) else source
+
+
+@contextmanager
+def naming_source(source: str) -> Iterator[None]:
+    """Errors of an input name it, which the library cannot where it got the bytes of :func:`read_source`."""
+    with naming("standard input" if source == STREAM else source):
+        try:
+            yield
+        except OutputError as error:
+            failed = error
+        else:
+            return
+    raise failed  # that one names the output
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import click
 import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.report import Progress, say, say_error, say_json, with_hint
-from vqcodec.cli.streams import read_source, weight_of
+from vqcodec.cli.streams import naming_source, read_source, weight_of
 from vqcodec.errors import VqcError
 
 __all__ = ["verify"]
@@ -35,7 +35,8 @@ def verify(ctx: click.Context, /, paths: tuple[str, ...], quiet: bool, as_json: 
         progress.at(path)
         message, code = "", 0
         try:
-            vqcodec.verify(read_source(path), **settings)
+            with naming_source(path):
+                vqcodec.verify(read_source(path), **settings)
         except VqcError as error:
             message, code = with_hint(error), error.exit_code
         progress.finish(weight)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from worker_tasks import about, die, fail, kill, unpicklable
+from worker_tasks import about, die, fail, kill, slow, unpicklable
 
 from vqcodec.errors import CorruptError, WorkerDiedError
 from vqcodec.workers import in_processes
@@ -27,8 +27,20 @@ def test_threads_are_limited_by_the_environment(monkeypatch):
     assert set(in_processes(about, [1, 2], 2)) == {("5", "1", False)}
 
 
+def test_workers_tell_how_far_they_are():
+    told: list[tuple[int, float]] = []
+
+    def tell(item: int, share: float) -> None:
+        told.append((item, share))
+
+    for jobs in (1, 2):
+        assert sorted(in_processes(slow, [1, 2], jobs, progress=tell)) == [1, 2]
+        assert {(item, 0.5) for item in (1, 2)} <= set(told)
+        told.clear()
+
+
 def test_errors_come_back():
-    with pytest.raises(CorruptError, match="chunk 1: broken") as caught:
+    with pytest.raises(CorruptError, match=r"chunk [12]: broken") as caught:
         list(in_processes(fail, [1, 2], 2))
     assert "in fail" in caught.value.__notes__[0]
     with pytest.raises(RuntimeError, match="cannot be handed over"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable
 
 from vqcodec.errors import CorruptError
 
@@ -29,3 +31,10 @@ def unpicklable(item: int) -> object:
 def kill(item: int) -> None:
     if item == 1:
         os.kill(os.getpid(), 9)
+
+
+def slow(item: int, tell: Callable[[float], object]) -> int:
+    for share in (0.25, 0.5, 0.75):
+        time.sleep(0.25)
+        tell(share)
+    return item

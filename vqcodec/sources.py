@@ -21,6 +21,7 @@ __all__ = [
     "Compressed",
     "Stream",
     "check_writable",
+    "dense",
     "discard_unfinished",
     "head_of",
     "is_pipe",
@@ -249,6 +250,19 @@ def naming(name: str) -> Iterator[None]:
         raise
 
 
+def dense(tensor: Any) -> Any:
+    """The values of a torch tensor as an array, wherever they lie.
+
+    Raises:
+        UsageError: it has none, or they cannot be had.
+    """
+    try:
+        return tensor.detach().cpu().numpy()
+    except (TypeError, ValueError, RuntimeError) as error:  # NotImplementedError of the device meta is one of them
+        detail = str(error).splitlines()[0].rstrip(".")
+        raise UsageError(f"the tensor's values cannot be read ({detail}); give a dense one of a real device") from error
+
+
 def check_writable(path: Path, *, force: bool, parents: bool = False) -> None:
     """Refuse an output that cannot be written, before any work is done for it.
 
@@ -256,6 +270,8 @@ def check_writable(path: Path, *, force: bool, parents: bool = False) -> None:
         OutputError: it exists and ``force`` is not set, it is a folder, or (without ``parents``) its folder is missing;
             no file can have this name.
     """
+    if "\0" in str(path):
+        raise OutputError(f"{str(path)!r}: no file can have this name (it holds a zero byte); give another name")
     try:
         there = path.exists()
         if path.is_dir():

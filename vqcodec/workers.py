@@ -16,6 +16,8 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
 from pathlib import Path
@@ -32,6 +34,7 @@ TERMINATED = 143
 
 _GRACE = 0.6  # seconds that a process asked to leave may take; a batch as a whole is gone within a second
 _WORKER_GRACE = 0.3
+_TELL_EVERY = 0.2  # seconds
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 Item = TypeVar("Item")
@@ -44,13 +47,14 @@ def cores() -> int:
 
 
 def in_processes(
-    function: Callable[[Item], Result],
+    function: Callable[..., Result],
     items: Sequence[Item],
     jobs: int,
     *,
     threads: int | None = None,
     died: Callable[[Item, WorkerDiedError], Result] | None = None,
     cleanup: Callable[[], object] | None = None,
+    progress: Callable[[Item, float], object] | None = None,
 ) -> Iterator[Result]:
     """``function`` of every item, in whatever order they finish; in this process where one job or one item is all.
 
@@ -60,14 +64,16 @@ def in_processes(
         threads: that each may use; for None the cores are divided evenly, or OMP_NUM_THREADS says.
         died: makes the result of an item whose process died; without it, that is raised.
         cleanup: called in a worker that has to leave at once, whatever it is doing; picklable.
+        progress: told which share of an item is done, 0 to 1; ``function`` then has a second argument that it tells.
 
     Raises:
         WorkerDiedError: a process died, and there is no ``died``.
     """
     if jobs == 1 or len(items) < 2:
-        yield from map(function, items)
+        for item in items:
+            yield function(item) if progress is None else function(item, partial(progress, item))
         return
-    team = _Team(min(jobs, len(items)), _environment_of(threads, jobs), cleanup)
+    team = _Team(min(jobs, len(items)), _environment_of(threads, jobs), cleanup, progress)
     try:
         for item, result, error in team.work(function, items):
             if error is None:
@@ -98,8 +104,15 @@ class _Team:
         kills: how many processes the kernel had killed for lack of memory when last looked.
     """
 
-    def __init__(self, size: int, environment: Mapping[str, str], cleanup: Callable[[], object] | None) -> None:
+    def __init__(
+        self,
+        size: int,
+        environment: Mapping[str, str],
+        cleanup: Callable[[], object] | None,
+        progress: Callable[[Any, float], object] | None = None,
+    ) -> None:
         self.size = size
+        self.progress = progress
         self.environment = environment
         self.cleanup = cleanup
         # Fresh processes, because a forked one would inherit torch's threads in an unknown state.
@@ -107,9 +120,7 @@ class _Team:
         self.workers: list[_Worker] = []
         self.kills = _memory_kills()
 
-    def work(
-        self, function: Callable[[Item], Any], items: Sequence[Item]
-    ) -> Iterator[tuple[Item, Any, Exception | None]]:
+    def work(self, function: Callable[..., Any], items: Sequence[Item]) -> Iterator[tuple[Item, Any, Exception | None]]:
         """Item, result and error of each, as they finish."""
         waiting = list(reversed(items))
         busy: dict[Connection, tuple[_Worker, Item]] = {}
@@ -117,7 +128,7 @@ class _Team:
             while waiting and len(busy) < self.size:
                 worker = self._idle(busy)
                 item = waiting.pop()
-                if worker.give(function, item):
+                if worker.give(function, item, self.progress is not None):
                     busy[worker.connection] = worker, item
                 else:  # it died while it had nothing to do, which is nobody's fault
                     waiting.append(item)
@@ -126,11 +137,16 @@ class _Team:
                 assert isinstance(connection, Connection)
                 worker, item = busy.pop(connection)
                 try:
-                    result, error = connection.recv()
+                    answer = connection.recv()
                 except (EOFError, OSError):
                     yield item, None, self._autopsy(worker)
+                    continue
+                if isinstance(answer, _Share):
+                    busy[connection] = worker, item
+                    if self.progress is not None:
+                        self.progress(item, answer.done)
                 else:
-                    yield item, result, error
+                    yield item, *answer
 
     def _idle(self, busy: Mapping[Connection, object]) -> _Worker:
         for worker in self.workers:
@@ -169,6 +185,29 @@ class _Team:
         self.workers.clear()
 
 
+@dataclass(frozen=True)
+class _Share:
+    """What a worker says in between: so much of its item is done."""
+
+    done: float
+
+
+class _Teller:
+    """Says over a connection how far an item is, now and then; several threads may do so."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._last = time.monotonic()
+
+    def __call__(self, share: float) -> None:
+        with self._lock:
+            if time.monotonic() - self._last >= _TELL_EVERY:
+                self._last = time.monotonic()
+                with suppress(BrokenPipeError, ConnectionResetError):  # the parent is gone; the answer will show it
+                    self._connection.send(_Share(share))
+
+
 class _Worker:
     """One process and the pipe to it."""
 
@@ -181,10 +220,14 @@ class _Worker:
             self.process.start()
         theirs.close()
 
-    def give(self, function: Callable[[Item], Any], item: Item) -> bool:
-        """Hand over an item; whether the worker is there to take it."""
+    def give(self, function: Callable[..., Any], item: object, tells: bool) -> bool:
+        """Hand over an item; whether the worker is there to take it.
+
+        Args:
+            tells: whether it is to say how far it is.
+        """
         try:
-            self.connection.send((function, item))
+            self.connection.send((function, item, tells))
         except (BrokenPipeError, ConnectionResetError):
             return False
         return True
@@ -224,12 +267,12 @@ def _serve(connection: Connection, cleanup: Callable[[], object] | None) -> None
     with leaving_on_signals(cleanup=cleanup, grace=_WORKER_GRACE):
         while True:
             try:
-                function, item = connection.recv()
+                function, item, tells = connection.recv()
             except (EOFError, OSError):
                 return
             result, error = None, None
             try:
-                result = function(item)
+                result = function(item, _Teller(connection)) if tells else function(item)
             except Exception as problem:
                 problem.add_note(f"in a process of its own:\n{traceback.format_exc()}")
                 error = problem

@@ -46,6 +46,7 @@ class Tally:
 
     def fault(self, mutant: Mutant, words: str) -> None:
         self.faults.append(f"{mutant.what}: {words}")
+        print(self.faults[-1], file=sys.stderr, flush=True)
 
 
 def damaged(base: Base, rng: np.random.Generator) -> Iterator[Mutant]:

@@ -13,7 +13,7 @@ from vqcodec.audio.files import Sound, array_source, open_sound
 from vqcodec.audio.save import save_sound, write_sound
 from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import flac_picture
-from vqcodec.errors import InputError, LimitError, OutputError, UsageError
+from vqcodec.errors import InputError, LimitError, OutputError, UsageError, VqcWarning
 from vqcodec.kinds import is_sound
 
 RATE = 16_000
@@ -303,10 +303,15 @@ class TestSound:
         sound = Sound(tone(), RATE, TAGS, COVER)
         assert sound.duration == 0.5
         assert sound.cover == b"\x89PNG picture"
-        assert sound.save(tmp_path / "a.flac") == []
+        sound.save(tmp_path / "a.flac")  # a warning would be an error here
         with pytest.raises(OutputError, match="exists"):
             sound.save(tmp_path / "a.flac")
-        assert len(sound.save(tmp_path / "a.wav", force=True)) == 2
+        with pytest.warns(VqcWarning, match=r"a\.wav: WAV keeps no") as caught:
+            sound.save(tmp_path / "a.wav", force=True)
+        assert len(caught) == 2
+        assert "cover" in str(caught[1].message)
+        with pytest.raises(OutputError, match="zero byte"):
+            sound.save(f"{tmp_path}/a\0.wav")
         assert Sound(tone(), RATE).cover is None
 
     def test_tensor(self):

@@ -163,6 +163,16 @@ def test_info(clip):
     assert facts["model_name"] is None
 
 
+@pytest.mark.parametrize("options", [{"quality": 50}, {"target_kbps": 40}])
+def test_progress_is_told(clip, options):
+    for source in (clip, music(20)):
+        told: list[float] = []
+        rate = {} if source is clip else {"sample_rate": RATE}
+        vqcodec.compress(source, progress=told.append, **options, **rate)
+        assert told == sorted(told)
+        assert 0 < told[0] <= told[-1] == (1.0 if "quality" in options else pytest.approx(0.6, abs=0.36))
+
+
 class TestTargets:
     def test_size_and_rate_are_met_from_below(self, codec):
         samples = music()

@@ -451,7 +451,13 @@ class TestInfo:
         assert "56 x 40" in result.stdout
 
     def test_what_never_ends(self):
-        fails(vqc("info", "/dev/zero"), 3, "not a .vqc file")
+        for command in ("info", "verify"):
+            fails(vqc(command, "/dev/zero"), 3, "/dev/zero: signature: not a .vqc file")
+        fails(vqc("decompress", "/dev/zero", "o.png"), 3, "/dev/zero: signature: not a .vqc file")
+
+    def test_an_empty_file(self, tmp_path):
+        (tmp_path / "a.png").touch()
+        fails(vqc("compress", tmp_path / "a.png"), 3, "a.png: is empty; give a picture or a sound")
 
     def test_empty_argument(self):
         fails(vqc("info", ""), 2, "empty")
@@ -595,6 +601,15 @@ class TestProgress:
         progress.at("a.png", weights[0])
         monkeypatch.setattr("time.monotonic", lambda: progress.started + seconds)
         return progress, progress.line(share)
+
+    def test_several_at_work(self, monkeypatch):
+        progress, _ = self.line(monkeypatch, [10, 30, 60], 20, 0.0)
+        progress.current = 0
+        progress.part("b.png", 10, 0.5)
+        progress.part("c.png", 30, 0.25)
+        assert progress.line(0.0) == "[1/3] all 12% 2:20 left b.png 50%, c.png 25%"
+        progress.finish(10, "b.png")
+        assert progress.line(0.0) == "[2/3] all 18% 1:34 left c.png 25%"
 
     def test_one_file(self, monkeypatch):
         assert self.line(monkeypatch, [10], 0.5, 0.0)[1] == "[1/1] a.png"

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from vqcodec.errors import InputError, LimitError, UsageError
 from vqcodec.image.files import load_picture, to_pil
@@ -136,8 +136,22 @@ def test_float_samples_are_refused():
 
 
 def test_samples_beyond_16_bits_are_refused():
-    with pytest.raises(InputError, match="beyond 16 bits"):
+    with pytest.raises(InputError, match="32-bit signed samples, whose range is not known"):
         load_picture(encoded(Image.fromarray(np.full((4, 4), 70_000, np.int32)), "TIFF"))
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize(("bits", "form"), [(8, 2), (16, 2), (32, 2)])
+def test_signed_tiff_is_refused(order: str, bits: int, form: int) -> None:
+    """Pillow reads its bytes as if they were not signed, and 32 bits as 16: once a nearly black picture."""
+    samples = np.full((3, 5), 100).astype(f"{order}i{bits // 8}").tobytes()
+    tags = [(256, 5), (257, 3), (258, bits), (259, 1), (262, 1), (273, 200), (277, 1), (278, 3), (279, len(samples))]
+    tags.append((339, form))
+    entries = b"".join(struct.pack(order + "HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(tags))
+    data = (head + entries).ljust(200, b"\0") + samples
+    with pytest.raises(InputError, match=f"holds {bits}-bit signed samples, whose range is not known; convert it"):
+        load_picture(data)
 
 
 def test_first_frame_with_a_note(rgb):
@@ -313,6 +327,36 @@ def test_tensors(rgb, dtype, channels):
     picture, wanted = load_picture(tensor.requires_grad_(dtype != "uint8")), load_picture(samples)
     assert np.array_equal(picture.pixels, wanted.pixels)
     assert (picture.alpha is None) == (wanted.alpha is None)
+
+
+@pytest.mark.parametrize("kind", ["meta", "sparse", "nested"])
+def test_tensors_without_values_at_hand_are_refused(kind):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, of what is a prototype
+        tensor = {
+            "meta": lambda: torch.zeros(3, 4, 4, device="meta"),
+            "sparse": lambda: torch.zeros(3, 4, 4).to_sparse(),
+            "nested": lambda: torch.nested.nested_tensor([torch.zeros(3), torch.zeros(4)]),
+        }[kind]()
+    with pytest.raises(UsageError, match=r"the tensor('s values cannot be read \(.*\); give a dense| has several)"):
+        load_picture(tensor)
+
+
+def test_samples_of_the_other_byte_order(rgb):
+    wide = rgb.astype(np.uint16) * 257
+    assert np.array_equal(load_picture(wide.astype(">u2")).pixels, load_picture(wide).pixels)
+
+
+def test_iptc_is_warned_of(rgb):
+    words = b"\x1c\x02\x78\x00\x05hello"
+    block = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0" + struct.pack(">I", len(words)) + words
+    data = encoded(Image.fromarray(rgb), "JPEG")
+    data = data[:2] + b"\xff\xed" + struct.pack(">H", len(block) + 2) + block + data[2:]
+    assert load_picture(data).notes == ("its IPTC data are not kept; XMP would be",)
+    tagged = TiffImagePlugin.ImageFileDirectory_v2()
+    tagged[0x83BB] = words
+    tagged.tagtype[0x83BB] = 7
+    assert "IPTC" in load_picture(encoded(Image.fromarray(rgb), "TIFF", tiffinfo=tagged)).notes[0]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from vqcodec.kinds import Foreign
 
 __all__ = ["convert"]
 
+_PART = re.compile(r"^\[[^\]]* @ 0x[0-9a-f]+\] ")  # of ffmpeg that speaks, with its address
 _REASON = re.compile("[Ee]rror|[Ii]nvalid|matches no")
 _VIDEO = re.compile(r"Stream #0:\d+.*: Video: (?!.*\(attached pic\))")
 
@@ -46,7 +47,8 @@ def convert(
     samples, tags = folder / "samples.w64", folder / "tags.flac"
     done = _run([*common, "-t", str(max_seconds + 1), "-c:a", "pcm_f32le", "-f", "w64", f"file:{samples}"])
     if done.returncode or not samples.exists():
-        why = next((line.strip()[:120] for line in done.stderr.splitlines() if _REASON.search(line)), "ffmpeg failed")
+        lines = (_PART.sub("", line).strip() for line in done.stderr.splitlines() if _REASON.search(line))
+        why = next((line[:120] for line in lines), "ffmpeg failed")
         raise InputError(f"{name}: cannot be read as {kind.what} ({why}); is the file whole, and does it hold sound?")
     notes = ["only its sound is kept, the video is left out"] if _VIDEO.search(done.stderr) else []
     # What the container says about itself is no tag, nor is ffmpeg's own name.

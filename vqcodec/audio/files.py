@@ -23,7 +23,7 @@ from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import METADATA_BYTES, Found, Tag, Tags, cover_image, pack_tags, tag_pairs
 from vqcodec.errors import InputError, UsageError, VqcError
 from vqcodec.kinds import foreign_sound
-from vqcodec.sources import HEAD, Stream, scratch_folder, spooling
+from vqcodec.sources import HEAD, Stream, dense, scratch_folder, spooling, warn_all
 
 __all__ = [
     "BLOCK",
@@ -54,6 +54,7 @@ class SoundSource:
             InputError for samples that are no numbers, and LimitError once there are too many.
         notes: what was lost on the way, one sentence each, for the user to read.
         metadata_notes: those of them that are about metadata.
+        expected: samples per channel as far as they are known beforehand; 0 where not.
     """
 
     sample_rate: int
@@ -62,6 +63,7 @@ class SoundSource:
     blocks: Callable[[], Iterator[Float32]]
     notes: tuple[str, ...] = ()
     metadata_notes: tuple[str, ...] = ()
+    expected: int = 0
 
     def stripped(self) -> SoundSource:
         """The same without tags and cover; which speakers the channels are for stays."""
@@ -108,8 +110,11 @@ class Sound:
 
         return torch.from_numpy(self.samples.T.copy())
 
-    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> list[str]:
-        """Write a 16-bit .wav or .flac file, whole or not at all; returns what was lost, one sentence each.
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Write a 16-bit .wav or .flac file, whole or not at all.
+
+        Warns:
+            VqcWarning: the format cannot hold a tag, or the cover.
 
         Raises:
             UsageError: another suffix.
@@ -119,7 +124,7 @@ class Sound:
 
         samples, channels = self.samples.shape
         stream = SoundStream(self.sample_rate, channels, samples, iter([self.samples]), self.tags, self.picture)
-        return save_sound(stream, Path(path), force=force)
+        warn_all(save_sound(stream, Path(path), force=force), os.fsdecode(path))
 
 
 def array_source(samples: Any, sample_rate: int, *, max_seconds: int, repair: bool = False) -> SoundSource:
@@ -137,7 +142,7 @@ def array_source(samples: Any, sample_rate: int, *, max_seconds: int, repair: bo
         LimitError: longer than ``max_seconds``, or more than 8 channels.
     """
     if hasattr(samples, "numpy"):
-        array = samples.detach().cpu().numpy()
+        array = dense(samples)
         array = array.T if array.ndim == 2 else array
     else:
         array = np.asarray(samples)
@@ -157,7 +162,7 @@ def array_source(samples: Any, sample_rate: int, *, max_seconds: int, repair: bo
         parts = (array[start : start + BLOCK] for start in range(0, len(array), BLOCK))
         return check.blocks(_scaled(part, scale) for part in parts)
 
-    return SoundSource(sample_rate, array.shape[1], {}, blocks)
+    return SoundSource(sample_rate, array.shape[1], {}, blocks, expected=len(array))
 
 
 def sound_source(sound: Sound, *, max_seconds: int, repair: bool = False) -> SoundSource:
@@ -230,7 +235,8 @@ def _file_source(path: Path, name: str, folder: Path, max_seconds: int, repair: 
     def blocks() -> Iterator[Float32]:
         return check.blocks(_file_blocks(path, about.view, name, wanted, order))
 
-    return SoundSource(rate, channels, metadata, blocks, tuple(notes), tuple(more))
+    expected = frames if frames < _UNKNOWN else 0
+    return SoundSource(rate, channels, metadata, blocks, tuple(notes), tuple(more), expected)
 
 
 def _metadata(found: Found, speakers: list[Tag]) -> tuple[dict[str, bytes], list[str]]:

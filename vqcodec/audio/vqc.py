@@ -69,10 +69,10 @@ def compress_sound(source: Any, head: bytes, settings: CompressSettings, load: C
         kept = sound.stripped() if settings.strip else sound
         warn_all(kept.notes, name_of(source))
         aim.check_sound()
-        return encode_sound(kept, aim, load())
+        return encode_sound(kept, aim, load(), settings.progress)
 
 
-def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec) -> bytes:
+def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec, progress: Progress | None = None) -> bytes:
     """Compress a sound; the step is searched where a target asks for it, reading the source anew for each.
 
     Raises:
@@ -81,12 +81,23 @@ def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec) -> bytes:
     """
     encoder = _Encoder(source, codec, source.metadata)
     if aim.step is not None:
+        encoder.progress = progress
         return encoder.encode(aim.step)
     encoder.count()
+    tries = 0
+
+    def tell(share: float) -> None:
+        """Nobody knows how many tries it will be; mostly three."""
+        assert progress is not None
+        progress(min((tries - 1 + share) / 4, 0.95))
+
+    encoder.progress = None if progress is None else tell
     limit = aim.size if aim.size is not None else (aim.kbps or 0.0) * 125 * encoder.seconds
     kept: dict[int, list[Chunk | None]] = {}
 
     def size_at(step: int) -> float:
+        nonlocal tries
+        tries += 1
         chunks, size = encoder.chunks_at(step, limit)
         if size <= limit or step == COARSEST:
             kept.clear()  # the last that fits is the finest: what is tried later is finer, or does not fit
@@ -112,6 +123,7 @@ class _Encoder:
         self.codec = codec
         self.metadata = metadata
         self.samples = 0
+        self.progress: Progress | None = None
 
     @property
     def seconds(self) -> float:
@@ -184,6 +196,8 @@ class _Encoder:
         for block in self.source.blocks():
             count += len(block)
             yield block
+            if self.progress is not None and self.source.expected:
+                self.progress(min(count / self.source.expected, 1.0))
         self.samples = count
 
 

@@ -27,7 +27,8 @@ from vqcodec.image.icc import profile_fault, profile_space, to_srgb
 from vqcodec.image.metadata import Given, collect, keep_resolution, parse_exif, take_orientation
 from vqcodec.image.png import PNG_SIGNATURE, PngFacts, png_facts, without_bad_chunks
 from vqcodec.image.samples import eight_bit, join_equal, reduce16, split_alpha
-from vqcodec.image.tiff import PHOTOMETRIC, TIFF_STARTS, black_is_zero, kind_of_samples
+from vqcodec.image.tiff import PHOTOMETRIC, TIFF_STARTS, black_is_zero, kind_of_samples, without_range
+from vqcodec.sources import dense
 
 __all__ = ["INPUT_SUFFIXES", "MAX_PIXELS", "MAX_SIDE", "Picture", "Source", "load_picture", "stripped", "to_pil"]
 
@@ -117,6 +118,8 @@ def _load(source: Source, max_pixels: int, given: Given, name: str) -> Picture:
     name = name or ("the input" if isinstance(source, bytes) else os.fspath(source))
     with _reading(name), _open(source, max_pixels) as file:
         head = file.read(16)
+        if not head:
+            raise InputError(f"{name}: is empty; give a picture or a sound")
         if head.startswith(_SIGNATURE):
             raise InputError(f"{name}: is a .vqc file already; decompress it instead")
         _load_plugin(head, name)
@@ -220,7 +223,8 @@ def _mended(file: IO[bytes], head: bytes, name: str) -> tuple[IO[bytes], Image.I
         kind = kind_of_samples(content) if head.startswith(TIFF_STARTS) else ""
         if kind:
             raise InputError(
-                f"{name}: a TIFF file with {kind} is of a kind that cannot be read; convert it to 8 bits first"
+                f"{name}: a TIFF file with {kind} is of a kind that cannot be read; "
+                "convert it to 8-bit gray or RGB first"
             ) from None
         return None
     if photometric is not None:
@@ -270,6 +274,8 @@ def _from_pil(
 ) -> Picture:
     """A picture from an image; ``file`` is what it is read from, where that is known."""
     _check_size(*image.size, name, max_pixels)
+    if image.format == "TIFF" and (kind := without_range(getattr(image, "tag_v2", {}))):
+        raise InputError(f"{name}: holds {kind}, whose range is not known; convert it to 8 bits first")
     notes: list[str] = []
     facts, own = _facts(image, file)
     frames = getattr(image, "n_frames", 1)
@@ -342,24 +348,25 @@ def _from_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
     samples = array[:, :, None] if array.ndim == 2 else array
     if samples.ndim != 3 or not 1 <= samples.shape[2] <= 4:
         raise UsageError(f"the array has shape {array.shape}; give [H, W] or [H, W, 1 to 4]")
-    if samples.dtype not in (np.uint8, np.uint16):
+    if samples.dtype.kind != "u" or samples.itemsize > 2:
         raise UsageError(f"the array has type {array.dtype}; give uint8 samples (for sound, give sample_rate)")
     _check_size(samples.shape[1], samples.shape[0], "the array", max_pixels)
-    wide = samples.dtype == np.uint16
+    wide = samples.itemsize == 2
     pixels, alpha = split_alpha(reduce16(samples) if wide else samples)
     return Picture(join_equal(pixels), alpha, {}, ("16 bits per sample are reduced to 8",) if wide else ())
 
 
 def _from_tensor(tensor: Any) -> UInt8:
     """Samples [H, W, C] of a torch tensor [C, H, W] of bytes, or of floats from 0 to 1."""
-    if tensor.ndim != 3 or not 1 <= tensor.shape[0] <= 4:
-        raise UsageError(f"the tensor has shape {list(tensor.shape)}; give [C, H, W] with 1 to 4 channels")
+    if tensor.is_nested or tensor.ndim != 3 or not 1 <= tensor.shape[0] <= 4:
+        shape = "several shapes" if tensor.is_nested else f"shape {list(tensor.shape)}"
+        raise UsageError(f"the tensor has {shape}; give [C, H, W] with 1 to 4 channels")
     if not tensor.is_floating_point():
         if str(tensor.dtype) != "torch.uint8":
             raise UsageError(f"the tensor has type {tensor.dtype}; give uint8, or floats from 0 to 1")
-        samples: UInt8 = tensor.detach().cpu().numpy()
+        samples: UInt8 = dense(tensor)
     else:
-        values = tensor.detach().cpu().double().numpy()
+        values = dense(tensor.double())
         if values.size and not (values.min() >= 0 and values.max() <= 1):  # not a number fails, too
             raise UsageError("the tensor has values outside 0 to 1; scale or clamp it, or give uint8")
         samples = np.round(values * 255).astype(np.uint8)

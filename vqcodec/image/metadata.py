@@ -42,6 +42,16 @@ _ELSEWHERE = (
 )
 # In a TIFF file the EXIF tags sit among those that describe the storage (strips, compression), which must not travel.
 _TIFF_KEPT = (
+    ExifTags.Base.DocumentName,
+    ExifTags.Base.PageName,
+    ExifTags.Base.HostComputer,
+    ExifTags.Base.Rating,
+    ExifTags.Base.RatingPercent,
+    ExifTags.Base.XPTitle,
+    ExifTags.Base.XPComment,
+    ExifTags.Base.XPAuthor,
+    ExifTags.Base.XPKeywords,
+    ExifTags.Base.XPSubject,
     ExifTags.Base.ImageDescription,
     ExifTags.Base.Make,
     ExifTags.Base.Model,
@@ -52,6 +62,7 @@ _TIFF_KEPT = (
     ExifTags.Base.WhitePoint,
     ExifTags.Base.PrimaryChromaticities,
 )
+_IPTC_RESOURCE, _IPTC_TAG = 0x0404, 0x83BB  # Photoshop's number of it in JPEG, and TIFF's
 # Dots per inch of files that state none, by format: what Pillow reports, or writes (in BMP rounded, per metre).
 _UNSTATED = {"JPEG": 72, "MPO": 72, "BMP": 96, "TIFF": 1}
 
@@ -78,6 +89,8 @@ def collect(image: Image.Image, given: Given, note: Note) -> dict[str, bytes]:
         data = value.encode() if isinstance(value, str) else value
         if isinstance(data, (bytes, bytearray, memoryview)) and len(data):
             kept[key] = bytes(data)
+    if _has_iptc(image):
+        note("its IPTC data are not kept; XMP would be")
     if "exif" in kept and parse_exif(kept["exif"]) is None:
         del kept["exif"]
         note("its EXIF is damaged and was dropped")
@@ -89,6 +102,14 @@ def collect(image: Image.Image, given: Given, note: Note) -> dict[str, bytes]:
         largest = max(kept, key=lambda key: len(kept[key]))
         note(f"its {largest.upper()} of {len(kept.pop(largest)):,} bytes is over the limit of {MOST:,} and was dropped")
     return kept
+
+
+def _has_iptc(image: Image.Image) -> bool:
+    """Whether a JPEG or TIFF file holds words on the picture in IPTC's own form (IIM), which .vqc has no place for."""
+    photoshop = image.info.get("photoshop")
+    if isinstance(photoshop, dict) and photoshop.get(_IPTC_RESOURCE):
+        return True
+    return bool(getattr(image, "tag_v2", {}).get(_IPTC_TAG))
 
 
 def parse_exif(data: bytes | None) -> Exif | None:

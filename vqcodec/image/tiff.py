@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-__all__ = ["TIFF_STARTS", "black_is_zero", "kind_of_samples"]
+__all__ = ["TIFF_STARTS", "black_is_zero", "kind_of_samples", "without_range"]
 
 TIFF_STARTS = (b"II*\0", b"MM\0*")
 PHOTOMETRIC = 262
@@ -32,6 +33,22 @@ def kind_of_samples(content: bytes) -> str:
     form = _FORMATS.get(tags.get(_FORMAT, [1])[0], "unknown")
     count = tags.get(_SAMPLES, [1])[0]
     return f"{' and '.join(map(str, bits))}-bit {form} samples, {count} per pixel"
+
+
+def without_range(tags: Mapping[int, Any]) -> str:
+    """What the samples are where nobody knows which of them is white, as Pillow gives the tags; else nothing.
+
+    Pillow reads signed bytes as if they were not signed, and 32 bits as 16.
+    """
+    form, bits = _first(tags.get(_FORMAT, 1)), _first(tags.get(_BITS, 1))
+    if form == 2 or (form == 1 and bits > 16):
+        return f"{bits}-bit {_FORMATS[form]} samples"
+    return ""
+
+
+def _first(value: Any) -> int:
+    found = value[0] if isinstance(value, tuple) and value else value
+    return found if isinstance(found, int) else 1
 
 
 def _tags(content: bytes) -> Iterator[tuple[int, int, int, list[int]]]:
