@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vqcodec.bitstream.checks import code_hash
+    from vqcodec.bitstream.checks import code_hash, sample_hash
     from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
     from vqcodec.bitstream.container import Chunk, FileInfo, VqcFile, read_header, read_vqc, write_vqc
-    from vqcodec.bitstream.header import AudioHeader, ImageHeader
+    from vqcodec.bitstream.header import NO_MODEL, AudioHeader, ImageHeader
     from vqcodec.bitstream.limits import Limits
 
 __all__ = [
+    "NO_MODEL",
     "AudioHeader",
     "Chunk",
     "FileInfo",
@@ -27,15 +28,16 @@ __all__ = [
     "code_hash",
     "read_header",
     "read_vqc",
+    "sample_hash",
     "write_vqc",
 ]
 
 _HOMES = {
     **dict.fromkeys(("Chunk", "FileInfo", "VqcFile", "read_header", "read_vqc", "write_vqc"), "container"),
     **dict.fromkeys(("RangeDecoder", "RangeEncoder", "Tables"), "coder"),
-    **dict.fromkeys(("AudioHeader", "ImageHeader"), "header"),
+    **dict.fromkeys(("NO_MODEL", "AudioHeader", "ImageHeader"), "header"),
     "Limits": "limits",
-    "code_hash": "checks",
+    **dict.fromkeys(("code_hash", "sample_hash"), "checks"),
 }
 
 

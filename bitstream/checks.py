@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["code_hash", "crc32"]
+__all__ = ["code_hash", "crc32", "sample_hash"]
 
 
 def crc32(*parts: bytes) -> bytes:
@@ -34,4 +34,14 @@ def code_hash(arrays: Iterable[npt.NDArray[np.integer[Any]]]) -> int:
         if array.size and not (array.min() >= 0 and array.max() <= 0xFFFF):
             raise ValueError("a code is outside 0..65535")
         crc = zlib.crc32(array.astype("<u2", order="C", copy=False).data, crc)
+    return _folded(crc)
+
+
+def sample_hash(samples: npt.NDArray[np.integer[Any]]) -> int:
+    """16-bit hash of exact samples, in C order, each in as many bytes as its type has (SPEC.md, Exact chunks)."""
+    plain = samples.astype(samples.dtype.newbyteorder("<"), order="C", copy=False)
+    return _folded(zlib.crc32(plain.data))
+
+
+def _folded(crc: int) -> int:
     return (crc ^ crc >> 16) & 0xFFFF

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from vqcodec.bitstream.checks import crc32
 from vqcodec.bitstream.directory import (
-    CHUNK_OVERHEAD,
     SECTION_OVERHEAD,
     ChunkEntry,
     Directory,
@@ -44,7 +43,7 @@ class Chunk:
     """One independently decodable tile or stretch: one range-coder stream, stage after stage, coarse first.
 
     Attributes:
-        payload: the stream, without trailing zero bytes.
+        payload: the stream, without trailing zero bytes. In a picture with layers an empty one stands for no chunk.
         stage_ends: bytes of payload needed to decode stage i wholly, rising to len(payload) of the whole chunk.
             Not stored, and empty when read, where the payload is shorter than 2,048 bytes.
         code_hash: ``checks.code_hash`` of the decoded codes, 16 bits.
@@ -63,6 +62,7 @@ class VqcFile:
 
     Attributes:
         chunks: tiles in raster order, or stretches of sound in order. None: damaged or missing, skipped on request.
+        layers: of a picture with layers the exact one of each tile, likewise; else empty.
         metadata: "icc", "exif", "xmp", "tags", "picture", each as the bytes of its own format.
         alpha: uint8 [H, W], or None.
         lost: names of sections that are damaged or missing, skipped on request: those of metadata, "alpha", or "0x..".
@@ -71,6 +71,7 @@ class VqcFile:
 
     header: ImageHeader | AudioHeader
     chunks: list[Chunk | None]
+    layers: list[Chunk | None] = field(default_factory=list, kw_only=True)
     metadata: dict[str, bytes] = field(default_factory=dict)
     alpha: npt.NDArray[np.uint8] | None = None
     lost: list[str] = field(default_factory=list)
@@ -120,8 +121,9 @@ class _Layout:
         """(index, entry, start, stop) of each chunk, code_hash and CRC included."""
         pos = self.start + sum(length + SECTION_OVERHEAD for _, length in self.directory.sections)
         for index, entry in enumerate(self.directory.chunks):
-            yield index, entry, pos, pos + entry.length + CHUNK_OVERHEAD
-            pos += entry.length + CHUNK_OVERHEAD
+            size = self.directory.size_of(entry)
+            yield index, entry, pos, pos + size
+            pos += size
 
 
 def write_vqc(file: VqcFile, *, table_last: bool = False) -> bytes:
@@ -134,7 +136,7 @@ def write_vqc(file: VqcFile, *, table_last: bool = False) -> bytes:
         ValueError: a field is outside its range, a chunk is None, not complete, or ends in a zero byte.
     """
     sections = _section_bodies(file)
-    chunks = [_writable(index, chunk) for index, chunk in enumerate(file.chunks)]
+    chunks = [_writable(index, chunk) for index, chunk in enumerate([*file.chunks, *file.layers])]
     data = _joined(file.header, sections, chunks, table_last)
     lacking = _least_size(file.header) - len(data)
     if lacking > 0:  # nearly all of it is flat or silent
@@ -146,7 +148,9 @@ def write_vqc(file: VqcFile, *, table_last: bool = False) -> bytes:
 def _least_size(header: ImageHeader | AudioHeader) -> int:
     """Bytes that a file must have to be read by default."""
     if isinstance(header, ImageHeader):
-        return Limits.least_size(header.width, header.height)
+        return Limits.least_size(header.width, header.height, lossless=header.lossless)
+    if header.lossless:
+        return 0
     return Limits.least_size_of_sound(header.sample_rate, header.channels, header.samples)
 
 
@@ -154,12 +158,13 @@ def _joined(
     header: ImageHeader | AudioHeader, sections: list[tuple[int, bytes]], chunks: list[Chunk], table_last: bool
 ) -> bytes:
     entries = [ChunkEntry(len(chunk.payload), chunk.stage_ends) for chunk in chunks]
-    directory = Directory(entries, [(kind, len(body)) for kind, body in sections])
+    layers = isinstance(header, ImageHeader) and header.layers
+    directory = Directory(entries, [(kind, len(body)) for kind, body in sections], layers)
     flags = SECTIONS * bool(sections) | TABLE_LAST * table_last
     head, table = pack_header(header, len(chunks), flags), pack_directory(directory)
     check_plausible(parse_header(head), directory)
     bodies = [body + crc32(bytes([kind]), body) for kind, body in sections]
-    bodies += [_chunk_bytes(index, chunk) for index, chunk in enumerate(chunks)]
+    bodies += [_chunk_bytes(index, chunk) for index, chunk in enumerate(chunks) if chunk.payload or not layers]
     if table_last:
         tail = [table, crc32(table), len(table).to_bytes(4, "little")]
     else:
@@ -174,7 +179,7 @@ def _section_bodies(file: VqcFile) -> list[tuple[int, bytes]]:
     named = [(kind, file.metadata[name]) for kind, name in METADATA.items() if name in file.metadata]
     sections = [(kind, encode_metadata(value)) for kind, value in named]
     header, alpha = file.header, file.alpha
-    wanted = isinstance(header, ImageHeader) and header.alpha
+    wanted = isinstance(header, ImageHeader) and header.alpha and not header.lossless
     if wanted != (alpha is not None):
         raise ValueError("header.alpha and the alpha plane contradict each other")
     if isinstance(header, ImageHeader) and alpha is not None:
@@ -247,7 +252,9 @@ def read_vqc(
         raise CorruptError(f"{len(data) - layout.end - 1} bytes after the end", "end")
     file = VqcFile(layout.fields.header, [], cut=len(data) <= layout.end)
     bodies = _read_sections(data, layout, file, conceal)
-    file.chunks = _read_chunks(data, layout, conceal)
+    chunks = _read_chunks(data, layout, conceal)
+    tiles = len(chunks) // 2 if layout.directory.layers else len(chunks)
+    file.chunks, file.layers = chunks[:tiles], chunks[tiles:]
     _unpack_sections(file, bodies, limits, conceal)
     return file
 
@@ -268,7 +275,7 @@ def _read_layout(data: bytes, limits: Limits | None, *, allow_trailing: bool) ->
         fields.check_limits(limits, len(data))
     if isinstance(fields.header, ImageHeader):
         alpha = any(kind == ALPHA for kind, _ in directory.sections)
-        if fields.header.alpha != alpha:
+        if (fields.header.alpha and not fields.header.lossless) != alpha:
             raise CorruptError("flag and section of alpha contradict each other", "header.flags")
     check_plausible(fields, directory)
     return _Layout(fields, directory, start, end)
@@ -375,6 +382,8 @@ def _read_chunks(data: bytes, layout: _Layout, conceal: bool) -> list[Chunk | No
 
 
 def _read_chunk(data: bytes, index: int, entry: ChunkEntry, start: int, stop: int) -> Chunk | None:
+    if start == stop:
+        return Chunk(b"", (), 0)
     code_hash = int.from_bytes(data[start : start + 2], "little")
     payload = data[start + 2 : stop - 4]
     if stop > len(data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from vqcodec.bitstream.header import SECTIONS, Fields, ImageHeader
@@ -43,16 +44,24 @@ class ChunkEntry:
 
 @dataclass(frozen=True)
 class Directory:
-    """``sections``: (kind, body bytes) in file order; ``chunks`` in file order."""
+    """``sections``: (kind, body bytes) in file order; ``chunks`` in file order.
+
+    With ``layers`` the second half of the chunks are the layers, and a chunk without payload is not there at all.
+    """
 
     chunks: list[ChunkEntry]
     sections: list[tuple[int, int]] = field(default_factory=list)
+    layers: bool = False
+
+    def size_of(self, entry: ChunkEntry) -> int:
+        """Bytes of a chunk in the file."""
+        return entry.length + CHUNK_OVERHEAD if entry.length or not self.layers else 0
 
     @property
     def body_bytes(self) -> int:
         """Bytes of all sections and chunks in the file."""
         sections = sum(length + SECTION_OVERHEAD for _, length in self.sections)
-        return sections + sum(entry.length + CHUNK_OVERHEAD for entry in self.chunks)
+        return sections + sum(self.size_of(entry) for entry in self.chunks)
 
 
 def pack_directory(directory: Directory) -> bytes:
@@ -91,7 +100,8 @@ def parse_directory(data: bytes, pos: int, fields: Fields) -> tuple[Directory, i
     for index in range(fields.chunks):
         entry, pos = _parse_chunk(data, pos, f"chunk {index}")
         chunks.append(entry)
-    return Directory(chunks, sections), pos
+    layers = isinstance(fields.header, ImageHeader) and fields.header.layers
+    return Directory(chunks, sections, layers), pos
 
 
 def _parse_sections(data: bytes, pos: int) -> tuple[list[tuple[int, int]], int]:
@@ -140,14 +150,20 @@ def check_plausible(fields: Fields, directory: Directory) -> None:
     """
     header = fields.header
     if isinstance(header, ImageHeader):
-        for index, entry in enumerate(directory.chunks):
+        if header.lossless:
+            return  # whose limit is that of the whole file
+        tiles = header.grid[0] * header.grid[1]
+        for index, entry in enumerate(directory.chunks[:tiles]):
+            if not entry.length and header.layers:
+                continue
             height, width = header.tile_size(index)
             if height * width > _PIXELS_PER_BYTE * (entry.length + _FREE_BYTES):
                 raise CorruptError(f"{entry.length} bytes cannot hold {width} x {height} pixels", f"chunk {index}")
         return
     size = sum(entry.length for entry in directory.chunks)
     values, room = header.samples * header.channels, size + _FREE_BYTES_SOUND
-    if values > min(_SAMPLES_PER_BYTE, _SECONDS_PER_BYTE * header.sample_rate) * room:
+    most = math.inf if header.lossless else _SECONDS_PER_BYTE * header.sample_rate  # FLAC costs no more at a low rate
+    if values > min(_SAMPLES_PER_BYTE, most) * room:
         raise CorruptError(
             f"{header.samples} samples at {header.sample_rate} Hz in {header.channels} channels cannot come from "
             f"{size} bytes",

@@ -16,13 +16,20 @@ SECONDS = 24 * 3600
 # The same of sound, in all channels together: 10 kB for 260 s, which decode in ten seconds on a busy core. Less than 50
 # bytes a second of a channel are needed by what is nearly all silence, whose files are filled up too.
 FREE_SECONDS, _BYTES_PER_SECOND = 60, 50
+# The same of what is lossless: 10 kB for 57 megapixels, which at 16 bits with alpha take 5 seconds and 0.8 GB.
+FREE_EXACT_PIXELS, EXACT_PIXELS_PER_BYTE = 2**24, 4_096
 _CELL = 64  # pixels a side of what is coded at least
 _VALUES_A_SECOND = 96_000  # of stereo at 48 kHz: more rate or more channels leave room for fewer seconds
 
 
-def _coded(width: int, height: int) -> int:
-    """Pixels that are coded for an image, and cost: its sides are rounded up to cells."""
-    return -(-width // _CELL) * -(-height // _CELL) * _CELL**2
+def _coded(width: int, height: int, lossless: bool = False) -> int:
+    """Pixels that are coded for an image, and cost: its sides are rounded up to cells unless it is lossless."""
+    return width * height if lossless else -(-width // _CELL) * -(-height // _CELL) * _CELL**2
+
+
+def _shares(lossless: bool) -> tuple[int, int]:
+    """Pixels that every file may ask for, and those for each of its bytes."""
+    return (FREE_EXACT_PIXELS, EXACT_PIXELS_PER_BYTE) if lossless else (FREE_PIXELS, PIXELS_PER_BYTE)
 
 
 @dataclass(frozen=True)
@@ -44,15 +51,16 @@ class Limits:
     channels: int = 8
     metadata_bytes: int = 16 * 2**20
 
-    def pixels_of(self, size: int) -> int:
+    def pixels_of(self, size: int, *, lossless: bool = False) -> int:
         """Coded pixels that a file of so many bytes may ask for; a limit above the default raises this as well."""
-        asked = FREE_PIXELS + PIXELS_PER_BYTE * size
-        return asked * max(self.pixels, PIXELS) // PIXELS
+        free, per_byte = _shares(lossless)
+        return (free + per_byte * size) * max(self.pixels, PIXELS) // PIXELS
 
     @staticmethod
-    def least_size(width: int, height: int) -> int:
+    def least_size(width: int, height: int, *, lossless: bool = False) -> int:
         """Bytes from which on a file may ask for an image of this size, where the limits do not speak against it."""
-        return -(-max(_coded(width, height) - FREE_PIXELS, 0) // PIXELS_PER_BYTE)
+        free, per_byte = _shares(lossless)
+        return -(-max(_coded(width, height, lossless) - free, 0) // per_byte)
 
     def seconds_of(self, size: int) -> int:
         """Seconds of all channels together that a file of so many bytes may ask for; a higher limit raises this too."""
@@ -64,16 +72,16 @@ class Limits:
         """Bytes from which on a file may ask for a sound of this length, where the limits do not speak against it."""
         return max(-(-samples * channels // sample_rate) - FREE_SECONDS, 0) * _BYTES_PER_SECOND
 
-    def check_image(self, width: int, height: int, size: int) -> None:
+    def check_image(self, width: int, height: int, size: int, *, lossless: bool = False) -> None:
         """Raise LimitError if an image of this size, in a file of so many bytes, is over the limits."""
         if max(width, height) > self.side:
             raise LimitError(f"{width} x {height} pixels: a side is over the limit of {self.side} (raise Limits.side)")
         if width * height > self.pixels:
             raise LimitError(f"{width} x {height} pixels: over the limit of {self.pixels} (raise Limits.pixels)")
-        if _coded(width, height) > self.pixels_of(size):
+        most = self.pixels_of(size, lossless=lossless)
+        if _coded(width, height, lossless) > most:
             raise LimitError(
-                f"{width} x {height} pixels: over the limit of {self.pixels_of(size)} for a file of {size} bytes "
-                "(raise Limits.pixels)"
+                f"{width} x {height} pixels: over the limit of {most} for a file of {size} bytes (raise Limits.pixels)"
             )
 
     def check_audio(self, sample_rate: int, channels: int, samples: int, size: int | None = None) -> None:

@@ -70,7 +70,7 @@ def _load(path: str, settings: Mapping[str, Any]) -> PictureSide | SoundSide:
     from vqcodec.benchmarks.compare import PictureSide, SoundSide
 
     head = head_of(path)
-    what = vqcodec.decompress(path, **settings) if is_vqc(head) else path
+    what = vqcodec.decompress(path, **settings, depth=8) if is_vqc(head) else path
     if isinstance(what, vqcodec.Sound):
         return SoundSide(Path(path), what.samples, what.sample_rate)
     if what is path and is_sound(head, path):

@@ -21,7 +21,20 @@ from vqcodec.sources import is_pipe, write_atomic
 
 __all__ = ["compress"]
 
-_SHOWN = ["kind", "width", "height", "duration", "sample_rate", "channels", "quality", "step", "bytes", "bpp", "kbps"]
+_SHOWN = [
+    "kind",
+    "width",
+    "height",
+    "duration",
+    "sample_rate",
+    "channels",
+    "lossless",
+    "quality",
+    "step",
+    "bytes",
+    "bpp",
+    "kbps",
+]
 
 
 @click.command(no_args_is_help=True)
@@ -36,6 +49,8 @@ _SHOWN = ["kind", "width", "height", "duration", "sample_rate", "channels", "qua
 @click.option("--target-bpp", type=float, help="At most so many bits per pixel (pictures).")
 @click.option("--target-psnr", type=float, help="At least so many decibels (pictures).")
 @click.option("--target-kbps", type=float, help="At most so many kbit/s (sound).")
+@click.option("--lossless", is_flag=True, help="Lose nothing of up to 16 bits per sample (sound: 24).")
+@click.option("--exact-alpha", is_flag=True, help="With --lossless: keep the colours of invisible pixels, too.")
 @click.option(
     "--tune",
     type=click.Choice(["visual", "psnr"]),
@@ -91,4 +106,5 @@ def _compress_one(pair: Pair, share: Share | None, *, settings: dict[str, Any], 
 
 def _describe(facts: Mapping[str, Any]) -> str:
     rate = f"{facts['bpp']:.3f} bits per pixel" if facts["kind"] == "image" else f"{facts['kbps']:.2f} kbit/s"
-    return f"{facts['bytes']:,} bytes, {rate}, quality {facts['quality']:.0f}, {facts['seconds']:.1f} s"
+    kept = "lossless" if facts["lossless"] else f"quality {facts['quality']:.0f}"
+    return f"{facts['bytes']:,} bytes, {rate}, {kept}, {facts['seconds']:.1f} s"

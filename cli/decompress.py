@@ -30,6 +30,12 @@ __all__ = ["decompress"]
 @options.end
 @click.option("--allow-truncated", is_flag=True, help="Decode what a cut file still holds.")
 @click.option("--conceal", is_flag=True, help="Fill damaged parts instead of refusing the file.")
+@click.option(
+    "--depth",
+    type=click.Choice(["8", "16"]),
+    callback=lambda ctx, param, value: value and int(value),
+    help="Bits per sample of a picture; without it, as the source had. 16 go into .png and .tiff.",
+)
 @click.option("--faithful", is_flag=True, help="The picture of the least squared error, not the one that looks best.")
 @options.common
 @click.pass_context
@@ -91,8 +97,10 @@ def _picture(
 ) -> tuple[dict[str, Any], list[str]]:
     if pair.target != STREAM:
         format_for(Path(pair.target))
-    image = vqcodec.decompress(source, kind="image", **settings)
-    facts = {"kind": "image", "width": image.width, "height": image.height, "mode": image.mode}
+    image = vqcodec.decompress_samples(source, **settings)
+    height, width, colours = image.pixels.shape
+    mode = ("L" if colours == 1 else "RGB") + ("" if image.alpha is None else "A") + (";16" if image.deep else "")
+    facts = {"kind": "image", "width": width, "height": height, "mode": mode}
     if pair.target != STREAM:
         return facts, save_picture(image, Path(pair.target), force=force, parents=pair.parents)
     buffer = io.BytesIO()
@@ -107,7 +115,7 @@ def _sound(source: str | bytes, pair: Pair, settings: dict[str, Any], force: boo
     if pair.target != STREAM:
         check_sound_suffix(Path(pair.target))
     sound = vqcodec.stream_sound(
-        source, **{key: value for key, value in settings.items() if key not in ("max_pixels", "faithful")}
+        source, **{key: value for key, value in settings.items() if key not in ("max_pixels", "depth", "faithful")}
     )
     facts = {
         "kind": "audio",

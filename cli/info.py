@@ -39,7 +39,8 @@ def info(ctx: click.Context, paths: tuple[str, ...], as_json: bool) -> None:
 def _lines(facts: ImageFacts | AudioFacts) -> list[str]:
     if facts["kind"] == "image":
         alpha = " and alpha" if facts["alpha"] else ""
-        own = {"size": f"{facts['width']} x {facts['height']}, {facts['colour']}{alpha}"}
+        deep = ", 16 bits per sample" if facts["depth"] == 16 else ""
+        own = {"size": f"{facts['width']} x {facts['height']}, {facts['colour']}{alpha}{deep}"}
         rate = f"{facts['bpp']:.3f} bits per pixel"
     else:
         own = {
@@ -54,8 +55,10 @@ def _lines(facts: ImageFacts | AudioFacts) -> list[str]:
     shown = {
         "format": f"{facts['format_version']} ({facts['kind']})",
         **own,
-        "quality": f"{facts['quality']:.1f} (step {facts['step']})",
-        "model": f"{facts['model_name'] or 'unknown to this version'} ({facts['model_id']})",
+        "quality": "lossless" if facts["lossless"] else f"{facts['quality']:.1f} (step {facts['step']})",
+        "model": f"{facts['model_name'] or 'unknown to this version'} ({facts['model_id']})"
+        if facts["model_id"]
+        else "none needed",
         "bytes": f"{facts['bytes']:,} ({rate})",
         "chunks": f"{facts['chunks']}",
         "metadata": ", ".join(facts["metadata"]) or "none",

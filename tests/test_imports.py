@@ -50,7 +50,7 @@ RULES = {
     "facts": {"bitstream", "quality", "registry", "sources"},
     "plugin": {"image", "registry"},
     "api": {"bitstream", "errors", "facts", "kinds", "options", "registry", "sources", "image", "audio"},
-    "": {"errors", "api", "facts", "plugin", "audio"},  # vqcodec/__init__.py: the public names, lazily
+    "": {"errors", "api", "facts", "plugin", "image", "audio"},  # vqcodec/__init__.py: the public names, lazily
     "__main__": {"cli"},
     # the command line and the benchmarks use the public functions and what the hall shares ...
     "cli": {"", "errors", "facts", "kinds", "options", "sources", "target", "registry", "workers", "benchmarks"}

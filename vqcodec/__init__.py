@@ -21,16 +21,19 @@ if not (_folder / "bitstream").is_dir() and (_folder.parent / "bitstream" / "SPE
 from vqcodec import errors  # noqa: E402 - after the folders
 
 if TYPE_CHECKING:
-    from vqcodec.api import compress, decompress, stream_sound, verify
+    from vqcodec.api import compress, decompress, decompress_samples, stream_sound, verify
     from vqcodec.audio.files import Sound
     from vqcodec.facts import info
+    from vqcodec.image.files import Picture
     from vqcodec.plugin import register_pillow
 
 __all__ = [
+    "Picture",
     "Sound",
     "__version__",
     "compress",
     "decompress",
+    "decompress_samples",
     "errors",
     "info",
     "register_pillow",
@@ -41,9 +44,11 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Picture": "vqcodec.image.files",
     "Sound": "vqcodec.audio.files",
     "compress": "vqcodec.api",
     "decompress": "vqcodec.api",
+    "decompress_samples": "vqcodec.api",
     "info": "vqcodec.facts",
     "register_pillow": "vqcodec.plugin",
     "stream_sound": "vqcodec.api",

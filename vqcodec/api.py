@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Literal, Unpack, overload
 
 from vqcodec import registry
-from vqcodec.bitstream import AudioHeader, VqcFile, read_vqc
-from vqcodec.errors import InputError, UsageError
+from vqcodec.bitstream import AudioHeader, ImageHeader, VqcFile, read_vqc
+from vqcodec.errors import InputError, MismatchError, UsageError
 from vqcodec.kinds import takes_for_sound
 from vqcodec.options import (
     CompressOptions,
@@ -28,13 +28,16 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from vqcodec.audio.codec import AudioCodec
     from vqcodec.audio.files import Sound
     from vqcodec.audio.stream import SoundStream
+    from vqcodec.image.codec import ImageCodec
+    from vqcodec.image.files import Picture
     from vqcodec.registry import Codec
 
     Source = Compressed | BinaryIO | Image.Image | npt.NDArray[np.generic] | Tensor | Sound
 
-__all__ = ["compress", "decompress", "stream_sound", "verify"]
+__all__ = ["compress", "decompress", "decompress_samples", "stream_sound", "verify"]
 
 
 def compress(source: Source, *, kind: Kind | None = None, **options: Unpack[CompressOptions]) -> bytes:
@@ -42,7 +45,7 @@ def compress(source: Source, *, kind: Kind | None = None, **options: Unpack[Comp
 
     Args:
         source: a path, the bytes of a file, or a file open for reading bytes, of either kind. A picture may also be a
-            Pillow image, an array (uint8 [H, W] or [H, W, 1 to 4]), or with ``kind="image"`` a torch tensor
+            Pillow image, an array (uint8 or uint16 [H, W] or [H, W, 1 to 4]), or with ``kind="image"`` a torch tensor
             [1 to 4, H, W] (uint8, or floats from 0 to 1); a sound may be a :class:`vqcodec.Sound`, or with
             ``sample_rate`` an array [T] or [T, C], or a torch tensor [T] or [C, T] (floats with full scale 1, int16 or
             int32).
@@ -69,7 +72,7 @@ def compress(source: Source, *, kind: Kind | None = None, **options: Unpack[Comp
 
             load = _loader(registry.load_image_codec, settings)
             data = compress_picture(content, head, settings, load, name)
-        warn_all(larger_than(content, data), name)
+        warn_all(larger_than(content, data, lossless=settings.lossless), name)
         return data
 
 
@@ -86,7 +89,7 @@ def decompress(data: Compressed, **options: Unpack[DecompressOptions]) -> Image.
 def decompress(
     data: Compressed, *, kind: Kind | None = None, **options: Unpack[DecompressOptions]
 ) -> Image.Image | Sound:
-    """Decompress a .vqc file to a Pillow image of mode L, LA, RGB or RGBA, or to a :class:`vqcodec.Sound`.
+    """Decompress a .vqc file to a Pillow image of mode L, LA, RGB, RGBA or I;16, or to a :class:`vqcodec.Sound`.
 
     Colour profile, EXIF and XMP are in the image's ``.info`` under ``icc_profile``, ``exif`` and ``xmp``; tags and
     cover are attributes of the sound.
@@ -114,10 +117,37 @@ def decompress(
             return collect(_stream(file, header, settings, name), file.chunks)
         if settings.stretch != (None, None):
             raise UsageError("holds a picture, which has no start and end in seconds; leave them out")
-        from vqcodec.image.vqc import decode_picture
+        from vqcodec.image.files import at_depth, to_image
 
-        codec = registry.limited(registry.image_codec_for(header), settings.threads)
-        return decode_picture(file, header, codec, settings, name)
+        picture = _picture(file, header, settings, name)
+        if picture.deep and settings.depth is None and (picture.alpha is not None or picture.pixels.shape[2] > 1):
+            warn_all(
+                ["16 bits per sample are reduced to 8: Pillow has no such image; decompress_samples keeps them"], name
+            )
+            picture = at_depth(picture, 8)
+        return to_image(picture)
+
+
+def decompress_samples(data: Compressed, **options: Unpack[DecompressOptions]) -> Picture:
+    """Decompress a .vqc picture to arrays of samples, which may have 16 bits.
+
+    Options, warnings and errors are those of :func:`decompress`.
+    """
+    settings = settle(DecompressSettings, options)
+    with _opened(data, settings) as (file, name):
+        if isinstance(file.header, AudioHeader):
+            raise InputError("holds sound, not a picture; use vqcodec.decompress")
+        return _picture(file, file.header, settings, name)
+
+
+def _picture(file: VqcFile, header: ImageHeader, settings: DecompressSettings, name: str) -> Picture:
+    from vqcodec.image.vqc import decode_picture
+
+    return decode_picture(file, header, lambda: _image_codec(header, settings.threads), settings, name)
+
+
+def _image_codec(header: ImageHeader, threads: int | None) -> ImageCodec:
+    return registry.limited(registry.image_codec_for(header), threads)
 
 
 def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> SoundStream:
@@ -133,11 +163,18 @@ def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> Soun
 
 
 def _stream(file: VqcFile, header: AudioHeader, settings: DecompressSettings, name: str) -> SoundStream:
-    from vqcodec.audio.vqc import decode_sound, telling
+    from vqcodec.audio.vqc import decode_exact_sound, decode_sound, telling
 
-    codec = registry.limited(registry.audio_codec_for(header), settings.threads)
-    stream = decode_sound(file, header, codec, settings.stretch, name, conceal=settings.conceal)
+    if header.lossless:
+        stream = decode_exact_sound(file, header, settings.stretch, name, conceal=settings.conceal)
+    else:
+        codec = _audio_codec(header, settings.threads)
+        stream = decode_sound(file, header, codec, settings.stretch, name, conceal=settings.conceal)
     return telling(stream, settings.progress)
+
+
+def _audio_codec(header: AudioHeader, threads: int | None) -> AudioCodec:
+    return registry.limited(registry.audio_codec_for(header), threads)
 
 
 @contextmanager
@@ -151,19 +188,51 @@ def _what(file: VqcFile) -> str:
     return "sound" if isinstance(file.header, AudioHeader) else "a picture"
 
 
-def verify(data: Compressed, **options: Unpack[ReadOptions]) -> None:
+def verify(data: Compressed, *, against: Source | None = None, **options: Unpack[ReadOptions]) -> float | None:
     """Check a .vqc file completely: every byte is accounted for, and its codes decode to what was encoded.
+
+    Args:
+        against: the original, whatever :func:`compress` takes without further arguments, which the file must hold:
+            exactly if it is lossless, else at the same size.
+
+    Returns:
+        Decibels between what the file holds and the original, infinite where they are the same; None without one.
 
     Raises:
         DecodeError, InputError, LimitError, ModelError: the first thing found wrong.
+        MismatchError: it does not hold the original.
     """
     settings = settle(ReadSettings, options)
-    with _opened(data, settings) as (file, _):
+    with _opened(data, settings) as (file, name):
         header = file.header
         if isinstance(header, AudioHeader):
-            sound = registry.limited(registry.audio_codec_for(header), settings.threads)
-            for _ in sound.decode_codes(header, file.chunks):
-                pass
+            from vqcodec.audio.vqc import verify_sound
+
+            verify_sound(file, header, lambda: _audio_codec(header, settings.threads))
         else:
-            picture = registry.limited(registry.image_codec_for(header), settings.threads)
-            picture.decode_codes(header, file.chunks)
+            from vqcodec.image.vqc import verify_picture
+
+            verify_picture(file, header, lambda: _image_codec(header, settings.threads), settings.threads)
+        return None if against is None else _compared(file, name, against, settings)
+
+
+def _compared(file: VqcFile, name: str, original: Source, settings: ReadSettings) -> float:
+    decoding = DecompressSettings(settings.max_pixels, settings.max_seconds, settings.threads)
+    header = file.header
+    with opened(original) as content:
+        head = head_of(content)
+        sound = takes_for_sound(content, head, name_of(original), None, None)
+        if sound != isinstance(header, AudioHeader):
+            raise MismatchError(f"holds {_what(file)}, and the original is none; it was made of another one")
+        if isinstance(header, AudioHeader):
+            from vqcodec.audio import against as sounds
+            from vqcodec.audio.vqc import open_source
+
+            with open_source(content, None, head, settings.max_seconds) as source:
+                stream = _stream(file, header, decoding, name)
+                return sounds.compared(stream, source, lossless=header.lossless)
+        from vqcodec.image import against as pictures
+        from vqcodec.image.vqc import open_picture
+
+        given = open_picture(content, head, settings.max_pixels, name_of(original), exact=header.lossless)
+        return pictures.compared(_picture(file, header, decoding, name), given, lossless=header.lossless)

@@ -12,6 +12,7 @@ Arguments of the wrong type raise Python's own errors, and lack of memory is a M
     ├── ModelError
     │   ├── UnknownModelError   the file needs a model that is not installed
     │   └── SelfCheckError      this machine's arithmetic does not reproduce the model's check vector
+    ├── MismatchError           the file does not hold what it was compared with
     ├── DeviceError             the device asked for is not there
     ├── WorkerDiedError         the process that did a file of a batch died
     └── DecodeError             the bytes are not a whole, valid .vqc file; .place says where
@@ -33,6 +34,7 @@ __all__ = [
     "DeviceError",
     "InputError",
     "LimitError",
+    "MismatchError",
     "ModelError",
     "NotVqcError",
     "OutputError",
@@ -87,6 +89,12 @@ class UnknownModelError(ModelError):
 
 class SelfCheckError(ModelError):
     """This machine's arithmetic does not reproduce the model's check vector."""
+
+
+class MismatchError(VqcError):
+    """The file does not hold what it was compared with."""
+
+    exit_code = 3
 
 
 class DeviceError(VqcError):

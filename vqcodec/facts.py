@@ -13,10 +13,13 @@ __all__ = ["AudioFacts", "ImageFacts", "info"]
 
 
 class _Facts(TypedDict):
+    """Of both. ``model_name`` is None for a model that this version does not have, both where none is needed."""
+
     format_version: str
     step: int
     quality: float
-    model_id: str
+    lossless: bool
+    model_id: str | None
     model_name: str | None
     bytes: int
     missing_bytes: int
@@ -25,12 +28,14 @@ class _Facts(TypedDict):
 
 
 class ImageFacts(_Facts):
-    """Of a picture. ``model_name`` is None for a model that this version does not have."""
+    """Of a picture; ``depth`` is bits per sample, ``layers`` the number of tiles with a layer of exact pixels."""
 
     kind: Literal["image"]
     width: int
     height: int
     colour: Literal["gray", "rgb"]
+    depth: int
+    layers: int
     alpha: bool
     bpp: float
 
@@ -66,7 +71,8 @@ def _common(file: FileInfo) -> _Facts:
         "format_version": ".".join(map(str, file.version)),
         "step": header.step,
         "quality": round(quality_of_step(header.step), 2),
-        "model_id": header.model_id.hex(),
+        "lossless": header.lossless,
+        "model_id": None if header.lossless else header.model_id.hex(),
         "model_name": release.name if release else None,
         "bytes": file.file_size,
         "missing_bytes": file.missing,
@@ -76,14 +82,18 @@ def _common(file: FileInfo) -> _Facts:
 
 
 def _picture(file: FileInfo, header: ImageHeader) -> ImageFacts:
+    tiles = header.grid[0] * header.grid[1]
     return {
         "kind": "image",
         "width": header.width,
         "height": header.height,
         "colour": "gray" if header.gray else "rgb",
+        "depth": 16 if header.deep else 8,
+        "layers": sum(size > 0 for size in file.payload_sizes[tiles:]),
         "alpha": header.alpha,
         "bpp": round(8 * file.file_size / (header.width * header.height), 4),
         **_common(file),
+        "chunks": tiles,
     }
 
 

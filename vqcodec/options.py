@@ -17,6 +17,7 @@ __all__ = [
     "CompressSettings",
     "DecompressOptions",
     "DecompressSettings",
+    "Depth",
     "Kind",
     "Progress",
     "ReadOptions",
@@ -27,6 +28,7 @@ __all__ = [
 
 Kind = Literal["image", "audio"]
 Tune = Literal["visual", "psnr"]
+Depth = Literal[8, 16]
 
 Progress = Callable[[float], object]
 """Told now and then which share of the work is done, from 0 to 1."""
@@ -47,6 +49,8 @@ class CompressOptions(TypedDict, total=False):
         target_kbps: thousands of bits of the file per second, at most; likewise. Sound only.
         target_size: bytes of the file, at most; likewise.
         target_psnr: decibels over all colour samples, at least; the coarsest step that reaches it. Pictures only.
+        lossless: nothing is lost of samples of up to 16 bits (24 of sound); instead of quality and targets.
+        exact_alpha: with ``lossless``, keep the colours of invisible pixels, too.
         tune: ``visual``, or ``psnr`` for the least squared error of a picture. Both make files of the same kind, which
             ``faithful`` of :func:`vqcodec.decompress` decodes to the picture of the least squared error.
         strip: leave out the colour profile, EXIF and XMP of a picture, which is converted to sRGB, and the tags and
@@ -64,6 +68,8 @@ class CompressOptions(TypedDict, total=False):
     target_kbps: float | None
     target_size: int | None
     target_psnr: float | None
+    lossless: bool
+    exact_alpha: bool
     tune: Tune
     strip: bool
     repair: bool
@@ -94,6 +100,7 @@ class DecompressOptions(ReadOptions, total=False):
         start, end: seconds of a sound; only what lies between is decoded. None: as far as it goes.
         allow_truncated: decode what a cut file still holds.
         conceal: fill damaged tiles or stretches instead of refusing the file.
+        depth: 8 or 16 bits per sample of a picture; None: as its source had.
         faithful: the picture of the least squared error, where by default it is the one that looks best; of pictures.
         progress: told which share of the work is done.
     """
@@ -102,6 +109,7 @@ class DecompressOptions(ReadOptions, total=False):
     end: float | None
     allow_truncated: bool
     conceal: bool
+    depth: Depth | None
     faithful: bool
     progress: Progress | None
 
@@ -124,6 +132,8 @@ class CompressSettings:
     target_kbps: float | None = None
     target_size: int | None = None
     target_psnr: float | None = None
+    lossless: bool = False
+    exact_alpha: bool = False
     tune: Tune = "visual"
     strip: bool = False
     repair: bool = False
@@ -135,6 +145,12 @@ class CompressSettings:
     def __post_init__(self) -> None:
         if self.tune not in get_args(Tune):
             raise UsageError(f"tune {self.tune!r} is not known; give {' or '.join(get_args(Tune))}")
+        aims = ("quality", "target_bpp", "target_kbps", "target_size", "target_psnr")
+        given = [name for name in aims if getattr(self, name) is not None]
+        if self.lossless and given:
+            raise UsageError(f"lossless and {given[0]} contradict each other; give only one of them")
+        if self.exact_alpha and not self.lossless:
+            raise UsageError("exact_alpha goes with lossless only; give both, or neither")
 
     @property
     def aim(self) -> Aim:
@@ -168,8 +184,13 @@ class DecompressSettings(ReadSettings):
     end: float | None = None
     allow_truncated: bool = False
     conceal: bool = False
+    depth: Depth | None = None
     faithful: bool = False
     progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if self.depth not in (None, *get_args(Depth)):
+            raise UsageError(f"depth {self.depth!r} is not known; give {' or '.join(map(str, get_args(Depth)))}")
 
     @property
     def reading(self) -> Reading:

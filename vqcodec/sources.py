@@ -181,14 +181,15 @@ def is_pipe(source: str | os.PathLike[str]) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
-def larger_than(source: Any, data: bytes) -> list[str]:
+def larger_than(source: Any, data: bytes, *, lossless: bool = False) -> list[str]:
     """A note where the file made of a source (a path or bytes) is larger than that."""
     size = len(source) if isinstance(source, bytes) else len(data)
     if isinstance(source, (str, os.PathLike)):
         size = Path(source).stat().st_size
     if len(data) <= size:
         return []
-    return [f"has {size:,} bytes, the .vqc {len(data):,}; give a lower quality, or keep the source as it is"]
+    remedy = "leave out lossless" if lossless else "give a lower quality"
+    return [f"has {size:,} bytes, the .vqc {len(data):,}; {remedy}, or keep the source as it is"]
 
 
 def read_content(data: Compressed) -> tuple[bytes, str]:

@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -271,7 +272,7 @@ def strip_hint(smallest: int, limit: float, metadata: Mapping[str, bytes]) -> st
     return f", or leave out its {' and '.join(metadata)} ({size:,} bytes) by --strip (strip=True)"
 
 
-def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
+def psnr(a: npt.NDArray[np.unsignedinteger[Any]], b: npt.NDArray[np.unsignedinteger[Any]]) -> float:
     """Peak signal-to-noise ratio in decibels over all samples of two uint8 [H, W, C] pictures; infinite where equal."""
     total = 0.0
     for row_a, row_b in zip(a, b, strict=True):  # row by row: the differences of a large picture would fill memory

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from conftest import scene
-from PIL import Image
+from conftest import EXAMPLES, scene
+from PIL import Image, ImageDraw
 
 import vqcodec
 from vqcodec.bitstream import VqcFile, read_vqc, write_vqc
@@ -32,6 +32,8 @@ def values_of(result: Image.Image | vqcodec.Sound) -> np.ndarray:
     """Samples [T, C], or pixels without alpha [H, W] or [H, W, 3]."""
     if isinstance(result, vqcodec.Sound):
         return result.samples
+    if result.mode == "I;16":
+        return np.asarray(result)
     return np.asarray(result.convert("RGB" if result.mode.startswith("RGB") else "L"))
 
 
@@ -48,6 +50,17 @@ def _rich_picture() -> bytes:
     return vqcodec.compress(image, quality=40)
 
 
+def _collage() -> np.ndarray:
+    """Text with a photograph in it."""
+    image = Image.new("RGB", (120, 100), "white")
+    for y in range(4, 90, 12):
+        ImageDraw.Draw(image).text((4, y), "quick brown fox jumps", fill="black")
+    out = np.asarray(image).copy()
+    with Image.open(EXAMPLES / "lake.png") as photo:
+        out[20:84, 36:100] = np.asarray(photo.convert("RGB"))[300:364, 200:264]
+    return out
+
+
 @cache
 def bases() -> list[Base]:
     """Pictures gray and in colour, with alpha and metadata, with stages; sounds of one and two channels, with tags."""
@@ -58,6 +71,12 @@ def bases() -> list[Base]:
         "colour": vqcodec.compress(scene(40, 56), quality=70),
         "rich": _rich_picture(),
         "noisy": vqcodec.compress(noise, quality=60),
+        "exact": vqcodec.compress(scene(40, 56), lossless=True),
+        "exact wide": vqcodec.compress(np.arange(2000, dtype=np.uint16).reshape(40, 50) ** 2, lossless=True),
+        "layers": vqcodec.compress(_collage()),
+        "exact sound": vqcodec.compress(
+            np.round(_tones(2, 900) * 2**15).astype(np.int16), sample_rate=8_000, lossless=True
+        ),
         "mono": vqcodec.compress(_tones(1, 700)[:, 0], sample_rate=8_000, quality=50),
         "stereo": vqcodec.compress(tagged, quality=20),
     }

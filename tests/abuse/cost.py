@@ -20,10 +20,10 @@ from abuse.craft import assemble
 
 import vqcodec
 from vqcodec import registry
-from vqcodec.bitstream import AudioHeader, Chunk, ImageHeader, Limits, read_header
+from vqcodec.bitstream import NO_MODEL, AudioHeader, Chunk, ImageHeader, Limits, read_header, sample_hash
 from vqcodec.bitstream.metadata import FILLER
 
-__all__ = ["Cost", "flat_picture", "long_silence", "measure"]
+__all__ = ["Cost", "flat_exact", "flat_picture", "long_silence", "measure"]
 
 _COARSEST = 255
 CONCEAL = "--conceal"
@@ -47,6 +47,20 @@ def flat_picture(size: int) -> bytes:
     rows = max(n for n in range(1, 9) if count % n == 0)
     header = ImageHeader(side * count // rows, side * rows, _COARSEST, True, False, codec.model_id, codec.model_hint)
     return _filled(header, [chunk] * count, size)
+
+
+def flat_exact(size: int) -> bytes:
+    """As many flat megapixels of 16 bits without loss as a file of so many bytes may hold."""
+    side = int(min(Limits().pixels_of(size, lossless=True), Limits().pixels) ** 0.5)
+    header = ImageHeader(side, side, 0, False, True, NO_MODEL, 0, 12, lossless=True, deep=True)
+    tile = np.full((1, 1, 4), 9, np.uint16)
+    count = header.parts
+    chunks = []
+    for index in range(count):
+        height, width = header.tile_size(index)
+        chunks.append(Chunk(tile.tobytes() + b"\1", (), sample_hash(np.broadcast_to(tile, (height, width, 4)))))
+    data = assemble(header, chunks)
+    return assemble(header, chunks, [(FILLER, bytes(max(size - len(data), 1)))])
 
 
 def long_silence(size: int, sample_rate: int = 24_000, channels: int = 1) -> bytes:
@@ -120,6 +134,7 @@ def main(size: int) -> None:
     """Measure the dearest files of a size."""
     made = {
         "flat gray picture": flat_picture(size),
+        "flat picture without loss": flat_exact(size),
         "silence at 24 kHz": long_silence(size),
         "silence at 50 Hz": long_silence(size, 50),
         "silence at 650,000 Hz": long_silence(size, 650_000),

@@ -44,12 +44,14 @@ KINDS = {name: kind for kind, name in METADATA.items()}
 
 def assemble(header: ImageHeader | AudioHeader, chunks: Sequence[Chunk], sections: Sequence[Section] = ()) -> bytes:
     """A file of these parts with right check sums, plausible or not."""
-    directory = Directory(
-        [ChunkEntry(len(c.payload), c.stage_ends) for c in chunks], [(k, len(b)) for k, b in sections]
-    )
+    layers = isinstance(header, ImageHeader) and header.layers
+    entries = [ChunkEntry(len(c.payload), c.stage_ends) for c in chunks]
+    directory = Directory(entries, [(k, len(b)) for k, b in sections], layers)
     head = pack_header(header, len(chunks), SECTIONS * bool(sections)) + pack_directory(directory)
     bodies = [body + crc32(bytes([kind]), body) for kind, body in sections]
     for index, chunk in enumerate(chunks):
+        if layers and not chunk.payload:
+            continue
         body = chunk.code_hash.to_bytes(2, "little") + chunk.payload
         bodies.append(body + crc32(index.to_bytes(4, "little"), body))
     return b"".join([head, crc32(head), *bodies, b"\xed"])
@@ -64,28 +66,31 @@ def sections_of(file: VqcFile) -> list[Section]:
 
 
 def _chunks(file: VqcFile) -> list[Chunk]:
-    return [chunk for chunk in file.chunks if chunk is not None]
+    return [chunk for chunk in (*file.chunks, *file.layers) if chunk is not None]
 
 
 def mended(base: Base, rng: np.random.Generator) -> Iterator[Mutant]:
     """The base with one thing changed and every CRC mended: a field, a stream, the body of a section."""
     file, sections = base.file, sections_of(base.file)
-    chunk = _chunks(file)[0]
+    chunks = _chunks(file)
     while True:
+        place = int(rng.integers(len(chunks)))
+        chunk, before, after = chunks[place], chunks[:place], chunks[place + 1 :]
         yield _other_field(base, rng)
         source = bit_flips if rng.integers(2) else truncations
         for _ in range(3):
             payload = next(source(chunk.payload, 1, int(rng.integers(2**31)))).data.rstrip(b"\0")
             ends = (*(min(e, len(payload)) for e in chunk.stage_ends[:-1]), len(payload)) if chunk.stage_ends else ()
             changed = replace(chunk, payload=payload, stage_ends=ends)
-            yield Mutant("stream changed", assemble(file.header, [changed], sections), same_codes=True)
-        yield Mutant("hash changed", assemble(file.header, [replace(chunk, code_hash=chunk.code_hash ^ 1)], sections))
+            yield Mutant("stream changed", assemble(file.header, [*before, changed, *after], sections), same_codes=True)
+        wrong = replace(chunk, code_hash=chunk.code_hash ^ 1)
+        yield Mutant("hash changed", assemble(file.header, [*before, wrong, *after], sections))
         if sections:
             at = int(rng.integers(len(sections)))
             kind, body = sections[at]
             spoilt = next(bit_flips(body, 1, int(rng.integers(2**31)))).data
             others = [*sections[:at], (kind, spoilt), *sections[at + 1 :]]
-            yield Mutant(f"section {kind:#x} changed", assemble(file.header, [chunk], others), metadata=True)
+            yield Mutant(f"section {kind:#x} changed", assemble(file.header, chunks, others), metadata=True)
 
 
 def _other_field(base: Base, rng: np.random.Generator) -> Mutant:
@@ -100,7 +105,7 @@ def _other_field(base: Base, rng: np.random.Generator) -> Mutant:
         choices |= {"model_id": rng.bytes(4)}
     name = str(rng.choice(list(choices)))
     other = replace(header, **{name: choices[name]})
-    count = other.grid[0] * other.grid[1] if isinstance(other, ImageHeader) else int(rng.integers(1, 4))
+    count = other.parts if isinstance(other, ImageHeader) else int(rng.integers(1, 4))
     chunk = _chunks(base.file)[0]
     chunks = [chunk] * count if count * len(chunk.payload) < _MOST else [Chunk(b"\1", (), 0)] * min(count, 65_536)
     try:
@@ -120,7 +125,11 @@ def crafted(base: Base, rng: np.random.Generator) -> Iterator[Mutant]:
 
 def _random_codes(base: Base, rng: np.random.Generator) -> Mutant:
     """A valid stream of codes that no encoder chooses: uniform, at the ends of the tables, or mixed."""
-    header = replace(base.file.header, step=int(rng.choice(np.array([0, 80, 160, 255]))))
+    header = base.file.header
+    if header.lossless or (isinstance(header, ImageHeader) and header.layers):
+        junk = [replace(c, payload=rng.bytes(40) + bytes([rng.integers(1, 6)])) for c in _chunks(base.file)]
+        return Mutant("exact chunks at random", assemble(header, junk, sections_of(base.file)))
+    header = replace(header, step=int(rng.choice(np.array([0, 80, 160, 255]))))
     draw = _drawer(rng)
     if isinstance(header, ImageHeader):
         chunk = random_tile(header, draw)
@@ -195,10 +204,12 @@ def _costly(base: Base, rng: np.random.Generator) -> Mutant:
     header = base.file.header
     payload = rng.bytes(int(rng.choice(np.array([0, 1, 8, 113])))).rstrip(b"\0")
     chunk = Chunk(payload, (), int(rng.integers(65_536)))
+    if header.lossless and rng.integers(2):
+        chunk = replace(chunk, payload=bytes([7] * int(rng.integers(1, 9)) + [1]))  # one colour at no cost
     if isinstance(header, ImageHeader):
         side = int(rng.choice(np.array([1_000, 8_000, 10_000, 60_000])))
         large = replace(header, width=side, height=int(rng.choice(np.array([1, 1_000, side]))), alpha=False)
-        return Mutant(f"{side} pixels of nothing", assemble(large, [chunk] * (large.grid[0] * large.grid[1])))
+        return Mutant(f"{side} pixels of nothing", assemble(large, [chunk] * large.parts))
     rate = int(rng.choice(np.array([1, 8_000, 1_048_575])))
     seconds, channels = int(rng.choice(np.array([1, 60, 86_400]))), int(rng.choice(np.array([1, 2, 8])))
     long = replace(header, sample_rate=rate, samples=min(rate * seconds, VARINT_MAX), channels=channels)

@@ -61,7 +61,7 @@ def test_flips_in_header_and_directory_are_seen_by_read_header() -> None:
         else:
             assert type(caught.value) is CorruptError
             assert place in ("header.tile_log2", "sections", "chunk 0")
-    assert seen == {NotVqcError: 64, UnsupportedVersionError: 6, ChecksumError: 110, CorruptError: 12}
+    assert seen == {NotVqcError: 64, UnsupportedVersionError: 5, ChecksumError: 110, CorruptError: 13}
 
 
 def test_a_chunk_in_another_ones_place_is_detected() -> None:

@@ -84,11 +84,27 @@ def test_headers_that_do_not_fit_the_codes_of_sound(change: dict[str, int]) -> N
     assert caught.value.place == "chunk 0"
 
 
-@pytest.mark.parametrize("make", [gray_file, colour_file, rich_file, noisy_file])
+def exact_file() -> bytes:
+    return vqcodec.compress(np.dstack([scene(9, 13), scene(9, 13)[..., :1] // 2]), lossless=True)
+
+
+def wide_file() -> bytes:
+    return vqcodec.compress(np.arange(600, dtype=np.uint16).reshape(20, 30) ** 2, kind="image", lossless=True)
+
+
+def test_flips_and_cuts_of_exact_sound() -> None:
+    samples = np.random.default_rng(0).integers(-99, 99, (500, 2)).astype(np.int16)
+    data = vqcodec.compress(samples, sample_rate=8_000, lossless=True)
+    assert check_mutations(data, vqcodec.decompress, flips=200, cuts=100) == 300
+
+
+@pytest.mark.parametrize("make", [gray_file, colour_file, rich_file, noisy_file, exact_file, wide_file])
 def test_flips_and_cuts_name_their_place(make) -> None:
     data = make()
     vqcodec.decompress(data)
-    assert check_mutations(data, vqcodec.decompress, flips=400, cuts=150) >= min(550, 9 * len(data))
+    assert check_mutations(data, vqcodec.decompress, flips=400, cuts=150) == min(400, 8 * len(data)) + min(
+        150, len(data)
+    )
     assert check_mutations(data, vqcodec.verify, flips=50, cuts=20, seed=1) == 70
 
 

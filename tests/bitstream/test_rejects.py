@@ -56,7 +56,7 @@ CHUNK = write_vqc(image())[24:]
         (b"\x89VQC", TruncatedError, "signature"),
         (b"\x89VQC\r\n\x1a\n\x10", TruncatedError, "header"),
         (head({8: b"\x20"}), UnsupportedVersionError, "header.version"),
-        (head({9: b"\x40"}), UnsupportedVersionError, "header.flags"),
+        (head({9: b"\x80"}), UnsupportedVersionError, "header.flags"),
         (head({9: b"\x03"}), CorruptError, "header.flags"),
         (head({9: b"\x21"}), CorruptError, "header.flags"),
         (head({9: b"\x04"}, CHUNK), CorruptError, "header.flags"),

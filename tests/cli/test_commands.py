@@ -111,11 +111,11 @@ class TestCompress:
         assert vqcodec.info(out)["width"] == 56
 
     def test_warnings_name_the_file(self, tmp_path):
-        Image.fromarray(np.full((4, 4), 700, np.uint16)).save(tmp_path / "wide.png")
-        result = vqc("compress", tmp_path / "wide.png", tmp_path / "o.vqc")
+        Image.new("CMYK", (4, 4)).save(tmp_path / "ink.tif")
+        result = vqc("compress", tmp_path / "ink.tif", tmp_path / "o.vqc")
         assert result.exit_code == 0
         assert "warning: " in result.stderr
-        assert "wide.png: 16 bits" in result.stderr
+        assert "ink.tif: CMYK" in result.stderr
 
     def test_nothing_in_a_name_steers_the_terminal(self, tmp_path):
         result = vqc("compress", tmp_path / "a\x1b[31m\n\u202e.png", tmp_path / "o.vqc")

@@ -185,14 +185,14 @@ def test_named_pipes(tmp_path, photo, kind):
 def test_several_processes_make_the_same_files(tmp_path, photo):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
-    wide = tmp_path / "wide.png"
-    Image.fromarray(np.full((4, 4), 700, np.uint16)).save(wide)
-    result = run("compress", photo, bad, wide, "-o", tmp_path / "out", "--jobs", 2)
+    ink = tmp_path / "ink.tif"
+    Image.new("CMYK", (4, 4)).save(ink)
+    result = run("compress", photo, bad, ink, "-o", tmp_path / "out", "--jobs", 2)
     assert result.returncode == 3
     assert b"bad.png: not a picture" in result.stderr
-    assert b"wide.png: 16 bits" in result.stderr
+    assert b"ink.tif: CMYK" in result.stderr
     assert b"1 of 3 files failed" in result.stderr
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["photo.vqc", "wide.vqc"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ink.vqc", "photo.vqc"]
     assert (tmp_path / "out" / "photo.vqc").read_bytes() == vqcodec.compress(photo)
 
 

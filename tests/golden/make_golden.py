@@ -1,10 +1,13 @@
 """Make the golden files of a model: run by hand, once for every released model, never by a test.
 
     python tests/golden/make_golden.py image-2
+    python tests/golden/make_golden.py image-2 layers
+    python tests/golden/make_golden.py exact-1
 
-The model must be the one that new files are made with. They go into ``decode/image-2`` and ``reject/image-2``, and
-their hashes to the end of ``HASHES``. A file that is there is never written again: a golden file says what was
-written in the past and must go on decoding for as long as its model ships.
+with names after the model only these cases, which are new. exact-1 is no model but the lossless files of this version
+of the format. The model must be the one that new files are made with. They go into ``decode/image-2`` and
+``reject/image-2``, and their hashes to the end of ``HASHES``. A file that is there is never written again: a golden
+file says what was written in the past and must go on decoding for as long as its model ships.
 """
 
 from __future__ import annotations
@@ -12,17 +15,21 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import vqcodec
 from vqcodec.audio.codec import AudioCodec
-from vqcodec.bitstream import AudioHeader, VqcFile, read_vqc, write_vqc
-from vqcodec.registry import audio_codec_for, image_codec_for
+from vqcodec.bitstream import AudioHeader, ImageHeader, VqcFile, read_vqc, write_vqc
+from vqcodec.image.files import load_picture
+from vqcodec.image.layers import lay_over, present
+from vqcodec.registry import audio_codec_for, image_codec_for, load_image_codec
+from vqcodec.target import step_of_quality
+from vqcodec.threads import ALONE
 
 HERE = Path(__file__).parent
 DECODE, REJECT, HASHES = HERE / "decode", HERE / "reject", HERE / "HASHES"
@@ -70,6 +77,41 @@ def hiss(seconds: float) -> np.ndarray:
     return np.random.default_rng(2).normal(0, 0.1, (round(seconds * 24_000), 1)).astype(np.float32)
 
 
+def slope(height: int, width: int) -> np.ndarray:
+    """Colours that rise evenly, at 16 bits."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x * 80 + y * 3, x * 40 + y * 30, 60_000 - x * 50], 2).astype(np.uint16)
+
+
+def drawing(height: int, width: int) -> np.ndarray:
+    """Lines and boxes of few colours."""
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    for k in range(12):
+        draw.line([(5 * k, 3 + 7 * k), (width - 9 * k, height - 4 * k)], fill="black", width=1 + k % 3)
+        draw.rectangle([9 * k, height - 8 * k, 9 * k + 20, height - 8 * k + 9], fill=(20 * k, 255 - 20 * k, 90))
+    return np.asarray(image)
+
+
+def collage() -> np.ndarray:
+    """A drawing with a photograph in it."""
+    out = drawing(200, 300).copy()
+    out[45:165, 75:235] = photo("otters", 120, 160)
+    return out
+
+
+def lossless(samples: np.ndarray) -> bytes:
+    return vqcodec.compress(samples, kind="image", lossless=True, exact_alpha=True)
+
+
+def wide_noise(channels: int) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 65_536, (20, 25, channels), dtype=np.uint16)
+
+
+def whole(samples: np.ndarray, rate: int) -> bytes:
+    return vqcodec.compress(samples, sample_rate=rate, lossless=True)
+
+
 def sound(samples: np.ndarray, quality: float, rate: int = 24_000) -> bytes:
     return vqcodec.compress(samples, sample_rate=rate, quality=quality)
 
@@ -89,10 +131,32 @@ SOUND_CASES: dict[str, Callable[[], bytes]] = {
         vqcodec.Sound(melody(1, 2, 44_100), 44_100, {"TITLE": "one two"}), quality=30
     ),
 }
+
+
+def to_bits(samples: np.ndarray, bits: int) -> np.ndarray:
+    return (np.round(samples * 2.0 ** (bits - 1)) / 2.0 ** (bits - 1)).astype(np.float32)
+
+
+EXACT_CASES: dict[str, Callable[[], bytes]] = {
+    "photo": lambda: lossless(photo("lake", 90, 120)),
+    "gray": lambda: lossless(waves(50, 70)[..., 0]),
+    "alpha": lambda: lossless(np.dstack([waves(50, 70), noise(50, 70)[..., 0]])),
+    "one-pixel": lambda: lossless(np.array([[[200, 30, 90]]], np.uint8)),
+    "flat": lambda: lossless(np.full((3000, 4000, 3), 250, np.uint8)),
+    "drawing": lambda: vqcodec.compress(drawing(200, 300)),
+    "wide-noise": lambda: lossless(wide_noise(4)),
+    "wide-gray": lambda: lossless(wide_noise(1)),
+    "wide-slope": lambda: lossless(slope(60, 80)),
+    "wide-of-8-bits": lambda: lossless(waves(40, 50).astype(np.uint16) * 257),
+    "sound-16": lambda: whole(to_bits(melody(0.2, 2), 16), 44_100),
+    "sound-24": lambda: whole(to_bits(melody(0.1, 3), 24), 24_000),
+    "sound-chunks": lambda: whole(to_bits(melody(9, 1, 1_000), 16), 1_000),
+    "sound-silence": lambda: whole(np.zeros((30_000, 1), np.float32), 48_000),
+}
 PICTURE_CASES: dict[str, Callable[[], bytes]] = {
-    "one-pixel": lambda: vqcodec.compress(np.array([[[200, 30, 90]]], np.uint8)),
-    "one-gray-pixel": lambda: vqcodec.compress(np.array([[77]], np.uint8)),
-    "black": lambda: vqcodec.compress(np.zeros((100, 100, 3), np.uint8), quality=100),
+    "one-pixel": lambda: coded(np.array([[[200, 30, 90]]], np.uint8)),
+    "one-gray-pixel": lambda: coded(np.array([[77]], np.uint8)),
+    "black": lambda: coded(np.zeros((100, 100, 3), np.uint8), 100),
     "gray": lambda: vqcodec.compress(waves(130, 200)[..., 0], quality=70),
     "coarsest": lambda: vqcodec.compress(waves(130, 200), quality=1),
     "finest": lambda: vqcodec.compress(waves(64, 65), quality=100),
@@ -101,24 +165,44 @@ PICTURE_CASES: dict[str, Callable[[], bytes]] = {
     "otters": lambda: vqcodec.compress(photo("otters", 120, 160), quality=90),
     "two-tiles": lambda: vqcodec.compress(waves(70, 1100), quality=40),
     "alpha-and-metadata": lambda: vqcodec.compress(everything(), quality=50),
+    "layers": lambda: vqcodec.compress(collage()),
 }
 
 
 def facts(data: bytes) -> dict[str, object]:
     """What a decoder must find: codes exactly, pixels nearly, everything else exactly."""
     file = read_vqc(data)
+    if file.header.lossless:
+        return exact_facts(file, data)
     if isinstance(file.header, AudioHeader):
         return sound_facts(file, file.header, audio_codec_for(file.header))
     codec = image_codec_for(file.header)
-    codes = codec.decode_codes(file.header, file.chunks)
+    chunks = present(file.chunks, file.header)
+    codes = codec.decode_codes(file.header, chunks)
+    pixels = codec.decode(file.header, chunks)
+    lay_over(pixels, file.layers, file.header, ALONE)
     alpha = b"" if file.alpha is None else file.alpha.tobytes()
     return {
         "codes": hashlib.sha256(b"".join(c.astype("<i4").tobytes() for c in codes)).hexdigest(),
         "shape": [file.header.height, file.header.width],
         "alpha": hashlib.sha256(alpha).hexdigest(),
         "metadata": digests(file.metadata),
-        "thumbnail": thumbnail(codec.decode(file.header, file.chunks)).round(2).tolist(),
+        "thumbnail": thumbnail(pixels).round(2).tolist(),
     }
+
+
+def exact_facts(file: VqcFile, data: bytes) -> dict[str, object]:
+    """Of a lossless file: every sample."""
+    if isinstance(file.header, AudioHeader):
+        decoded = vqcodec.decompress(data, kind="audio")
+        shape, samples = [decoded.sample_rate, *decoded.samples.shape, decoded.bits], decoded.samples.astype("<f4")
+    else:
+        picture = vqcodec.decompress_samples(data)
+        planes = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha]
+        joined = np.dstack(planes)
+        shape, samples = list(joined.shape), joined.astype(joined.dtype.newbyteorder("<"))
+    digest = hashlib.sha256(samples.tobytes()).hexdigest()
+    return {"samples": digest, "shape": shape, "metadata": digests(file.metadata)}
 
 
 def sound_facts(file: VqcFile, header: AudioHeader, codec: AudioCodec) -> dict[str, object]:
@@ -189,22 +273,61 @@ def sound_rejects() -> dict[str, bytes]:
     }
 
 
-def make(model: str, here: Path = HERE) -> list[Path]:
+def exact_rejects() -> dict[str, bytes]:
+    """The same of lossless files."""
+    good = lossless(waves(20, 30))
+    file = read_vqc(good)
+    chunk = file.chunks[0]
+    assert chunk is not None
+    flipped = bytearray(good)
+    flipped[-8] ^= 4
+    heard = read_vqc(whole(to_bits(melody(0.5), 16), 24_000))
+    first = heard.chunks[0]
+    assert first is not None
+    reserved = bytearray(good)
+    reserved[10] |= 8
+    return {
+        "TruncatedError-half": good[: len(good) // 2],
+        "ChecksumError-chunk": bytes(flipped),
+        "ChecksumError-samples": write_vqc(replace(file, chunks=[replace(chunk, code_hash=chunk.code_hash ^ 1)])),
+        "CorruptError-method": write_vqc(replace(file, chunks=[replace(chunk, payload=chunk.payload[:-1] + b"\x09")])),
+        "CorruptError-stream": write_vqc(replace(file, chunks=[replace(chunk, payload=b"no stream\2")])),
+        "UnsupportedVersionError-flags": bytes(reserved),
+        "ChecksumError-sound": write_vqc(replace(heard, chunks=[replace(first, code_hash=first.code_hash ^ 1)])),
+        "CorruptError-sound-chunks": write_vqc(replace(heard, chunks=[first, first])),
+    }
+
+
+def coded(pixels: np.ndarray, quality: float = 60) -> bytes:
+    """With codes, whatever would be smaller."""
+    codec = load_image_codec()
+    picture = load_picture(pixels)
+    step = step_of_quality(quality)
+    height, width, channels = picture.pixels.shape
+    header = ImageHeader(width, height, step, channels == 1, False, codec.model_id, codec.model_hint)
+    return write_vqc(VqcFile(header, list(codec.encode(picture.pixels, step))))
+
+
+def make(model: str, here: Path = HERE, only: Sequence[str] = ()) -> list[Path]:
     """Write the golden files of a model below ``here``, all or none; their paths.
+
+    Args:
+        only: these cases, and no files to refuse; empty: everything.
 
     Raises:
         SystemExit: a file is there already, or new files are made with another model.
     """
-    pictures = model.startswith("image")
-    good = {name: case() for name, case in (PICTURE_CASES if pictures else SOUND_CASES).items()}
+    kind = model.split("-")[0]
+    cases = {"image": PICTURE_CASES, "audio": SOUND_CASES, "exact": EXACT_CASES}[kind]
+    good = {name: case() for name, case in cases.items() if not only or name in only}
     for name, data in good.items():
         used = vqcodec.info(data)["model_name"]
-        if used != model:
+        if used != (None if kind == "exact" else model):
             raise SystemExit(f"{name}: new files are made with {used}, not with {model}")
     files = {here / "decode" / model / f"{name}.vqc": data for name, data in good.items()}
     files |= {path.with_suffix(".json"): _json(data) for path, data in files.items()}
-    bad = picture_rejects() if pictures else sound_rejects()
-    files |= {here / "reject" / model / f"{name}.vqc": data for name, data in bad.items()}
+    bad = {"image": picture_rejects, "audio": sound_rejects, "exact": exact_rejects}[kind]()
+    files |= {here / "reject" / model / f"{name}.vqc": data for name, data in bad.items() if not only}
     for path in files:
         if path.exists():
             raise SystemExit(f"{path}: is there already; a golden file is never written again")
@@ -221,6 +344,6 @@ def _json(data: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         raise SystemExit(__doc__)
-    sys.stdout.writelines(f"{made}\n" for made in make(sys.argv[1]))
+    sys.stdout.writelines(f"{made}\n" for made in make(sys.argv[1], only=sys.argv[2:]))

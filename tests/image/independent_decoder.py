@@ -7,6 +7,7 @@ chunk and checks their hash; pixels are not its business.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zlib
 from bisect import bisect_right
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from safetensors import safe_open
 
 LEVELS = 6
@@ -268,19 +270,29 @@ class Reader:
         assert self.take(4) == zlib.crc32(covered).to_bytes(4, "little")
 
 
-def read_start(r: Reader, tensors: Weights) -> tuple[int, int]:
-    """Signature and what all headers begin with: flags and step index."""
+def read_flags(r: Reader) -> tuple[int, int]:
+    """Signature, version, flags and more flags."""
     assert r.take(8) == bytes.fromhex("8956 5143 0D0A 1A0A")
     assert r.take(1)[0] >> 4 == 1
     flags = r.take(1)[0]
-    assert not flags & 0b11010000, "directory in front only"
+    assert not flags & 0b10010000, "directory in front only"
+    more = r.take(1)[0] if flags & 64 else 0
+    assert more < 8
+    assert bool(more) == bool(flags & 64)
+    return flags, more
+
+
+def read_start(r: Reader, tensors: Weights) -> tuple[int, int]:
+    """Signature and what headers of files with codes begin with: flags, more flags in bits 8 to 10, and step index."""
+    flags, more = read_flags(r)
+    assert not more & 2, "not a lossless file"
     assert r.take(4) == identity(tensors)[:4]
     r.varint()
-    return flags, r.take(1)[0]
+    return flags | more << 8, r.take(1)[0]
 
 
 def read_chunks(r: Reader, count: int, flags: int) -> list[tuple[int, bytes]]:
-    """Directory, sections (passed over) and chunks: code_hash and payload."""
+    """Directory, sections (passed over) and chunks: code_hash and payload, both empty of one that is not there."""
     sections = [(r.take(1), r.varint()) for _ in range(r.varint())] if flags & 8 else []
     sizes = []
     for _ in range(count):
@@ -292,6 +304,9 @@ def read_chunks(r: Reader, count: int, flags: int) -> list[tuple[int, bytes]]:
         r.check(kind + r.take(size))
     out = []
     for i, size in enumerate(sizes):
+        if not size and flags & 256:
+            out.append((0, b""))
+            continue
         code_hash, payload = r.take(2), r.take(size)
         r.check(i.to_bytes(4, "little") + code_hash + payload)
         out.append((int.from_bytes(code_hash, "little"), payload))
@@ -307,12 +322,73 @@ def decode_file(data: bytes, tensors: Weights) -> list[list[np.ndarray]]:
     width, height, tile = r.varint(), r.varint(), 2 ** r.take(1)[0]
     across, down = -(-width // tile), -(-height // tile)
     out = []
-    for i, (code_hash, payload) in enumerate(read_chunks(r, across * down, flags)):
+    chunks = read_chunks(r, across * down * (2 if flags & 256 else 1), flags)[: across * down]
+    for i, (code_hash, payload) in enumerate(chunks):
         y, x = i // across * tile, i % across * tile
         cells = [-(-min(tile, side - at) // 64) for side, at in ((height, y), (width, x))]
         one = Tile(tensors, step, *cells, gray=bool(flags & 2))
         out.append(one.decode(Stream(payload).batch))
         assert one.hash() == code_hash
+    return out
+
+
+def vp8l(body: bytes, h: int, w: int, c: int) -> np.ndarray:
+    """One stream of an exact chunk: samples [h, w, c] of 8 bits. WebP's own format is left to its library."""
+    bits = w - 1 | (h - 1) << 14 | (c in (2, 4)) << 28
+    stream = b"\x2f" + bits.to_bytes(4, "little") + body
+    padded = stream + b"\0" * (len(stream) & 1)
+    size = len(stream).to_bytes(4, "little")
+    content = b"RIFF" + (12 + len(padded)).to_bytes(4, "little") + b"WEBPVP8L" + size + padded
+    rgba = np.asarray(Image.open(io.BytesIO(content)).convert("RGBA")).astype(np.int64)
+    return rgba[:, :, {1: [1], 2: [1, 3], 3: [0, 1, 2], 4: [0, 1, 2, 3]}[c]]
+
+
+def exact_tile(payload: bytes, h: int, w: int, c: int, deep: bool) -> np.ndarray:
+    """Samples [h, w, c] (section Exact chunks of a picture)."""
+    body, method = payload[:-1], payload[-1]
+    if method == 1:
+        return np.zeros((h, w, 1), np.int64) + np.frombuffer(body, "<u2" if deep else np.uint8)
+    if method == 2:
+        return vp8l(body, h, w, c) * (257 if deep else 1)
+    assert deep
+    r = Reader(body)
+    size = r.varint()
+    z = 256 * vp8l(r.take(size), h, w, c) + vp8l(body[r.at :], h, w, c)
+    if method == 3:
+        return z
+    assert method == 4
+    d = np.where(z % 2, -1 - z // 2, z // 2)
+    for y in range(h):
+        for x in range(1, w):
+            d[y, x] += d[y, x - 1]
+    for y in range(1, h):
+        d[y] += d[y - 1]
+    if c > 2:
+        d[:, :, [0, 2]] += d[:, :, 1:2]
+    return d % 65_536
+
+
+def decode_exact(data: bytes) -> np.ndarray:
+    """All samples of a lossless picture; of one with layers the exact ones and the mask, 0 where there is no layer."""
+    r = Reader(data)
+    flags, more = read_flags(r)
+    if not more & 2:
+        r.take(4)
+        r.varint()
+        r.take(1)
+    width, height, tile = r.varint(), r.varint(), 2 ** r.take(1)[0]
+    across, down = -(-width // tile), -(-height // tile)
+    layers, deep = more & 1, bool(more & 4)
+    c = (1 if flags & 2 else 3) + (1 if flags & 4 or layers else 0)
+    chunks = read_chunks(r, across * down * (1 + layers), flags | more << 8)[-across * down :]
+    out = np.zeros((height, width, c), np.int64)
+    for i, (code_hash, payload) in enumerate(chunks):
+        if payload:
+            y, x = i // across * tile, i % across * tile
+            part = out[y : y + tile, x : x + tile]
+            part[...] = exact_tile(payload, *part.shape[:2], c, deep)
+            crc = zlib.crc32(part.astype("<u2" if deep else np.uint8).tobytes())
+            assert (crc ^ crc >> 16) & 0xFFFF == code_hash
     return out
 
 

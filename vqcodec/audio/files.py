@@ -37,6 +37,7 @@ __all__ = [
 
 BLOCK = 65_536
 """Samples that are in memory at a time."""
+_FINER = ("PCM_32", "DOUBLE", "ALAC_32")  # the library's names of samples that float32 does not hold
 _UNKNOWN = 2**62  # the library's word for a length that a file does not tell is beyond this
 
 Float32 = npt.NDArray[np.float32]
@@ -55,6 +56,7 @@ class SoundSource:
         notes: what was lost on the way, one sentence each, for the user to read.
         metadata_notes: those of them that are about metadata.
         expected: samples per channel as far as they are known beforehand; 0 where not.
+        exact: whether float32 holds the samples as they are: those of up to 24 bits, or of that type.
     """
 
     sample_rate: int
@@ -64,6 +66,7 @@ class SoundSource:
     notes: tuple[str, ...] = ()
     metadata_notes: tuple[str, ...] = ()
     expected: int = 0
+    exact: bool = True
 
     def stripped(self) -> SoundSource:
         """The same without tags and cover; which speakers the channels are for stays."""
@@ -82,12 +85,14 @@ class Sound:
         sample_rate: Hz.
         tags: texts by name (``TITLE``, ``ARTIST`` ...), each name's in a list.
         picture: the cover as the body of a FLAC PICTURE block, or None; ``cover`` is the image file in it.
+        bits: per sample of a file that it is saved to, 16 or 24.
     """
 
     samples: Float32
     sample_rate: int
     tags: Tags = field(default_factory=dict)
     picture: bytes | None = field(default=None, repr=False)
+    bits: int = 16
 
     @property
     def duration(self) -> float:
@@ -111,7 +116,7 @@ class Sound:
         return torch.from_numpy(self.samples.T.copy())
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
-        """Write a 16-bit .wav or .flac file, whole or not at all.
+        """Write a .wav or .flac file, whole or not at all.
 
         Warns:
             VqcWarning: the format cannot hold a tag, or the cover.
@@ -123,7 +128,8 @@ class Sound:
         from vqcodec.audio.save import save_sound
 
         samples, channels = self.samples.shape
-        stream = SoundStream(self.sample_rate, channels, samples, iter([self.samples]), self.tags, self.picture)
+        blocks = iter([self.samples])
+        stream = SoundStream(self.sample_rate, channels, samples, blocks, self.tags, self.picture, self.bits)
         warn_all(save_sound(stream, Path(path), force=force), os.fsdecode(path))
 
 
@@ -162,7 +168,12 @@ def array_source(samples: Any, sample_rate: int, *, max_seconds: int, repair: bo
         parts = (array[start : start + BLOCK] for start in range(0, len(array), BLOCK))
         return check.blocks(_scaled(part, scale) for part in parts)
 
-    return SoundSource(sample_rate, array.shape[1], {}, blocks, expected=len(array))
+    whole = array.dtype in (np.float16, np.float32, np.int16)
+    exact = whole or all(
+        np.array_equal(_scaled(array[at : at + BLOCK], scale) / scale, array[at : at + BLOCK])
+        for at in range(0, len(array), BLOCK)
+    )
+    return SoundSource(sample_rate, array.shape[1], {}, blocks, expected=len(array), exact=exact)
 
 
 def sound_source(sound: Sound, *, max_seconds: int, repair: bool = False) -> SoundSource:
@@ -223,6 +234,7 @@ def _file_source(path: Path, name: str, folder: Path, max_seconds: int, repair: 
             about = read_metadata(path)
         with _opened(path, about.view) as file:
             rate, channels, frames, flac = file.samplerate, file.channels, file.frames, file.format == "FLAC"
+            exact = file.subtype not in _FINER
         check_layout(rate, channels, InputError)
     check = SampleCheck(name, rate, channels, max_seconds, repair)
     if frames < _UNKNOWN:
@@ -236,7 +248,7 @@ def _file_source(path: Path, name: str, folder: Path, max_seconds: int, repair: 
         return check.blocks(_file_blocks(path, about.view, name, wanted, order))
 
     expected = frames if frames < _UNKNOWN else 0
-    return SoundSource(rate, channels, metadata, blocks, tuple(notes), tuple(more), expected)
+    return SoundSource(rate, channels, metadata, blocks, tuple(notes), tuple(more), expected, exact)
 
 
 def _metadata(found: Found, speakers: list[Tag]) -> tuple[dict[str, bytes], list[str]]:

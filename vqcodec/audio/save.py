@@ -1,4 +1,4 @@
-"""Sound out: 16-bit WAV or FLAC by the suffix of the name, block by block, with the tags that the format can hold."""
+"""Sound out: WAV or FLAC of 16 or 24 bits by the suffix of the name, block by block, with the tags that it can hold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from vqcodec.audio.chunks import INFO_NAMES
 from vqcodec.audio.layout import MASK_TAG, mask_of
 from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import METADATA_BYTES, Tag, comment_block, is_key, parse_picture, tag_pairs
-from vqcodec.bitstream.arrays import F32
 from vqcodec.errors import OutputError, UsageError
 from vqcodec.kinds import SOUND_SUFFIXES
 from vqcodec.sources import scratch_folder, write_atomic
@@ -73,9 +72,11 @@ def write_sound(sound: SoundStream, file: BinaryIO) -> list[str]:
     return notes
 
 
-def _pcm16(blocks: Iterator[F32]) -> Iterator[npt.NDArray[np.int16]]:
-    for block in blocks:
-        yield np.clip(np.rint(block * np.float32(32_768)), -32_768, 32_767).astype("<i2")
+def _pcm(sound: SoundStream) -> Iterator[npt.NDArray[np.int32]]:
+    """Blocks of whole numbers, as many bits as the sound has."""
+    full = 2 ** (sound.bits - 1)
+    for block in sound.blocks:
+        yield np.clip(np.rint(block * np.float32(full)), -full, full - 1).astype("<i4")
 
 
 def _write_wav(sound: SoundStream, notes: list[str], name: str, file: BinaryIO) -> None:
@@ -91,22 +92,26 @@ def _write_wav(sound: SoundStream, notes: list[str], name: str, file: BinaryIO) 
     if sound.picture is not None:
         notes.append("WAV keeps no cover picture: dropped; .flac keeps it")
     info = b"".join(_chunk(kind, value.encode("utf-8", "replace") + b"\0") for kind, value in kept)
-    width = 2 * sound.channels
+    width = sound.bits // 8 * sound.channels
     tag = _EXTENSIBLE if sound.channels > 2 or MASK_TAG in sound.tags else 1
-    layout = struct.pack("<HHIIHH", tag, sound.channels, sound.sample_rate, sound.sample_rate * width, width, 16)
+    layout = struct.pack(
+        "<HHIIHH", tag, sound.channels, sound.sample_rate, sound.sample_rate * width, width, sound.bits
+    )
     if tag == _EXTENSIBLE:
-        layout += struct.pack("<HHI", 22, 16, mask_of(sound.tags, sound.channels)) + _PCM_GUID
+        layout += struct.pack("<HHI", 22, sound.bits, mask_of(sound.tags, sound.channels)) + _PCM_GUID
     body = _chunk(b"fmt ", layout) + (_chunk(b"LIST", b"INFO" + info) if info else b"")
     size = sound.samples * width
+    padded = size + size % 2  # of the whole, not of the chunk (RIFF)
     if size < _RIFF_LIMIT - len(body):
-        file.write(struct.pack("<4sI4s", b"RIFF", 4 + len(body) + 8 + size, b"WAVE") + body)
+        file.write(struct.pack("<4sI4s", b"RIFF", 4 + len(body) + 8 + padded, b"WAVE") + body)
         file.write(struct.pack("<4sI", b"data", size))
     else:
-        sizes = struct.pack("<QQQI", 4 + 36 + len(body) + 8 + size, size, sound.samples, 0)
+        sizes = struct.pack("<QQQI", 4 + 36 + len(body) + 8 + padded, size, sound.samples, 0)
         file.write(struct.pack("<4sI4s", b"RF64", 0xFFFFFFFF, b"WAVE") + _chunk(b"ds64", sizes) + body)
         file.write(struct.pack("<4sI", b"data", 0xFFFFFFFF))
-    for block in _pcm16(sound.blocks):
-        file.write(block.tobytes())
+    for block in _pcm(sound):
+        file.write(block.view(np.uint8).reshape(-1, 4)[:, : sound.bits // 8].tobytes())
+    file.write(b"\0" * (size % 2))
 
 
 def _info_name(key: str) -> bytes:
@@ -126,9 +131,9 @@ def _write_flac(sound: SoundStream, notes: list[str], name: str, file: BinaryIO)
     with scratch_folder() as folder:
         path = folder / "sound.flac"
         try:
-            with soundfile.SoundFile(path, "w", sound.sample_rate, sound.channels, "PCM_16") as out:
-                for block in _pcm16(sound.blocks):
-                    out.write(block)
+            with soundfile.SoundFile(path, "w", sound.sample_rate, sound.channels, f"PCM_{sound.bits}") as out:
+                for block in _pcm(sound):
+                    out.write(block << 32 - sound.bits)
         except soundfile.LibsndfileError as error:
             detail = error.error_string.strip().rstrip(".")
             raise OutputError(

@@ -22,6 +22,7 @@ class SoundStream:
         blocks: float32 [n, channels], once, in WAVE order; full scale is 1, and a sample may lie beyond.
         tags: texts by name (``TITLE``, ``ARTIST`` ...), each name's in a list.
         picture: the cover as the body of a FLAC PICTURE block, or None.
+        bits: per sample of a file that it is saved to, 16 or 24.
     """
 
     sample_rate: int
@@ -30,3 +31,4 @@ class SoundStream:
     blocks: Iterator[F32]
     tags: Tags = field(default_factory=dict)
     picture: bytes | None = None
+    bits: int = 16

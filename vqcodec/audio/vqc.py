@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vqcodec.audio.files import Float32, Sound, SoundSource, array_source, open_sound, sound_source
+from vqcodec.audio.lossless import check_chunks, chunk_seconds, decode_samples, encode_lossless_sound
 from vqcodec.audio.resample import REACH, resample, resampled_length
 from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import MOST_TAGS, unpack_tags
@@ -24,7 +25,16 @@ from vqcodec.target import Aim, Curve, finest_within, strip_hint
 if TYPE_CHECKING:
     from vqcodec.audio.codec import AudioCodec
 
-__all__ = ["collect", "compress_sound", "decode_sound", "encode_sound", "open_source", "telling"]
+__all__ = [
+    "collect",
+    "compress_sound",
+    "decode_exact_sound",
+    "decode_sound",
+    "encode_sound",
+    "open_source",
+    "telling",
+    "verify_sound",
+]
 
 # What decoding to memory may take: 1 GiB in any case, beyond it as much as 1.5 kbit/s of stereo at 48 kHz come to.
 _FREE_VALUES = 2**28
@@ -69,6 +79,10 @@ def compress_sound(source: Any, head: bytes, settings: CompressSettings, load: C
         kept = sound.stripped() if settings.strip else sound
         warn_all(kept.notes, name_of(source))
         aim.check_sound()
+        if settings.exact_alpha:
+            raise UsageError("exact_alpha is for pictures, and this is sound; leave it out")
+        if settings.lossless:
+            return encode_lossless_sound(kept, name_of(source))
         return encode_sound(kept, aim, load(), settings.progress)
 
 
@@ -225,24 +239,66 @@ def decode_sound(
     """
     first, last = _range(header, *stretch)
     part = _part(header, first, last, codec, len(file.chunks))
-    if not any(chunk is not None and chunk.complete for chunk in file.chunks):
-        raise (TruncatedError if file.cut else ChecksumError)("nothing of the sound can be recovered", "chunk 0")
+    _check_something(file)
     seconds = header.chunk_frames * codec.hop / codec.core_rate
     _warn_concealed(file.chunks, part, seconds, name)
-    warn_all([_SECTIONS.get(section, f"section {section} is lost") for section in file.lost], name)
     tell = _teller(seconds, name) if conceal else None
     core = codec.decode(header, file.chunks, first=part.first, last=part.last, conceal=tell)
+    whole = resample(core, codec.core_rate, header.sample_rate, last - part.start)
+    return _stream(file, header, last - first, _from(whole, first - part.start), name)
+
+
+def decode_exact_sound(
+    file: VqcFile,
+    header: AudioHeader,
+    stretch: tuple[float | None, float | None],
+    name: str,
+    *,
+    conceal: bool = False,
+) -> SoundStream:
+    """A parsed lossless file as a stream of samples; otherwise as :func:`decode_sound`."""
+    check_chunks(header, len(file.chunks))
+    first, last = _range(header, *stretch)
+    seconds = chunk_seconds(header)
+    _check_something(file)
+    reach = _Part(int(first / header.sample_rate / seconds), -(-last // round(seconds * header.sample_rate)), 0)
+    _warn_concealed(file.chunks, reach, seconds, name)
+    blocks = decode_samples(header, file.chunks, first, last, _teller(seconds, name) if conceal else None)
+    return _stream(file, header, last - first, blocks, name)
+
+
+def verify_sound(file: VqcFile, header: AudioHeader, find: Callable[[], AudioCodec]) -> None:
+    """Check that all of a file decodes to what was encoded.
+
+    Raises:
+        CorruptError, ChecksumError: it does not.
+    """
+    if header.lossless:
+        check_chunks(header, len(file.chunks))
+    codes = decode_samples(header, file.chunks, 0, header.samples) if header.lossless else None
+    for _ in codes or find().decode_codes(header, file.chunks):
+        pass
+
+
+def _check_something(file: VqcFile) -> None:
+    if not any(chunk is not None and chunk.complete for chunk in file.chunks):
+        raise (TruncatedError if file.cut else ChecksumError)("nothing of the sound can be recovered", "chunk 0")
+
+
+def _stream(file: VqcFile, header: AudioHeader, samples: int, blocks: Iterator[Float32], name: str) -> SoundStream:
+    """Samples with what belongs to them; what is lost of that is warned of."""
+    warn_all([_SECTIONS.get(section, f"section {section} is lost") for section in file.lost], name)
     text = file.metadata.get("tags", b"")
     if text.count(b"\n") > MOST_TAGS:
         warn_all([f"only the first {MOST_TAGS:,} of its tags are kept"], name)
-    whole = resample(core, codec.core_rate, header.sample_rate, last - part.start)
     return SoundStream(
         sample_rate=header.sample_rate,
         channels=header.channels,
-        samples=last - first,
-        blocks=_named(_from(whole, first - part.start), name),
+        samples=samples,
+        blocks=_named(blocks, name),
         tags=unpack_tags(text),
         picture=file.metadata.get("picture"),
+        bits=24 if header.deep else 16,
     )
 
 
@@ -349,4 +405,4 @@ def collect(stream: SoundStream, chunks: Sequence[Chunk | None]) -> Sound:
         samples[done : done + len(block)] = block
         done += len(block)
     assert done == stream.samples
-    return Sound(samples, stream.sample_rate, stream.tags, stream.picture)
+    return Sound(samples, stream.sample_rate, stream.tags, stream.picture, stream.bits)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from vqcodec.bitstream import Chunk, ImageHeader
-from vqcodec.bitstream.arrays import F32, I32, U8
+from vqcodec.bitstream.arrays import F32, I32, Samples
 from vqcodec.errors import ChecksumError, CorruptError, DecodeError
 from vqcodec.image.bands import from_bands
 from vqcodec.image.codes import CodeModel, CodeWriter, decode_codes, grid, hash_codes, zero_code
@@ -91,7 +91,7 @@ class ImageCodec:
 
     def encode(
         self,
-        pixels: U8,
+        pixels: Samples,
         step: int,
         *,
         tune: str = "visual",
@@ -101,7 +101,7 @@ class ImageCodec:
         """Code a picture.
 
         Args:
-            pixels: [H, W, 3], or [H, W, 1] for gray.
+            pixels: [H, W, 3], or [H, W, 1] for gray; of 16 bits only if the header will say so.
             step: step index, 0 (finest) to 255.
             tune: ``visual``, or ``psnr``: steps are even, and the header must say so.
             progress: told which share of the tiles is done.
@@ -124,7 +124,7 @@ class ImageCodec:
         return [chunks[i] for i in range(len(chunks))]
 
     def search(
-        self, pixels: U8, step: int, *, tune: str = "visual", progress: Callable[[float], object] | None = None
+        self, pixels: Samples, step: int, *, tune: str = "visual", progress: Callable[[float], object] | None = None
     ) -> list[I32]:
         """Codes of a picture as :meth:`decode_codes` would give them; they are not written, which takes a third."""
         codes = self._blank(*self._grid(pixels))
@@ -135,7 +135,7 @@ class ImageCodec:
         return codes
 
     def weigh(
-        self, pixels: U8, step: int, *, tune: str = "visual", progress: Callable[[float], object] | None = None
+        self, pixels: Samples, step: int, *, tune: str = "visual", progress: Callable[[float], object] | None = None
     ) -> float:
         """About how many bytes the payloads of :meth:`encode` come to, in two thirds of its time."""
         bits: list[float] = []
@@ -154,7 +154,7 @@ class ImageCodec:
 
     def _search_tiles(
         self,
-        pixels: U8,
+        pixels: Samples,
         step: int,
         tune: str,
         progress: Callable[[float], object] | None,
@@ -177,14 +177,14 @@ class ImageCodec:
 
         self._workers.each(code, range(len(tiles)))
 
-    def _grid(self, pixels: U8) -> tuple[int, int]:
+    def _grid(self, pixels: Samples) -> tuple[int, int]:
         """Rows and columns of cells."""
         return -(-pixels.shape[0] // self.cell), -(-pixels.shape[1] // self.cell)
 
-    def _tiles_of(self, pixels: U8) -> list[Tile]:
+    def _tiles_of(self, pixels: Samples) -> list[Tile]:
         return list(self._tiles(*self._grid(pixels)))
 
-    def _analyse(self, pixels: U8, step: int) -> tuple[I32, list[F32]]:
+    def _analyse(self, pixels: Samples, step: int) -> tuple[I32, list[F32]]:
         """Rounded low band, and vectors of all slices in steps."""
         planes = to_planes(pixels[None], self.model.colour, self.cell)
         return to_units(self.model.config, planes, np.array([step]), self._workers)
@@ -229,8 +229,8 @@ class ImageCodec:
         *,
         faithful: bool = False,
         progress: Callable[[float], object] | None = None,
-    ) -> U8:
-        """Decode a picture: uint8 [H, W, 3], or [H, W, 1] for gray.
+    ) -> Samples:
+        """Decode a picture: [H, W, 3], or [H, W, 1] for gray; uint16 where the header says deep, else uint8.
 
         A chunk that is None is concealed with the mean colour of the others; one that is not complete gives the stages
         it still holds.
@@ -343,7 +343,7 @@ class ImageCodec:
         faithful: bool = False,
         filtered: bool = True,
         places: Sequence[Tile] | None = None,
-    ) -> U8:
+    ) -> Samples:
         """Picture of codes; see :meth:`decode`. The codes are gone after it: they are as large as the picture.
 
         Args:
@@ -361,7 +361,8 @@ class ImageCodec:
         colour, colours = self.model.colour, 1 if header.gray else 3
         # gray: the mean of luma alone; else the rotation is its own inverse's transpose
         back = np.array([[1 / colour[0].sum(), 0, 0]], np.float32) if header.gray else colour.T
-        pixels = np.zeros((header.height, header.width, colours), np.uint8)
+        pixels: Samples = np.zeros((header.height, header.width, colours), np.uint16 if header.deep else np.uint8)
+        top = np.iinfo(pixels.dtype).max
         work = self._filter(header, faithful) if filtered else None
 
         def finish(place: Tile) -> None:
@@ -369,8 +370,10 @@ class ImageCodec:
             part = planes[:, rows, columns] if work is None else work.window(planes, factor, rows, columns)
             samples = product(back * unit, part.reshape(3, -1)).reshape(colours, *part.shape[1:])
             samples += 128
+            if header.deep:
+                samples *= 257
             np.rint(samples, out=samples)
-            np.clip(samples, 0, 255, out=samples)
+            np.clip(samples, 0, top, out=samples)
             pixels[place] = samples.transpose(1, 2, 0)
 
         self._workers.each(finish, windows(header.height, header.width) if places is None else places)

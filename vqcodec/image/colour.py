@@ -38,6 +38,7 @@ _D65 = (0.3127, 0.3290)
 _BT709 = (_D65, (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
 _ADOBE = (_D65, (0.640, 0.330), (0.210, 0.710), (0.150, 0.060))
 _ADOBE_GAMMA = 563 / 256  # Adobe RGB (1998), 4.3.1.2
+_GRID = np.linspace(0, 1, 256)
 _CLOSE = 0.004  # chromaticities that differ by less are the same, written with other roundings
 
 # ITU-T H.273, tables 2 and 3: white, red, green, blue.
@@ -123,6 +124,25 @@ class Colours:
     narrow: bool = False
     lasting: bool = False
 
+    def profile(self) -> bytes | None:
+        """The profile of samples that stay as they are; None where they are sRGB."""
+        light = self._light()
+        if self._is_srgb(np.round(_srgb_inverse(light) * 255)):
+            return None
+        curve = sampled_curve(np.interp(np.linspace(0, 1, 1024), _GRID, light)) if self.narrow else self.curve.tag()
+        return make_profile(self.xy, curve, "as the file describes it", b"" if self.narrow else self.cicp)
+
+    def _light(self) -> Float64:
+        """Of the 256 values of a sample."""
+        return self.curve.light(np.clip((_GRID * 255 - 16) / 219, 0, 1) if self.narrow else _GRID)
+
+    def _is_srgb(self, table: npt.NDArray[Any]) -> bool:
+        """Whether samples are those of sRGB, into which the table [256] would turn them, but for rounding."""
+        return self._neutral() and int(np.abs(table.astype(int) - np.arange(256)).max()) <= 1
+
+    def _neutral(self) -> bool:
+        return bool(np.abs(self.xy - np.array(_BT709)).max() < _CLOSE)
+
     def apply(self, samples: UInt8) -> tuple[UInt8, bytes | None]:
         """Samples [H, W, 1 or 3], coded again where that loses no colour, and the profile that they need.
 
@@ -131,14 +151,10 @@ class Colours:
         Raises:
             ValueError: these colours are none.
         """
-        grid = np.linspace(0, 1, 256)
-        encoded = np.clip((grid * 255 - 16) / 219, 0, 1) if self.narrow else grid
-        light = self.curve.light(encoded)
-        table = np.round(_srgb_inverse(light) * 255).astype(np.uint8)
-        neutral = bool(np.abs(self.xy - np.array(_BT709)).max() < _CLOSE)
-        if neutral and int(np.abs(table.astype(int) - np.arange(256)).max()) <= 1:
+        table = np.round(_srgb_inverse(self._light()) * 255).astype(np.uint8)
+        if self._is_srgb(table):
             return samples, None
-        if not self.cicp and not self.lasting and (neutral or samples.shape[2] == 1):
+        if not self.cicp and not self.lasting and (self._neutral() or samples.shape[2] == 1):
             return table[samples], None
         if self.cicp or self.lasting or (self._perceptual() and not self.narrow):
             return samples, make_profile(self.xy, self.curve.tag(), "as the file describes it", self.cicp)

@@ -28,11 +28,13 @@ def only_useful(chunks: Sequence[Chunk | None]) -> list[Chunk | None]:
     return [None if chunk is not None and whole_stages(chunk) == 0 else chunk for chunk in chunks]
 
 
-def losses(file: VqcFile, header: ImageHeader, chunks: Sequence[Chunk | None]) -> list[str]:
+def losses(
+    file: VqcFile, header: ImageHeader, chunks: Sequence[Chunk | None], layers: Sequence[Chunk | None] | None = None
+) -> list[str]:
     """What was lost, one sentence each.
 
     Args:
-        chunks: those of the file as they were decoded, None where that was not possible.
+        chunks, layers: those of the file as they were decoded, None where that was not possible.
 
     Raises:
         TruncatedError, ChecksumError: no tile is left.
@@ -44,6 +46,11 @@ def losses(file: VqcFile, header: ImageHeader, chunks: Sequence[Chunk | None]) -
     notes = []
     if gone:
         notes.append(f"{_regions(header, gone)} damaged or missing: filled with the mean colour of the others")
+    thin = [
+        i for i, layer in enumerate(file.layers if layers is None else layers) if layer is None or not layer.complete
+    ]
+    if thin:
+        notes.append(f"the exact parts of {_regions(header, thin)} damaged or missing: filled in from around them")
     if coarse:
         notes.append(f"{_regions(header, coarse)} cut short: shown without the finer details")
     return notes + [_SECTIONS.get(name, f"section {name} is lost") for name in file.lost]

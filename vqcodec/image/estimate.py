@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.bitstream.arrays import F32, U8
+from vqcodec.bitstream.arrays import F32, Samples
 from vqcodec.image.config import STEPS, step_size
 
 __all__ = ["SEAMS", "estimate", "sample"]
@@ -35,8 +35,8 @@ GOLDEN = (5**0.5 - 1) / 2
 SEAMS = 0.65  # decibels that the seams of a sample and the lack of the filter cost: 12 training photographs
 
 
-def estimate(pixels: U8, tune: str = "visual") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bytes of coded symbols, and decibels, at every step, of a picture uint8 [H, W, C]."""
+def estimate(pixels: Samples, tune: str = "visual") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bytes of coded symbols, and decibels, at every step, of a picture [H, W, C]."""
     counts = np.zeros(len(BINS))
     for top in range(0, len(pixels), STRIP):
         for coefficients in _haar(pixels[top : top + STRIP]):
@@ -51,7 +51,7 @@ def estimate(pixels: U8, tune: str = "visual") -> tuple[NDArray[np.float64], NDA
     return size * np.exp(larger), 10 * np.log10(255**2 / np.maximum(error, 1e-9)) + better
 
 
-def sample(pixels: U8) -> U8 | None:
+def sample(pixels: Samples) -> Samples | None:
     """Blocks from all over a picture side by side; None of a picture that is small itself."""
     rows, columns = pixels.shape[0] // BLOCK, pixels.shape[1] // BLOCK
     count = min(rows * columns // SHARE, MOST_BLOCKS)
@@ -65,9 +65,11 @@ def sample(pixels: U8) -> U8 | None:
     return np.concatenate(blocks, 1)
 
 
-def _haar(pixels: U8) -> list[F32]:
+def _haar(pixels: Samples) -> list[F32]:
     """Details of all levels of an orthonormal Haar transform of luma and two differences of colour."""
     x: F32 = pixels.astype(np.float32)
+    if pixels.dtype == np.uint16:
+        x /= 257
     planes: list[F32] = [x[:, :, 0]]
     if x.shape[2] == 3:
         r, g, b = x[:, :, 0], x[:, :, 1], x[:, :, 2]

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from vqcodec.bitstream.arrays import Samples
 from vqcodec.errors import InputError, LimitError, UsageError, VqcError
 from vqcodec.image.avif import is_avif, nclx, without_exif
 from vqcodec.image.bmp import bmp_colours
@@ -26,11 +27,23 @@ from vqcodec.image.exif import exif_with_prefix
 from vqcodec.image.icc import profile_fault, profile_space, to_srgb
 from vqcodec.image.metadata import Given, collect, keep_resolution, parse_exif, take_orientation
 from vqcodec.image.png import PNG_SIGNATURE, PngFacts, png_facts, without_bad_chunks
-from vqcodec.image.samples import eight_bit, join_equal, reduce16, split_alpha
+from vqcodec.image.samples import dithered, eight_bit, join_equal, reduce16, split_alpha, spread
 from vqcodec.image.tiff import PHOTOMETRIC, TIFF_STARTS, black_is_zero, kind_of_samples, without_range
+from vqcodec.image.wide import has_wide_samples, turned, wide_samples
 from vqcodec.sources import dense
 
-__all__ = ["INPUT_SUFFIXES", "MAX_PIXELS", "MAX_SIDE", "Picture", "Source", "load_picture", "stripped", "to_pil"]
+__all__ = [
+    "INPUT_SUFFIXES",
+    "MAX_PIXELS",
+    "MAX_SIDE",
+    "Picture",
+    "Source",
+    "at_depth",
+    "load_picture",
+    "stripped",
+    "to_image",
+    "to_pil",
+]
 
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 65_535
@@ -43,17 +56,6 @@ _SIGNATURE = b"\x89VQC"
 _JXL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 # A pipe is read at once: at most so many bytes per pixel allowed (16 bits, RGBA, not packed) and for metadata.
 _PIXEL_BYTES, _PIPE_BYTES = 8, 64 * 2**20
-# Pillow's names of turns and mirrorings, by the orientation that they undo (TIFF 6.0, tag 274).
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
 _JPEG_EXIF = re.compile(rb"(\xff\xe1..)Exif\0\0", re.DOTALL)
 
 UInt8 = npt.NDArray[np.uint8]
@@ -65,16 +67,30 @@ class Picture:
     """A picture ready for the codec.
 
     Attributes:
-        pixels: uint8 [H, W, 3], or [H, W, 1] where all channels are equal.
-        alpha: uint8 [H, W] (0 is transparent), or None where every pixel is opaque.
+        pixels: uint8 or uint16 [H, W, 3], or [H, W, 1] where all channels are equal.
+        alpha: [H, W] of the same type (0 is transparent), or None where every pixel is opaque.
         metadata: bytes under the keys ``icc``, ``exif``, ``xmp``; any orientation is already applied to the pixels.
         notes: what was lost on the way, one sentence each, for the user to read.
     """
 
-    pixels: UInt8
-    alpha: UInt8 | None
+    pixels: Samples
+    alpha: Samples | None
     metadata: dict[str, bytes]
     notes: tuple[str, ...] = ()
+
+    @property
+    def deep(self) -> bool:
+        """Whether the samples have 16 bits."""
+        return self.pixels.dtype == np.uint16
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is asked of a picture: at most so many pixels, 16 bits where it has them, samples as they are."""
+
+    max_pixels: int
+    deep: bool
+    exact: bool
 
 
 def load_picture(
@@ -84,6 +100,8 @@ def load_picture(
     strip: bool = False,
     given: Given | None = None,
     name: str = "",
+    deep: bool = False,
+    exact: bool = False,
 ) -> Picture:
     """Read a picture.
 
@@ -95,28 +113,31 @@ def load_picture(
         strip: leave out the metadata; a picture that is not sRGB becomes so.
         given: metadata that replaces the Pillow image's own.
         name: of what the bytes were read from, for errors.
+        deep: keep 16 bits per sample; else they are reduced to 8.
+        exact: leave the samples what they are, those of invisible pixels, too; else colours that nobody sees are
+            filled in, and curves far from the eye's are straightened.
 
     Raises:
         InputError: there is no such file, or it is not a picture that can be read.
         LimitError: the picture is larger than ``max_pixels`` or 65,535 a side.
         UsageError: an array or tensor of another shape or type.
     """
-    picture = _load(source, max_pixels, given or {}, name)
+    picture = _load(source, _Wanted(max_pixels, deep, exact), given or {}, name)
     return stripped(picture) if strip else picture
 
 
-def _load(source: Source, max_pixels: int, given: Given, name: str) -> Picture:
+def _load(source: Source, wanted: _Wanted, given: Given, name: str) -> Picture:
     if isinstance(source, np.ndarray):
-        return _from_array(source, max_pixels)
+        return _from_array(source, wanted)
     if isinstance(source, Image.Image):
         with _reading("the image"):
-            return _from_pil(source, "the image", max_pixels, given=given)
+            return _from_pil(source, "the image", wanted, given=given)
     if hasattr(source, "numpy"):
-        return _from_array(_from_tensor(source), max_pixels)
+        return _from_array(_from_tensor(source), wanted)
     if not isinstance(source, (bytes, str, os.PathLike)):
         raise UsageError(f"{type(source).__name__} is no picture; give a path, bytes, a Pillow image or an array")
     name = name or ("the input" if isinstance(source, bytes) else os.fspath(source))
-    with _reading(name), _open(source, max_pixels) as file:
+    with _reading(name), _open(source, wanted.max_pixels) as file:
         head = file.read(16)
         if not head:
             raise InputError(f"{name}: is empty; give a picture or a sound")
@@ -124,7 +145,7 @@ def _load(source: Source, max_pixels: int, given: Given, name: str) -> Picture:
             raise InputError(f"{name}: is a .vqc file already; decompress it instead")
         _load_plugin(head, name)
         try:
-            return _from_pil(_identify(file, head), name, max_pixels, file=file)
+            return _from_pil(_identify(file, head), name, wanted, file=file)
         except VqcError:
             raise
         except Exception as error:  # Pillow's readers raise almost anything on damaged files
@@ -133,7 +154,7 @@ def _load(source: Source, max_pixels: int, given: Given, name: str) -> Picture:
                 raise
             try:
                 content, image, notes = mended
-                picture = _from_pil(image, name, max_pixels, file=content)
+                picture = _from_pil(image, name, wanted, file=content)
             except VqcError:
                 raise
             except Exception:
@@ -270,10 +291,10 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
 
 
 def _from_pil(
-    image: Image.Image, name: str, max_pixels: int, *, file: IO[bytes] | None = None, given: Given | None = None
+    image: Image.Image, name: str, wanted: _Wanted, *, file: IO[bytes] | None = None, given: Given | None = None
 ) -> Picture:
     """A picture from an image; ``file`` is what it is read from, where that is known."""
-    _check_size(*image.size, name, max_pixels)
+    _check_size(*image.size, name, wanted.max_pixels)
     if image.format == "TIFF" and (kind := without_range(getattr(image, "tag_v2", {}))):
         raise InputError(f"{name}: holds {kind}, whose range is not known; convert it to 8 bits first")
     notes: list[str] = []
@@ -282,24 +303,35 @@ def _from_pil(
     if frames > 1:
         what = "pictures (the others may be a preview, depth or a gain map)" if image.format == "MPO" else "frames"
         notes.append(f"only one of its {frames} {what} is kept")
-    if any(";16" in str(tile.args) for tile in getattr(image, "tile", ())) or image.mode.startswith("I"):
+    wide = _wide(image, file, name) if wanted.deep and has_wide_samples(image) else None
+    if wide is None and has_wide_samples(image):
         notes.append("16 bits per sample are reduced to 8")
     image.load()
-    _check_size(*image.size, name, max_pixels)  # a few formats learn their size while loading
+    _check_size(*image.size, name, wanted.max_pixels)  # a few formats learn their size while loading
     metadata = collect(image, {**own, **(given or {})}, notes.append)
     orientation = take_orientation(metadata)
     if image.format == "TIFF":
         orientation = 1  # Pillow has applied it on loading
     keep_resolution(metadata, image, turned=orientation > 4)
-    if orientation > 1:
-        image = image.transpose(_TURNS[orientation])
     _drop_foreign_profile(metadata, {"CMYK": ("CMYK",), "LAB": ("Lab",)}.get(image.mode, ("RGB", "GRAY")), notes)
-    pixels, alpha = split_alpha(eight_bit(image, name, facts.depth, metadata, notes))
+    samples: Samples = eight_bit(image, name, facts.depth, metadata, notes) if wide is None else wide
+    if orientation > 1:
+        samples = turned(samples, orientation)
+    pixels, alpha = split_alpha(samples, fill=not wanted.exact)
     if image.mode not in ("CMYK", "LAB"):  # which are sRGB by now
-        pixels = _with_known_colours(pixels, {**image.info, **own}, facts.cicp, metadata, notes)
+        pixels = _with_known_colours(pixels, {**image.info, **own}, facts.cicp, metadata, notes, exact=wanted.exact)
     pixels = join_equal(pixels)
     _drop_foreign_profile(metadata, ("RGB", "GRAY") if pixels.shape[2] == 1 else ("RGB",), notes)
     return Picture(pixels, alpha, metadata, tuple(notes))
+
+
+def _wide(image: Image.Image, file: IO[bytes] | None, name: str) -> npt.NDArray[np.uint16] | None:
+    """16 bits of an image that has them, where they can be read from its file."""
+    content = b""
+    if file is not None:
+        file.seek(0)
+        content = file.read()
+    return wide_samples(image, content, lambda: _identify(io.BytesIO(content), content[:16]), name)
 
 
 def _facts(image: Image.Image, file: IO[bytes] | None) -> tuple[PngFacts, Given]:
@@ -318,14 +350,23 @@ def _facts(image: Image.Image, file: IO[bytes] | None) -> tuple[PngFacts, Given]
 
 
 def _with_known_colours(
-    pixels: UInt8, info: Mapping[Any, Any], cicp: bytes | None, metadata: dict[str, bytes], notes: list[str]
-) -> UInt8:
+    pixels: Samples,
+    info: Mapping[Any, Any],
+    cicp: bytes | None,
+    metadata: dict[str, bytes],
+    notes: list[str],
+    *,
+    exact: bool,
+) -> Samples:
     """Pixels, and in the metadata the profile that goes with them, where something else says which colours they are."""
     try:
         colours = describe(info, cicp, parse_exif(metadata.get("exif")), profile="icc" in metadata)
         if colours is None:
             return pixels
-        pixels, icc = colours.apply(pixels)
+        if exact or pixels.dtype != np.uint8:
+            icc = colours.profile()
+        else:
+            pixels, icc = colours.apply(pixels.astype(np.uint8, copy=False))
     except ValueError as error:
         notes.append(f"what it says of its colours is not understood ({error}); they are read as sRGB")
         return pixels
@@ -344,16 +385,19 @@ def _drop_foreign_profile(metadata: dict[str, bytes], spaces: tuple[str, ...], n
         notes.append(fault)
 
 
-def _from_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
+def _from_array(array: npt.NDArray[Any], wanted: _Wanted) -> Picture:
     samples = array[:, :, None] if array.ndim == 2 else array
     if samples.ndim != 3 or not 1 <= samples.shape[2] <= 4:
         raise UsageError(f"the array has shape {array.shape}; give [H, W] or [H, W, 1 to 4]")
     if samples.dtype.kind != "u" or samples.itemsize > 2:
-        raise UsageError(f"the array has type {array.dtype}; give uint8 samples (for sound, give sample_rate)")
-    _check_size(samples.shape[1], samples.shape[0], "the array", max_pixels)
-    wide = samples.itemsize == 2
-    pixels, alpha = split_alpha(reduce16(samples) if wide else samples)
-    return Picture(join_equal(pixels), alpha, {}, ("16 bits per sample are reduced to 8",) if wide else ())
+        raise UsageError(
+            f"the array has type {array.dtype}; give samples of uint8 or uint16 (for sound, give sample_rate)"
+        )
+    _check_size(samples.shape[1], samples.shape[0], "the array", wanted.max_pixels)
+    native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+    reduced = native.dtype == np.uint16 and not wanted.deep
+    pixels, alpha = split_alpha(reduce16(native) if reduced else native, fill=not wanted.exact)
+    return Picture(join_equal(pixels), alpha, {}, ("16 bits per sample are reduced to 8",) if reduced else ())
 
 
 def _from_tensor(tensor: Any) -> UInt8:
@@ -374,13 +418,49 @@ def _from_tensor(tensor: Any) -> UInt8:
 
 
 def stripped(picture: Picture) -> Picture:
-    """The picture without metadata, its colours in sRGB, as which everybody reads a picture that has no profile."""
+    """The picture without metadata, its colours in sRGB, as which everybody reads a picture that has no profile.
+
+    Colours are converted at 8 bits.
+    """
     icc = picture.metadata.get("icc")
-    converted = picture.pixels if icc is None else to_srgb(picture.pixels, icc)
+    if icc is None:
+        return replace(picture, metadata={})
+    pixels, alpha, notes = picture.pixels, picture.alpha, list(picture.notes)
+    if picture.deep:
+        notes.append("16 bits per sample are reduced to 8, at which its colours are converted to sRGB")
+        pixels, alpha = reduce16(pixels), None if alpha is None else reduce16(alpha)
+    converted = to_srgb(pixels.astype(np.uint8, copy=False), icc)
     if converted is None:
-        notes = (*picture.notes, "its colour profile cannot be used for a conversion; its colours are taken as sRGB")
-        return replace(picture, metadata={}, notes=notes)
-    return replace(picture, pixels=join_equal(converted), metadata={})
+        notes.append("its colour profile cannot be used for a conversion; its colours are taken as sRGB")
+        return replace(picture, metadata={}, notes=tuple(notes))
+    return Picture(join_equal(converted), alpha, {}, tuple(notes))
+
+
+def at_depth(picture: Picture, depth: int | None) -> Picture:
+    """The picture with 8 or 16 bits per sample; None: as it is."""
+    if depth in (None, 16 if picture.deep else 8):
+        return picture
+    pixels, alpha = picture.pixels, picture.alpha
+    change = dithered if picture.deep else spread
+    return replace(picture, pixels=change(pixels), alpha=None if alpha is None else change(alpha[:, :, None])[:, :, 0])
+
+
+def to_image(picture: Picture) -> Image.Image:
+    """A decoded picture as a Pillow image.
+
+    Raises:
+        UsageError: Pillow has none of these: 16 bits with colours or alpha.
+    """
+    if not picture.deep:
+        alpha = None if picture.alpha is None else picture.alpha.astype(np.uint8, copy=False)
+        return to_pil(picture.pixels.astype(np.uint8, copy=False), alpha, picture.metadata)
+    if picture.alpha is not None or picture.pixels.shape[2] > 1:
+        raise UsageError(
+            "Pillow has no image of 16 bits per sample but gray; give depth=8, or take vqcodec.decompress_samples"
+        )
+    image = Image.fromarray(picture.pixels[:, :, 0])
+    image.info = to_pil(np.zeros((1, 1, 1), np.uint8), None, picture.metadata).info
+    return image
 
 
 def to_pil(pixels: UInt8, alpha: UInt8 | None, metadata: dict[str, bytes]) -> Image.Image:

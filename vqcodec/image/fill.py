@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from vqcodec.bitstream.arrays import Samples
+
 __all__ = ["fill_invisible"]
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 
 _BAND = 256  # rows of the half-size grid that are worked on at once, so that a large picture takes no more memory
-_NOWHERE = 128  # where nothing is visible at all
 
 
-def fill_invisible(pixels: UInt8, alpha: UInt8) -> UInt8:
+def fill_invisible(pixels: Samples, alpha: Samples) -> Samples:
     """Pixels with new colours where alpha is 0: averages of what is visible nearby, over wider areas further away.
 
     Means of 2 x 2 blocks, level above level, are pulled up to a single pixel and pushed down into the holes ("The
@@ -28,7 +29,7 @@ def fill_invisible(pixels: UInt8, alpha: UInt8) -> UInt8:
     if visible.all():
         return pixels
     if not visible.any():
-        return np.full_like(pixels, _NOWHERE)
+        return np.full_like(pixels, np.iinfo(pixels.dtype).max // 2 + 1)
     means, known = _half(pixels, visible)
     levels = [(means, known)]
     while len(known) > 1 or known.shape[1] > 1:
@@ -43,7 +44,7 @@ def fill_invisible(pixels: UInt8, alpha: UInt8) -> UInt8:
         first, last = max(top - 1, 0), min(top + _BAND + 1, len(coarse))
         rows = slice(2 * top, min(2 * (top + _BAND), height))
         band = _doubled(coarse[first:last], 2 * (last - first), width)[rows.start - 2 * first : rows.stop - 2 * first]
-        np.copyto(out[rows], (band + np.float32(0.5)).astype(np.uint8), where=~visible[rows, :, None])
+        np.copyto(out[rows], (band + np.float32(0.5)).astype(pixels.dtype), where=~visible[rows, :, None])
     return out
 
 

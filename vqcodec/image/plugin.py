@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 
 from vqcodec.bitstream import ImageHeader, Limits, VqcFile, read_vqc
 from vqcodec.bitstream.header import SIGNATURE
-from vqcodec.image.files import load_picture, to_pil
+from vqcodec.image.files import load_picture, to_image, to_pil
 from vqcodec.image.vqc import decode_picture, encode_picture
 from vqcodec.options import DecompressSettings
 from vqcodec.sources import warn_all
@@ -67,7 +67,7 @@ class VqcImageFile(ImageFile.ImageFile):
         self._pending = file, file.header
         self._size = (file.header.width, file.header.height)
         pixels = np.zeros((1, 1, 1 if file.header.gray else 3), np.uint8)
-        sample = to_pil(pixels, None if file.alpha is None else pixels[:, :, 0], file.metadata)
+        sample = to_pil(pixels, pixels[:, :, 0] if file.header.alpha else None, file.metadata)
         self._mode = sample.mode
         self.info.update(sample.info)
 
@@ -75,7 +75,8 @@ class VqcImageFile(ImageFile.ImageFile):
         """Decode the pixels, once."""
         if self._pending is not None:
             (file, header), self._pending = self._pending, None
-            self.im = decode_picture(file, header, type(self).find(header), DecompressSettings()).im
+            find = partial(type(self).find, header)
+            self.im = to_image(decode_picture(file, header, find, DecompressSettings(depth=8))).im
             if self._exclusive_fp and self.fp is not None:
                 self.fp.close()
             self.fp = None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-__all__ = ["PNG_SIGNATURE", "PngFacts", "png_facts", "without_bad_chunks"]
+__all__ = ["PNG_SIGNATURE", "PngFacts", "png_chunks", "png_facts", "without_bad_chunks"]
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_INFLATED = 2**20  # what Pillow accepts of a compressed text or profile
@@ -57,7 +57,7 @@ def without_bad_chunks(content: bytes) -> tuple[bytes, list[str]]:
     A chunk is to blame that is not critical, and is damaged, has a wrong length, or inflates beyond all measure.
     """
     kept, bad = [content[:8]], []
-    for kind, start, stop in _chunks(content):
+    for kind, start, stop in png_chunks(content):
         critical = not kind[0] & 0x20
         whole = critical or _is_sound(kind, content[start + 8 : stop - 4], content[stop - 4 : stop])
         if not whole and kind.isalpha():
@@ -67,7 +67,7 @@ def without_bad_chunks(content: bytes) -> tuple[bytes, list[str]]:
     return b"".join(kept), sorted(set(bad))
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
     """(kind, start, stop) of each chunk, length and CRC included; a last one that is cut counts as it is."""
     at = 8
     while at + 8 <= len(content):

@@ -9,14 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from vqcodec.bitstream.arrays import Samples
 from vqcodec.errors import InputError
 from vqcodec.image.fill import fill_invisible
 from vqcodec.image.icc import profile_space
 from vqcodec.image.tiff import PHOTOMETRIC
 
-__all__ = ["eight_bit", "join_equal", "reduce16", "split_alpha"]
+__all__ = ["dithered", "eight_bit", "join_equal", "reduce16", "split_alpha", "spread", "wide_gray"]
 
 UInt8 = npt.NDArray[np.uint8]
+UInt16 = npt.NDArray[np.uint16]
 
 
 def eight_bit(image: Image.Image, name: str, depth: int, metadata: dict[str, bytes], notes: list[str]) -> UInt8:
@@ -32,7 +34,7 @@ def eight_bit(image: Image.Image, name: str, depth: int, metadata: dict[str, byt
         InputError: samples without a known range.
     """
     if image.mode.startswith("I"):
-        return _from_wide(image, name)
+        return reduce16(wide_gray(image, name))
     if image.mode in ("CMYK", "LAB"):
         notes.append(f"{image.mode} is converted to RGB")
         return _channels(_convert_by_profile(image, metadata.pop("icc", None)))
@@ -82,23 +84,48 @@ def _white_is_zero(image: Image.Image) -> bool:
     return tags is not None and tags.get(PHOTOMETRIC) == 0
 
 
-def _from_wide(image: Image.Image, name: str) -> UInt8:
-    """16-bit gray (Pillow's modes I;16 and I) as gray, with alpha where one value is declared transparent."""
+def wide_gray(image: Image.Image, name: str) -> UInt16:
+    """16-bit gray (Pillow's modes I;16 and I) [H, W, 1], with alpha [H, W, 2] where one value is declared transparent.
+
+    Raises:
+        InputError: samples beyond 16 bits.
+    """
     wide = np.asarray(image).astype(np.int64)
     if wide.min() < 0 or wide.max() > 65_535:
         raise InputError(f"{name}: holds samples beyond 16 bits; convert it to 8 bits first")
     if _white_is_zero(image):
         wide = 65_535 - wide
-    gray = reduce16(wide)[:, :, None]
     transparent = image.info.get("transparency")
-    if not isinstance(transparent, int):
-        return gray
-    return np.dstack([gray, np.where(wide == transparent, 0, 255).astype(np.uint8)])
+    planes = [wide] if not isinstance(transparent, int) else [wide, np.where(wide == transparent, 0, 65_535)]
+    return np.dstack(planes).astype(np.uint16)
 
 
 def reduce16(samples: npt.NDArray[Any]) -> UInt8:
     """16-bit samples as the nearest of 8 bits."""
     return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def spread(samples: Samples) -> UInt16:
+    """8-bit samples as 16-bit ones of the same brightness."""
+    return (samples * np.uint16(257)).astype(np.uint16, copy=False)
+
+
+def dithered(samples: Samples) -> UInt8:
+    """16-bit samples [H, W, C] with 8 bits: rounded up at as many places as the brightness in between asks for.
+
+    So gradients stay free of bands, and what 8 bits can say stays what it is. The places are those of Bayer's ordered
+    dither (1973), on 8 x 8 pixels.
+    """
+    height, width = samples.shape[:2]
+    tile = np.zeros((1, 1), np.int64)
+    for _ in range(3):
+        tile = np.block([[4 * tile, 4 * tile + 2], [4 * tile + 3, 4 * tile + 1]])
+    out = np.empty(samples.shape, np.uint8)
+    for top in range(0, height, 8):
+        rows = samples[top : top + 8]
+        places = np.tile(tile, (1, -(-width // 8)))[: len(rows), :width, None]
+        out[top : top + 8] = (rows + (places * 257 + 128) // 64) // 257
+    return out
 
 
 def _convert_by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
@@ -118,17 +145,21 @@ def _convert_by_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
     return converted
 
 
-def split_alpha(samples: UInt8) -> tuple[UInt8, UInt8 | None]:
-    """Samples [H, W, 1 to 4] as pixels [H, W, 1 or 3] and alpha, if any is below 255, invisible colours are filled."""
+def split_alpha(samples: Samples, *, fill: bool = True) -> tuple[Samples, Samples | None]:
+    """Samples [H, W, 1 to 4] as pixels [H, W, 1 or 3] and alpha [H, W], where not all is opaque.
+
+    Args:
+        fill: whether colours of invisible pixels are filled in from those around.
+    """
     colours = 1 if samples.shape[2] < 3 else 3
-    pixels, rest = samples[:, :, :colours], samples[:, :, colours:]
-    if not rest.shape[2] or rest.min() == 255:
-        return np.ascontiguousarray(pixels), None
+    pixels, rest = np.ascontiguousarray(samples[:, :, :colours]), samples[:, :, colours:]
+    if not rest.shape[2] or rest.min() == np.iinfo(samples.dtype).max:
+        return pixels, None
     alpha = np.ascontiguousarray(rest[:, :, 0])
-    return np.ascontiguousarray(fill_invisible(pixels, alpha)), alpha
+    return np.ascontiguousarray(fill_invisible(pixels, alpha)) if fill else pixels, alpha
 
 
-def join_equal(pixels: UInt8) -> UInt8:
+def join_equal(pixels: Samples) -> Samples:
     """Pixels [H, W, 1 or 3] as [H, W, 1] where all channels are equal."""
     if pixels.shape[2] == 3 and all(np.array_equal(pixels[:, :, 0], pixels[:, :, c]) for c in (1, 2)):
         return np.ascontiguousarray(pixels[:, :, :1])

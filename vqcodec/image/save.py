@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
 from vqcodec.errors import OutputError, UsageError
 from vqcodec.image.exif import exif_body, exif_with_prefix
+from vqcodec.image.files import Picture, at_depth, to_image, to_pil
 from vqcodec.image.icc import profile_fault, to_srgb
 from vqcodec.image.metadata import parse_exif
+from vqcodec.image.wide_files import WIDE_FORMATS, wide_file
 from vqcodec.sources import write_atomic
+
+UInt16 = npt.NDArray[np.uint16]
 
 __all__ = ["SUFFIXES", "OutputFormat", "format_for", "save_picture", "write_picture"]
 
@@ -84,11 +89,11 @@ def format_for(path: Path) -> OutputFormat:
         raise UsageError(f"{path}: cannot write {what}; use one of {' '.join(SUFFIXES)}{remedy}") from None
 
 
-def save_picture(image: Image.Image, path: Path, *, force: bool, parents: bool = False) -> list[str]:
+def save_picture(image: Image.Image | Picture, path: Path, *, force: bool, parents: bool = False) -> list[str]:
     """Save a picture by the suffix of its name, whole or not at all.
 
     Args:
-        image: L, LA, RGB or RGBA, metadata in ``.info``.
+        image: L, LA, RGB or RGBA, metadata in ``.info``; or samples, which may have 16 bits.
         path: where.
         force: whether an existing file may be replaced.
         parents: whether missing folders are made.
@@ -106,14 +111,15 @@ def save_picture(image: Image.Image, path: Path, *, force: bool, parents: bool =
     return notes
 
 
-def write_picture(image: Image.Image, file: BinaryIO) -> list[str]:
+def write_picture(image: Image.Image | Picture, file: BinaryIO) -> list[str]:
     """Write a picture as PNG, which keeps nearly everything, to an open file; what was lost, one sentence each."""
     notes: list[str] = []
     _write(image, _PNG, notes, "standard output", file)
     return notes
 
 
-def _write(image: Image.Image, target: OutputFormat, notes: list[str], name: str, file: BinaryIO) -> None:
+def _write(picture: Image.Image | Picture, target: OutputFormat, notes: list[str], name: str, file: BinaryIO) -> None:
+    image, samples = (picture, None) if isinstance(picture, Image.Image) else _shell(picture, target, notes)
     info = _sound_info(image, notes)
     if image.mode in ("LA", "RGBA") and not target.alpha:
         image = _on_white(image)
@@ -124,15 +130,37 @@ def _write(image: Image.Image, target: OutputFormat, notes: list[str], name: str
     options = {**target.options, **_metadata_options(target.name, info, notes)}
     if target.name == "TIFF" and "exif" in options:
         del options["compression"]  # Pillow writes EXIF's own directory only where libtiff is not asked to compress
-    plain = image.copy()
-    plain.info = {}  # what Pillow would pick up by itself differs from format to format
+
+    def encoded(of: Image.Image) -> bytes:
+        plain = of.copy()
+        plain.info = {}  # what Pillow would pick up by itself differs from format to format
+        return _encoded(plain, target, options, notes)
+
     try:
-        content = _encoded(plain, target, options, notes)
+        content = encoded(image) if samples is None else wide_file(target.name, samples, encoded)
     except MemoryError:
         raise
     except Exception as error:  # Pillow's writers raise almost anything; mostly a size that a format cannot have
         raise OutputError(f"{name}: cannot be stored as {target.name} ({error}); use .png") from error
     file.write(content)
+
+
+def _shell(picture: Picture, target: OutputFormat, notes: list[str]) -> tuple[Image.Image, UInt16 | None]:
+    """A picture as an image; or where it has 16 bits that the format keeps, as one of a pixel with the metadata, and
+    its samples [H, W, C]."""
+    fits = len(picture.metadata.get("icc", b"")) <= _MOST_PNG_PROFILE
+    if picture.deep and not (target.name in WIDE_FORMATS and fits):
+        why = "keeps 8 bits per sample" if fits else "cannot hold its colour profile at 16 bits per sample"
+        notes.append(f"{target.name} {why}: reduced from 16; .tiff keeps them")
+    if not (picture.deep and target.name in WIDE_FORMATS and fits):
+        return to_image(at_depth(picture, 8)), None
+    alpha = None if picture.alpha is None else np.zeros((1, 1), np.uint8)
+    image = to_pil(np.zeros((1, 1, picture.pixels.shape[2]), np.uint8), alpha, picture.metadata)
+    if image.mode == "LA" and target.name == "TIFF":
+        image = image.convert("RGBA")  # Pillow and others read no TIFF of gray and alpha at 16 bits
+    colours = 3 if image.mode.startswith("RGB") else 1  # gray with a profile for colours becomes RGB
+    planes = [np.broadcast_to(picture.pixels, (*picture.pixels.shape[:2], colours))]
+    return image, np.dstack(planes if picture.alpha is None else [*planes, picture.alpha]).astype(np.uint16, copy=False)
 
 
 def _encoded(image: Image.Image, target: OutputFormat, options: dict[str, Any], notes: list[str]) -> bytes:

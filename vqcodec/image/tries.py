@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vqcodec.bitstream import Chunk, ImageHeader, VqcFile, write_vqc
-from vqcodec.bitstream.arrays import I32, U8
+from vqcodec.bitstream.arrays import I32, Samples
 from vqcodec.image.estimate import SEAMS, estimate, sample
 from vqcodec.image.files import Picture
+from vqcodec.image.samples import reduce16
 from vqcodec.options import Progress, Tune
 from vqcodec.target import Aim, Curve, choose_step, likely_step, psnr
 
 if TYPE_CHECKING:
     from vqcodec.image.codec import ImageCodec
 
-__all__ = ["Tries", "header_of"]
+__all__ = ["Tries", "decibels", "file_of", "header_of"]
 
+_SPREAD_DECIBELS = 20 * math.log10(257)  # by which errors look smaller in units of 16-bit samples
 _PLAUSIBLE = 256  # bytes that the container takes for the payload of any tile
 _BLOCK = 128  # pixels a side of the places where the filter is tried
 _SHARE = 7  # one place in so many, or some more
@@ -33,7 +35,7 @@ _DOUBT = 0.04  # decibels that a sample may be off; more, and a picture is made 
 _FAR = 6  # steps in which what the filter adds changes by a few hundredths of a decibel
 
 
-def header_of(picture: Picture, step: int, codec: ImageCodec, tune: Tune) -> ImageHeader:
+def header_of(picture: Picture, step: int, codec: ImageCodec, tune: Tune, *, layers: bool = False) -> ImageHeader:
     """The header of a picture's file."""
     height, width, channels = picture.pixels.shape
     return ImageHeader(
@@ -45,7 +47,25 @@ def header_of(picture: Picture, step: int, codec: ImageCodec, tune: Tune) -> Ima
         model_id=codec.model_id,
         model_hint=codec.model_hint,
         even=tune == "psnr",
+        layers=layers,
+        deep=picture.deep,
     )
+
+
+def file_of(
+    picture: Picture, step: int, codec: ImageCodec, tune: Tune, chunks: Sequence[Chunk], layers: Sequence[Chunk] = ()
+) -> bytes:
+    """The file of a picture whose chunks are these."""
+    header = header_of(picture, step, codec, tune, layers=bool(layers))
+    alpha = picture.alpha
+    if alpha is not None:  # of which a file of codes has 8 bits
+        alpha = reduce16(alpha) if alpha.dtype == np.uint16 else alpha.astype(np.uint8, copy=False)
+    return write_vqc(VqcFile(header, list(chunks), layers=list(layers), metadata=picture.metadata, alpha=alpha))
+
+
+def decibels(a: Samples, b: Samples) -> float:
+    """PSNR of two pictures of the same 8 or 16 bits."""
+    return psnr(a, b) + (_SPREAD_DECIBELS if b.dtype == np.uint16 else 0.0)
 
 
 class Tries:
@@ -77,9 +97,9 @@ class Tries:
             UsageError: out of reach; the message names the nearest that is not.
         """
         height, width = self.picture.pixels.shape[:2]
-        sizes, decibels = self._estimates(aim)
+        sizes, curve = self._estimates(aim)
         while True:
-            about = _through(decibels, {step: self.psnr_at(step) for step in self.plain})
+            about = _through(curve, {step: self.psnr_at(step) for step in self.plain})
             step = choose_step(aim, height * width, self.size_at, self.psnr_at, (sizes, about), self.picture.metadata)
             if aim.psnr is None or self._exact_at(step) >= aim.psnr:
                 return self._pack(step, self._encode(step))
@@ -108,12 +128,12 @@ class Tries:
         pixels = self.picture.pixels
         header = header_of(self.picture, step, self.codec, self.tune)
         plain = self.codec.synthesise(header, list(codes), filtered=False)
-        self.plain[step] = psnr(plain, pixels)
+        self.plain[step] = decibels(plain, pixels)
         if min((abs(step - other) for other in self.gains), default=_FAR) < _FAR:
             return
         places = _places(*pixels.shape[:2])
         part = self.codec.synthesise(header, list(codes), faithful=self.tune == "psnr", places=places)
-        without, with_filter = (psnr(_mosaic(made, places), _mosaic(pixels, places)) for made in (plain, part))
+        without, with_filter = (decibels(_mosaic(made, places), _mosaic(pixels, places)) for made in (plain, part))
         self.gains[step] = with_filter - without if math.isfinite(with_filter) and math.isfinite(without) else 0.0
 
     def _exact_at(self, step: int) -> float:
@@ -131,7 +151,7 @@ class Tries:
                     if codes
                     else self.codec.decode(header, self._encode(step), faithful=faithful)
                 )
-            self.exact[step] = psnr(made, self.picture.pixels)
+            self.exact[step] = decibels(made, self.picture.pixels)
         return self.exact[step]
 
     def _encode(self, step: int, codes: list[I32] | None = None) -> list[Chunk]:
@@ -149,27 +169,26 @@ class Tries:
         return None if tell is None else lambda share: tell(min((before + share) / 4, 0.95))
 
     def _pack(self, step: int, chunks: list[Chunk]) -> bytes:
-        header = header_of(self.picture, step, self.codec, self.tune)
-        return write_vqc(VqcFile(header, list(chunks), self.picture.metadata, self.picture.alpha))
+        return file_of(self.picture, step, self.codec, self.tune, chunks)
 
     def _estimates(self, aim: Aim) -> tuple[Curve, Curve]:
         """Of size and decibels at every step, set right at the step that they lead to."""
         pixels = self.picture.pixels
-        sizes, decibels = estimate(pixels, self.tune)
+        sizes, curve = estimate(pixels, self.tune)
         grid = header_of(self.picture, 0, self.codec, self.tune).grid
         count = grid[0] * grid[1]
         empty = len(self._pack(0, [Chunk(b"\1" * _PLAUSIBLE, (), 0)] * count)) - _PLAUSIBLE * count
-        step = likely_step(aim, pixels.shape[0] * pixels.shape[1], sizes + empty, decibels)
+        step = likely_step(aim, pixels.shape[0] * pixels.shape[1], sizes + empty, curve)
         if aim.psnr is None:
             weight = self.codec.weigh(pixels, step, tune=self.tune, progress=self._telling())
-            return sizes * (weight / sizes[step]) + empty, decibels
+            return sizes * (weight / sizes[step]) + empty, curve
         part = sample(pixels)
         if part is not None:
             header = header_of(Picture(part, None, {}), step, self.codec, self.tune)
             codes = self.codec.search(part, step, tune=self.tune)
             made = self.codec.synthesise(header, codes, filtered=False)
-            decibels += psnr(made, part) - estimate(part, self.tune)[1][step] + SEAMS
-        return sizes + empty, decibels
+            curve = curve + decibels(made, part) - estimate(part, self.tune)[1][step] + SEAMS
+        return sizes + empty, curve
 
 
 def _places(height: int, width: int) -> list[tuple[slice, slice]]:
@@ -183,7 +202,7 @@ def _places(height: int, width: int) -> list[tuple[slice, slice]]:
     return blocks[stride // 2 :: stride]
 
 
-def _mosaic(pixels: U8, places: Sequence[tuple[slice, slice]]) -> U8:
+def _mosaic(pixels: Samples, places: Sequence[tuple[slice, slice]]) -> Samples:
     """Pixels of these places in one row, [1, N, C]."""
     return np.concatenate([pixels[place].reshape(1, -1, pixels.shape[2]) for place in places], 1)
 

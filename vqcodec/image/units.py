@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vqcodec.bitstream.arrays import F32, I32, I64, U8
+from vqcodec.bitstream.arrays import F32, I32, I64, Samples
 from vqcodec.image.bands import image_gains, slice_of, to_bands
 from vqcodec.image.config import ImageConfig, step_size
 from vqcodec.prior.integer import planes_first, planes_last, product
@@ -21,8 +21,8 @@ PSNR_BIT_WEIGHT = 0.8
 _BLOCK = 1 << 16  # pixels whose colours are rotated at a time
 
 
-def to_planes(pixels: U8, colour: F32, multiple: int = 1) -> F32:
-    """Planes [3, B, H, W] of pixels [B, H, W, 3], or of gray ones [B, H, W, 1].
+def to_planes(pixels: Samples, colour: F32, multiple: int = 1) -> F32:
+    """Planes [3, B, H, W], in units of 8-bit samples, of pixels [B, H, W, 3], or of gray ones [B, H, W, 1].
 
     Args:
         colour: rotation [3, 3].
@@ -34,6 +34,8 @@ def to_planes(pixels: U8, colour: F32, multiple: int = 1) -> F32:
     step = max(1, _BLOCK // width)
     for top in range(0, height, step):
         samples = planes_first(pixels[:, top : top + step]).astype(np.float32)
+        if pixels.dtype == np.uint16:
+            samples *= np.float32(1 / 257)
         samples -= 128
         part = product(weights, samples.reshape(channels, -1))
         out[:, :, top : min(top + step, height), :width] = part.reshape(3, *samples.shape[1:])

@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from vqcodec.bitstream import ImageHeader, VqcFile, write_vqc
+import numpy as np
+
+from vqcodec.bitstream import ImageHeader, VqcFile, read_header
+from vqcodec.bitstream.arrays import Samples
 from vqcodec.image.damage import losses, only_useful
-from vqcodec.image.files import Picture, load_picture, to_pil
-from vqcodec.image.tries import Tries, header_of
+from vqcodec.image.files import Picture, at_depth, load_picture
+from vqcodec.image.layers import check_layers, effort_for, lay_over, look_for_exact, present
+from vqcodec.image.lossless import decode_lossless, encode_lossless
+from vqcodec.image.mixed import Mixed
+from vqcodec.image.samples import split_alpha
+from vqcodec.image.tries import Tries, file_of
 from vqcodec.options import CompressSettings, DecompressSettings, Progress, Tune
 from vqcodec.sources import read_all, warn_all
 from vqcodec.target import Aim
+from vqcodec.threads import Workers
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from vqcodec.image.codec import ImageCodec
 
-__all__ = ["compress_picture", "decode_picture", "encode_picture"]
+__all__ = ["compress_picture", "decode_picture", "encode_picture", "open_picture", "verify_picture"]
+
+_SPREAD = 257  # what an 8-bit sample counts among 16-bit ones
+_BARGAIN = 100  # pixels for a byte, from which on nobody need look for a smaller file than the exact one
 
 
 def compress_picture(
@@ -37,10 +46,34 @@ def compress_picture(
     """
     aim = settings.aim
     aim.check_picture()
-    content = head + read_all(source, "the input") if hasattr(source, "read") else source
-    picture = load_picture(content, max_pixels=settings.max_pixels, strip=settings.strip, name=name)
+    picture = open_picture(source, head, settings.max_pixels, name, exact=settings.lossless, strip=settings.strip)
     warn_all(picture.notes, name)
-    return encode_picture(picture, aim, load(), settings.progress, tune=settings.tune)
+    if settings.lossless:
+        return encode_lossless(
+            picture,
+            exact_alpha=settings.exact_alpha,
+            effort=effort_for(picture),
+            threads=settings.threads,
+            progress=settings.progress,
+        )
+    data = encode_picture(picture, aim, load(), settings.progress, tune=settings.tune)
+    if not read_header(data).header.lossless:
+        warn_all(_lost_alpha(picture), name)
+    return data
+
+
+def open_picture(source: Any, head: bytes, max_pixels: int, name: str, *, exact: bool, strip: bool = False) -> Picture:
+    """Whatever :func:`vqcodec.compress` takes as a picture, 16 bits where it has them; else as :func:`load_picture`."""
+    content = head + read_all(source, "the input") if hasattr(source, "read") else source
+    return load_picture(content, max_pixels=max_pixels, strip=strip, name=name, deep=True, exact=exact)
+
+
+def _lost_alpha(picture: Picture) -> list[str]:
+    """What a file of codes does not keep of alpha."""
+    alpha = picture.alpha
+    if alpha is None or not picture.deep or not (alpha % _SPREAD).any():
+        return []
+    return ["16 bits of alpha are reduced to 8; lossless keeps them"]
 
 
 def encode_picture(
@@ -51,22 +84,51 @@ def encode_picture(
     Raises:
         UsageError: the target is out of reach; the message names the nearest that is not.
     """
+    exact, graphics = look_for_exact(picture, codec.threads)
+    pixels = picture.pixels[:, :, 0].size
+    if exact and (_within(len(exact), aim, pixels) or len(exact) * _BARGAIN <= pixels):
+        return exact
+    if exact or graphics is not None:
+        return Mixed(picture, codec, tune, exact, graphics, progress).file(aim)
     if aim.step is not None:
-        chunks = codec.encode(picture.pixels, aim.step, tune=tune, progress=progress)
-        return write_vqc(
-            VqcFile(header_of(picture, aim.step, codec, tune), list(chunks), picture.metadata, picture.alpha)
+        return file_of(
+            picture, aim.step, codec, tune, codec.encode(picture.pixels, aim.step, tune=tune, progress=progress)
         )
     return Tries(picture, codec, tune, progress).file(aim)
 
 
+def _within(size: int, aim: Aim, pixels: int) -> bool:
+    """Whether so many bytes are what was asked for, and nothing can be nearer to the picture than it is itself."""
+    limit = aim.size if aim.size is not None else None if aim.bpp is None else aim.bpp * pixels / 8
+    return limit is not None and size <= limit
+
+
+def verify_picture(file: VqcFile, header: ImageHeader, find: Callable[[], ImageCodec], threads: int | None) -> None:
+    """Check that all of a file decodes to what was encoded.
+
+    Raises:
+        CorruptError, ChecksumError: it does not.
+    """
+    if header.lossless:
+        decode_lossless(header, file.chunks, threads)
+        return
+    find().decode_codes(header, present(file.chunks, header))
+    check_layers(file.layers, header, Workers(threads))
+
+
 def decode_picture(
-    file: VqcFile, header: ImageHeader, codec: ImageCodec, settings: DecompressSettings, name: str = ""
-) -> Image.Image:
-    """A parsed file as a Pillow image of mode L, LA, RGB or RGBA; what is lost of it is warned of.
+    file: VqcFile,
+    header: ImageHeader,
+    find: Callable[[], ImageCodec],
+    settings: DecompressSettings,
+    name: str = "",
+) -> Picture:
+    """A parsed file as samples of 8 or 16 bits; what is lost of it is warned of.
 
     Args:
+        find: gives the codec that the file was made with, where it needs one.
         settings: whether tiles whose codes are wrong are filled instead of refusing the file, which of the two
-            pictures is wanted, and who is told of the progress.
+            pictures is wanted, at how many bits, and who is told of the progress.
         name: of the file, for warnings.
 
     Raises:
@@ -74,11 +136,25 @@ def decode_picture(
         ChecksumError, TruncatedError: nothing can be recovered.
     """
     failed: list[int] = []
+    thin: list[int] = []
     chunks = only_useful(file.chunks)
     losses(file, header, chunks)  # raises where nothing is left, before anything is computed
     told = failed if settings.conceal else None
-    pixels = codec.decode(header, chunks, told, faithful=settings.faithful, progress=settings.progress)
+    alpha: Samples | None = file.alpha
+    pixels: Samples
+    if header.lossless:
+        samples = decode_lossless(header, chunks, settings.threads, told, settings.progress)
+        pixels, alpha = split_alpha(samples, fill=False)
+    else:
+        codec = find()
+        pixels = codec.decode(
+            header, present(chunks, header), told, faithful=settings.faithful, progress=settings.progress
+        )
+        lay_over(pixels, file.layers, header, Workers(settings.threads), thin if settings.conceal else None)
     for i in failed:
         chunks[i] = None
-    warn_all(losses(file, header, chunks), name)
-    return to_pil(pixels, file.alpha, file.metadata)
+    layers = [None if i in thin else layer for i, layer in enumerate(file.layers)]
+    warn_all(losses(file, header, chunks, layers), name)
+    if header.deep and alpha is not None and not header.lossless:
+        alpha = alpha * np.uint16(_SPREAD)
+    return at_depth(Picture(pixels, alpha, file.metadata), settings.depth)

@@ -1,0 +1,138 @@
+"""Whole pictures without loss: exact tiles and nothing else, for which no model is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from vqcodec.bitstream import NO_MODEL, Chunk, ImageHeader, VqcFile, write_vqc
+from vqcodec.bitstream.arrays import Samples
+from vqcodec.errors import DecodeError
+from vqcodec.image.exact import Effort, Place, decode_tile, encode_tile, place_of
+from vqcodec.image.files import Picture
+from vqcodec.threads import Workers
+
+__all__ = ["decode_lossless", "encode_lossless", "file_of", "tiles_of"]
+
+# One tile up to here, because repeats are not found beyond a tile; above, tiles share the work and bound the damage.
+_ONE_TILE = 2**22
+_MOST_LOG2, _LEAST_LOG2, _USUAL_LOG2 = 12, 6, 10
+
+
+def encode_lossless(
+    picture: Picture,
+    *,
+    exact_alpha: bool = False,
+    effort: Effort,
+    threads: int | None,
+    progress: Callable[[float], object] | None = None,
+) -> bytes:
+    """The file of a picture, which was read ``exact``.
+
+    Args:
+        exact_alpha: keep the colours of invisible pixels; else they become black, which costs least.
+        effort: with which its tiles are coded.
+        threads: at most so many; None for as many as there are processors.
+        progress: told which share of the tiles is done.
+    """
+    samples, header = tiles_of(picture, exact_alpha=exact_alpha)
+    chunks: dict[int, Chunk] = {}
+
+    def encode(index: int) -> None:
+        chunks[index] = encode_tile(samples[place_of(header, index)], effort)
+        if progress is not None:
+            progress(len(chunks) / header.parts)
+
+    Workers(threads).each(encode, range(header.parts))
+    return file_of(picture, header, [chunks[i] for i in range(header.parts)])
+
+
+def tiles_of(picture: Picture, *, exact_alpha: bool) -> tuple[Samples, ImageHeader]:
+    """Samples [H, W, C] with alpha, and the header that says how they are cut into tiles."""
+    pixels, alpha = picture.pixels, picture.alpha
+    height, width, colours = pixels.shape
+    if alpha is not None:
+        if not exact_alpha:
+            pixels = np.where(alpha[:, :, None] > 0, pixels, np.zeros(1, pixels.dtype))
+        pixels = np.dstack([pixels, alpha])
+    header = ImageHeader(
+        width=width,
+        height=height,
+        step=0,
+        gray=colours == 1,
+        alpha=alpha is not None,
+        model_id=NO_MODEL,
+        model_hint=0,
+        tile_log2=_tile_log2(height, width),
+        lossless=True,
+        deep=picture.deep,
+    )
+    return pixels, header
+
+
+def file_of(picture: Picture, header: ImageHeader, chunks: Sequence[Chunk]) -> bytes:
+    """The bytes of a file of exact tiles."""
+    return write_vqc(VqcFile(header, list(chunks), metadata=picture.metadata))
+
+
+def _tile_log2(height: int, width: int) -> int:
+    side = max(height, width)
+    if height * width <= _ONE_TILE and side <= 1 << _MOST_LOG2:
+        return max((side - 1).bit_length(), _LEAST_LOG2)
+    return _USUAL_LOG2
+
+
+def decode_lossless(
+    header: ImageHeader,
+    chunks: Sequence[Chunk | None],
+    threads: int | None,
+    failed: list[int] | None = None,
+    progress: Callable[[float], object] | None = None,
+) -> Samples:
+    """Samples [H, W, C] of a file; tiles that are None get the mean colour of the others, opaque.
+
+    Args:
+        failed: takes the numbers of tiles that do not decode, which are then None, too; without it, they are errors.
+        threads, progress: as for :func:`encode_lossless`.
+
+    Raises:
+        CorruptError, ChecksumError: a tile does not decode.
+    """
+    kind = np.uint16 if header.deep else np.uint8
+    out: Samples = np.empty((header.height, header.width, header.channels), kind)
+    lost = [i for i, chunk in enumerate(chunks) if chunk is None]
+    whole: list[int] = []
+
+    def decode(index: int) -> None:
+        chunk = chunks[index]
+        if chunk is None:
+            return
+        try:
+            out[place_of(header, index)] = decode_tile(chunk, header, index)
+        except DecodeError:
+            if failed is None:
+                raise
+            failed.append(index)
+            lost.append(index)
+            return
+        whole.append(index)
+        if progress is not None:
+            progress(len(whole) / len(chunks))
+
+    Workers(threads).each(decode, range(len(chunks)))
+    if lost:
+        _conceal(out, [place_of(header, i) for i in lost], [place_of(header, i) for i in whole], header)
+    return out
+
+
+def _conceal(out: Samples, lost: Sequence[Place], whole: Sequence[Place], header: ImageHeader) -> None:
+    """Give tiles that are lost the mean colour of the others."""
+    total = np.zeros(header.channels)
+    for place in whole:
+        total += out[place].sum((0, 1), dtype=np.int64)
+    mean = np.round(total / max(sum(out[place][:, :, 0].size for place in whole), 1)).astype(out.dtype)
+    if header.alpha:
+        mean[-1] = np.iinfo(out.dtype).max
+    for place in lost:
+        out[place] = mean
