@@ -278,11 +278,11 @@ class AudioCodec:
         known: dict[int, _Values] = {}
         for index in range(first, len(chunks) if last is None else last):
             near = range(max(index - 1, 0), min(index + 2, len(chunks)))
-            known = {i: known[i] if i in known else self._values(header, chunks, i, conceal) for i in near}
-            if all(values.missing for values in known.values()):  # so that what is concealed costs nothing
-                samples = np.zeros((self.chunk_frames * HOP, header.channels), np.float32)
-            else:
-                with using_threads(self.threads):
+            with using_threads(self.threads):  # all of it: looking up values is enough work for torch to share it out
+                known = {i: known[i] if i in known else self._values(header, chunks, i, conceal) for i in near}
+                if all(values.missing for values in known.values()):  # so that what is concealed costs nothing
+                    samples = np.zeros((self.chunk_frames * HOP, header.channels), np.float32)
+                else:
                     samples = self._synthesise(known, index, header.step)
             if not np.isfinite(samples).all():
                 if conceal is None:
