@@ -248,7 +248,7 @@ def test_folder(tmp_path):
 def test_text_file(tmp_path):
     path = tmp_path / "a.png"
     path.write_text("no picture at all")
-    with pytest.raises(InputError, match=r"a\.png: not a picture"):
+    with pytest.raises(InputError, match=r"a\.png: neither a picture nor a sound"):
         load_picture(path)
 
 

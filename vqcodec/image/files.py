@@ -272,7 +272,8 @@ def _reading(name: str) -> Iterator[None]:
         raise InputError(f"{name}: may not be read; check its permissions") from error
     except UnidentifiedImageError as error:
         raise InputError(
-            f"{name}: not a picture that can be read; convert it to PNG, JPEG, WebP or TIFF first"
+            f"{name}: neither a picture nor a sound that can be read; "
+            "convert it to PNG, JPEG, WebP or TIFF first, or to WAV or FLAC"
         ) from error
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
