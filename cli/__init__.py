@@ -11,6 +11,9 @@ __all__ = ["main"]
 COMMANDS = {
     "compress": LazyCommand("vqcodec.cli.compress:compress", "Compress pictures and sounds to .vqc files."),
     "decompress": LazyCommand("vqcodec.cli.decompress:decompress", "Decompress .vqc files to pictures and sounds."),
+    "tokens": LazyCommand("vqcodec.cli.tokens:tokens", "Codes of a picture or of frames, and back."),
+    "sample": LazyCommand("vqcodec.cli.tokens:sample", "Draw pictures from the model of tokens."),
+    "restore": LazyCommand("vqcodec.cli.tokens:restore", "Fill holes, take noise away, or double the size."),
     "info": LazyCommand("vqcodec.cli.info:info", "Print what a .vqc file says about itself."),
     "verify": LazyCommand("vqcodec.cli.verify:verify", "Check that .vqc files are whole and their codes decode."),
     "compare": LazyCommand("vqcodec.cli.compare:compare", "Say how far two pictures or two sounds are apart."),

@@ -30,7 +30,8 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     facts |= _torch()
     facts["image model"], image = _model("image")
     facts["audio model"], audio = _model("audio")
-    healthy = image and audio
+    facts["tokens model"], tokens = _model("tokens")
+    healthy = image and audio and tokens
     if as_json:
         say_json({**facts, "ok": healthy})
     else:
@@ -58,10 +59,13 @@ def _model(kind: str) -> tuple[str, bool]:
     from vqcodec import registry
 
     try:
-        codec = registry.load_image_codec() if kind == "image" else registry.load_audio_codec()
+        codec, releases = {
+            "image": lambda: (registry.load_image_codec(), registry.IMAGE_MODELS),
+            "audio": lambda: (registry.load_audio_codec(), registry.AUDIO_MODELS),
+            "tokens": lambda: (registry.load_tokens_codec(), registry.TOKENS_MODELS),
+        }[kind]()
     except VqcError as error:
         return with_hint(error), False
-    releases = registry.IMAGE_MODELS if kind == "image" else registry.AUDIO_MODELS
     return f"{releases[-1].name} ({codec.model_id.hex()}): loads, and its self-check passes", True
 
 

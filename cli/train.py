@@ -50,6 +50,41 @@ def _check_length(options: dict[str, Any]) -> None:
         raise click.UsageError("give --minutes or --steps, not both")
 
 
+@train.command("tokens")
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path, exists=True, file_okay=False), help="Photographs."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option(
+    "--stage",
+    type=click.Choice(["network", "prior"]),
+    default="network",
+    show_default=True,
+    help="network: encoder, codebooks and decoder, end to end. prior: its integer network, on their codes.",
+)
+@click.option("--init", default="closed-form", show_default=True, metavar="closed-form|FILE", help="Where to begin.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint of the network.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Length of the stage.")
+@click.option("--steps", type=click.IntRange(1), help="Length of the stage, in steps.")
+@click.option(
+    "--crops", type=click.IntRange(16), help="Crops of the closed-form start, or that the prior is fitted on."
+)
+@click.option(
+    "--preset", default="tokens", show_default=True, type=click.Choice(["tokens", "tokens-tiny"]), help="Shape."
+)
+@click.option(
+    "--held-out", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Photographs for the figures."
+)
+@click.option("--seed", default=5, show_default=True, type=int, help="Seed of crops and start.")
+def tokens(data: Path, out: Path, **options: Any) -> None:  # the fields of TokensRunOptions, one option each
+    """Train a tokens model; RUN/model.safetensors is the model after each stage."""
+    from vqcodec.image.tokens.train.run import TokensRunOptions, run_tokens_stage
+
+    _check_length(options)
+    run_tokens_stage(data, out, TokensRunOptions(**options))
+    click.echo(f"{out / 'model.safetensors'}: stage {options['stage']} is done", err=True)
+
+
 @train.command("audio")
 @click.option(
     "--data", required=True, multiple=True, metavar="DIR[:SHARE]", help="Sound; give it several times, with shares."

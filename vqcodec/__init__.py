@@ -25,19 +25,28 @@ if TYPE_CHECKING:
     from vqcodec.audio.files import Sound
     from vqcodec.facts import info
     from vqcodec.image.files import Picture
+    from vqcodec.image.tokens.stored import Tokens
     from vqcodec.plugin import register_pillow
+    from vqcodec.token_api import detokenize, restore, restore_frames, sample, tokens, tokens_of_frames
 
 __all__ = [
     "Picture",
     "Sound",
+    "Tokens",
     "__version__",
     "compress",
     "decompress",
     "decompress_samples",
+    "detokenize",
     "errors",
     "info",
     "register_pillow",
+    "restore",
+    "restore_frames",
+    "sample",
     "stream_sound",
+    "tokens",
+    "tokens_of_frames",
     "verify",
 ]
 
@@ -48,10 +57,17 @@ _HOMES = {
     "Sound": "vqcodec.audio.files",
     "compress": "vqcodec.api",
     "decompress": "vqcodec.api",
+    "Tokens": "vqcodec.image.tokens.stored",
     "decompress_samples": "vqcodec.api",
+    "detokenize": "vqcodec.token_api",
     "info": "vqcodec.facts",
     "register_pillow": "vqcodec.plugin",
+    "restore": "vqcodec.token_api",
+    "restore_frames": "vqcodec.token_api",
+    "sample": "vqcodec.token_api",
     "stream_sound": "vqcodec.api",
+    "tokens": "vqcodec.token_api",
+    "tokens_of_frames": "vqcodec.token_api",
     "verify": "vqcodec.api",
 }
 

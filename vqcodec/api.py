@@ -66,11 +66,14 @@ def compress(source: Source, *, kind: Kind | None = None, **options: Unpack[Comp
         if takes_for_sound(content, head, name, kind, settings.sample_rate):
             from vqcodec.audio.vqc import compress_sound
 
+            if settings.model is not None:
+                raise UsageError(f"model {settings.model!r} is for pictures, and this is sound; leave it out")
             data = compress_sound(content, head, settings, _loader(registry.load_audio_codec, settings))
         else:
             from vqcodec.image.vqc import compress_picture
 
-            load = _loader(registry.load_image_codec, settings)
+            tokens = settings.model == "tokens"
+            load = _loader(registry.load_tokens_codec if tokens else registry.load_image_codec, settings)
             data = compress_picture(content, head, settings, load, name)
         warn_all(larger_than(content, data, lossless=settings.lossless), name)
         return data

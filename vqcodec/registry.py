@@ -16,20 +16,23 @@ from vqcodec.errors import CorruptError, ModelError, UnknownModelError
 if TYPE_CHECKING:
     from vqcodec.audio.codec import AudioCodec
     from vqcodec.image.codec import ImageCodec
+    from vqcodec.image.tokens.codec import TokensCodec
 
 __all__ = [
     "AUDIO_MODELS",
     "IMAGE_MODELS",
+    "TOKENS_MODELS",
     "Release",
     "audio_codec_for",
     "image_codec_for",
     "limited",
     "load_audio_codec",
     "load_image_codec",
+    "load_tokens_codec",
     "release_of",
 ]
 
-Codec = TypeVar("Codec", bound="AudioCodec | ImageCodec")
+Codec = TypeVar("Codec", bound="AudioCodec | ImageCodec | TokensCodec")
 
 FOLDER = Path(__file__).parent / "weights"
 
@@ -55,6 +58,7 @@ class Release:
 
 IMAGE_MODELS = (Release("image-2", "image-2.safetensors", bytes.fromhex("0b6a1530")),)
 AUDIO_MODELS = (Release("audio-1", "audio-1.safetensors", bytes.fromhex("37fc1a8a")),)
+TOKENS_MODELS = (Release("tokens-1", "tokens-1.safetensors", bytes.fromhex("00000000")),)
 """In the order in which they were released; the last one is used for new files, its number is their model hint."""
 
 
@@ -77,6 +81,21 @@ def _make_image(release: Release) -> ImageCodec:
     from vqcodec.image.model import load_model
 
     codec = ImageCodec(load_model(release.path), IMAGE_MODELS.index(release))
+    _check_identity(release, codec.model_id)
+    return codec
+
+
+def _load_tokens(release: Release) -> TokensCodec:
+    with _LOADING:
+        return _make_tokens(release)
+
+
+@cache
+def _make_tokens(release: Release) -> TokensCodec:
+    from vqcodec.image.tokens.codec import TokensCodec
+    from vqcodec.image.tokens.model import load_tokens
+
+    codec = TokensCodec(load_tokens(release.path), TOKENS_MODELS.index(release))
     _check_identity(release, codec.model_id)
     return codec
 
@@ -114,7 +133,12 @@ def load_audio_codec() -> AudioCodec:
     return _load_audio(AUDIO_MODELS[-1])
 
 
-def image_codec_for(header: ImageHeader) -> ImageCodec:
+def load_tokens_codec() -> TokensCodec:
+    """The newest tokens codec, loaded once; errors as of :func:`load_image_codec`."""
+    return _load_tokens(TOKENS_MODELS[-1])
+
+
+def image_codec_for(header: ImageHeader) -> ImageCodec | TokensCodec:
     """The codec that a picture was made with.
 
     Raises:
@@ -122,7 +146,8 @@ def image_codec_for(header: ImageHeader) -> ImageCodec:
         CorruptError: the model is one for sound.
         ModelError: as for :func:`load_image_codec`.
     """
-    return _load_image(_needed(header.model_id, IMAGE_MODELS, "pictures"))
+    release = _needed(header.model_id, (*IMAGE_MODELS, *TOKENS_MODELS), "pictures")
+    return _load_tokens(release) if release in TOKENS_MODELS else _load_image(release)
 
 
 def audio_codec_for(header: AudioHeader) -> AudioCodec:
@@ -141,7 +166,7 @@ def limited(codec: Codec, threads: int | None) -> Codec:
 
 def release_of(identity: bytes) -> Release | None:
     """The release with an identity, or None."""
-    return next((r for r in (*IMAGE_MODELS, *AUDIO_MODELS) if r.identity == identity), None)
+    return next((r for r in (*IMAGE_MODELS, *TOKENS_MODELS, *AUDIO_MODELS) if r.identity == identity), None)
 
 
 def _needed(identity: bytes, releases: Sequence[Release], what: str) -> Release:

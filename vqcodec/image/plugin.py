@@ -22,6 +22,7 @@ from vqcodec.target import make_aim
 
 if TYPE_CHECKING:
     from vqcodec.image.codec import ImageCodec
+    from vqcodec.image.tokens.codec import TokensCodec
 
 __all__ = ["VqcImageFile", "register"]
 
@@ -32,7 +33,7 @@ _METADATA = ("icc_profile", "exif", "xmp")
 
 Load = Callable[[], "ImageCodec"]
 """The codec that new files are made with."""
-Find = Callable[[ImageHeader], "ImageCodec"]
+Find = Callable[[ImageHeader], "ImageCodec | TokensCodec"]
 """Header of a file to the codec that it was made with."""
 
 

@@ -23,6 +23,9 @@ from vqcodec.target import Aim, Curve, choose_step, likely_step, psnr
 
 if TYPE_CHECKING:
     from vqcodec.image.codec import ImageCodec
+    from vqcodec.image.tokens.codec import TokensCodec
+
+    PictureCodec = ImageCodec | TokensCodec
 
 __all__ = ["Tries", "decibels", "file_of", "header_of"]
 
@@ -35,7 +38,7 @@ _DOUBT = 0.04  # decibels that a sample may be off; more, and a picture is made 
 _FAR = 6  # steps in which what the filter adds changes by a few hundredths of a decibel
 
 
-def header_of(picture: Picture, step: int, codec: ImageCodec, tune: Tune, *, layers: bool = False) -> ImageHeader:
+def header_of(picture: Picture, step: int, codec: PictureCodec, tune: Tune, *, layers: bool = False) -> ImageHeader:
     """The header of a picture's file."""
     height, width, channels = picture.pixels.shape
     return ImageHeader(
@@ -53,7 +56,7 @@ def header_of(picture: Picture, step: int, codec: ImageCodec, tune: Tune, *, lay
 
 
 def file_of(
-    picture: Picture, step: int, codec: ImageCodec, tune: Tune, chunks: Sequence[Chunk], layers: Sequence[Chunk] = ()
+    picture: Picture, step: int, codec: PictureCodec, tune: Tune, chunks: Sequence[Chunk], layers: Sequence[Chunk] = ()
 ) -> bytes:
     """The file of a picture whose chunks are these."""
     header = header_of(picture, step, codec, tune, layers=bool(layers))

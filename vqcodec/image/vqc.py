@@ -15,6 +15,8 @@ from vqcodec.image.layers import check_layers, effort_for, lay_over, look_for_ex
 from vqcodec.image.lossless import decode_lossless, encode_lossless
 from vqcodec.image.mixed import Mixed
 from vqcodec.image.samples import split_alpha
+from vqcodec.image.tokens.codec import TokensCodec
+from vqcodec.image.tokens.tries import file_of_tokens
 from vqcodec.image.tries import Tries, file_of
 from vqcodec.options import CompressSettings, DecompressSettings, Progress, Tune
 from vqcodec.sources import read_all, warn_all
@@ -24,6 +26,8 @@ from vqcodec.threads import Workers
 if TYPE_CHECKING:
     from vqcodec.image.codec import ImageCodec
 
+    PictureCodec = ImageCodec | TokensCodec
+
 __all__ = ["compress_picture", "decode_picture", "encode_picture", "open_picture", "verify_picture"]
 
 _SPREAD = 257  # what an 8-bit sample counts among 16-bit ones
@@ -31,7 +35,7 @@ _BARGAIN = 100  # pixels for a byte, from which on nobody need look for a smalle
 
 
 def compress_picture(
-    source: Any, head: bytes, settings: CompressSettings, load: Callable[[], ImageCodec], name: str
+    source: Any, head: bytes, settings: CompressSettings, load: Callable[[], PictureCodec], name: str
 ) -> bytes:
     """Read a picture and compress it.
 
@@ -56,10 +60,20 @@ def compress_picture(
             threads=settings.threads,
             progress=settings.progress,
         )
-    data = encode_picture(picture, aim, load(), settings.progress, tune=settings.tune)
+    codec = load()
+    if isinstance(codec, TokensCodec):
+        return _tokens(picture, codec, aim, settings.progress, name)
+    data = encode_picture(picture, aim, codec, settings.progress, tune=settings.tune)
     if not read_header(data).header.lossless:
         warn_all(_lost_alpha(picture), name)
     return data
+
+
+def _tokens(picture: Picture, codec: TokensCodec, aim: Aim, progress: Progress | None, name: str) -> bytes:
+    """A file of tokens, which have 8 bits."""
+    if picture.deep:
+        warn_all(["16 bits per sample are reduced to 8: tokens have no more"], name)
+    return file_of_tokens(at_depth(picture, 8), codec, aim, progress)
 
 
 def open_picture(source: Any, head: bytes, max_pixels: int, name: str, *, exact: bool, strip: bool = False) -> Picture:
@@ -103,7 +117,7 @@ def _within(size: int, aim: Aim, pixels: int) -> bool:
     return limit is not None and size <= limit
 
 
-def verify_picture(file: VqcFile, header: ImageHeader, find: Callable[[], ImageCodec], threads: int | None) -> None:
+def verify_picture(file: VqcFile, header: ImageHeader, find: Callable[[], PictureCodec], threads: int | None) -> None:
     """Check that all of a file decodes to what was encoded.
 
     Raises:
@@ -119,7 +133,7 @@ def verify_picture(file: VqcFile, header: ImageHeader, find: Callable[[], ImageC
 def decode_picture(
     file: VqcFile,
     header: ImageHeader,
-    find: Callable[[], ImageCodec],
+    find: Callable[[], PictureCodec],
     settings: DecompressSettings,
     name: str = "",
 ) -> Picture:

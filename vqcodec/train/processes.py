@@ -48,11 +48,23 @@ class Processes:
         """Mean of everybody's gradients, so that all take the same step."""
         if self.world == 1:
             return
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        flat = torch.cat([g.flatten() for g in gradients])
+        self.share_means(p.grad for p in parameters if p.grad is not None)
+
+    def share_means(self, tensors: Iterable[Tensor]) -> None:
+        """Everybody's mean of tensors, in place of them."""
+        if self.world == 1:
+            return
+        own = list(tensors)
+        flat = torch.cat([t.flatten() for t in own])
         dist.all_reduce(flat)
-        for g, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
-            g.copy_(part.view_as(g) / self.world)
+        for t, part in zip(own, torch.split(flat, [t.numel() for t in own]), strict=True):
+            t.copy_(part.view_as(t) / self.world)
+
+    def spread(self, tensors: Iterable[Tensor]) -> None:
+        """Process 0's tensors in all of them."""
+        if self.world > 1:
+            for t in tensors:
+                dist.broadcast(t, 0)
 
 
 def join_processes() -> Processes:

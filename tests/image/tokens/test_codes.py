@@ -1,0 +1,151 @@
+"""The walk, the prior's exactness, the stream; and weights computed once more from SPEC.md alone, in int64."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vqcodec.errors import CorruptError
+from vqcodec.image.tokens.codes import CodeModel, Walk, decode_tile, encode_tile, hash_codes
+from vqcodec.image.tokens.model import TokensModel, integer_arrays
+from vqcodec.image.tokens.prior import STEPS, check_step
+
+SIZE = (2, 3)  # cells
+
+
+def made_up(model: CodeModel, seed: int = 1, batch: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    h, w = SIZE
+    return (
+        rng.integers(0, len(model.tables[0]), (batch, 4 * h, 4 * w)).astype(np.int32),
+        rng.integers(0, len(model.tables[1]), (batch, 8 * h, 8 * w)).astype(np.int32),
+    )
+
+
+def weights_of(model: CodeModel, codes: tuple[np.ndarray, np.ndarray], step: int) -> list[np.ndarray]:
+    seen = []
+    batch = len(codes[0])
+    walk = Walk(model, step, batch, *SIZE)
+
+    def choose(index: int, weights: np.ndarray) -> np.ndarray:
+        seen.append(weights)
+        return STEPS[index].of(codes[STEPS[index].level]).ravel()
+
+    for level in range(2):
+        walk.level(level, choose)
+    return seen
+
+
+def test_steps_cover_every_code_once() -> None:
+    for level, scale in enumerate((4, 8)):
+        grid = np.zeros((1, scale * 2, scale * 3), int)
+        for step in STEPS:
+            if step.level == level:
+                part = step.of(grid)
+                part += 1
+        assert (grid == 1).all()
+
+
+@pytest.mark.parametrize("step", [0, 255])
+def test_a_stream_gives_its_codes_back(tiny_tokens: TokensModel, step: int) -> None:
+    codes = made_up(tiny_tokens.codes)
+    payload, ends = encode_tile(tiny_tokens.codes, step, codes)
+    assert len(ends) == 2
+    assert ends[1] == len(payload)
+    for a, b in zip(codes, decode_tile(tiny_tokens.codes, step, payload, *SIZE), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_cut_stream_gives_the_top(tiny_tokens: TokensModel) -> None:
+    codes = made_up(tiny_tokens.codes)
+    payload, ends = encode_tile(tiny_tokens.codes, 9, codes)
+    top, bottom = decode_tile(tiny_tokens.codes, 9, payload[: ends[0]], *SIZE, stages=1)
+    assert np.array_equal(top, codes[0])
+    again = decode_tile(tiny_tokens.codes, 9, payload[: ends[0]], *SIZE, stages=1)[1]
+    assert np.array_equal(bottom, again)
+
+
+def test_the_batch_makes_no_difference(tiny_tokens: TokensModel) -> None:
+    codes = made_up(tiny_tokens.codes, batch=3)
+    together = weights_of(tiny_tokens.codes, codes, 40)
+    for i in range(3):
+        alone = weights_of(tiny_tokens.codes, (codes[0][i : i + 1], codes[1][i : i + 1]), 40)
+        for a, b in zip(alone, together, strict=True):
+            assert np.array_equal(a, b.reshape(3, -1, b.shape[1])[i])
+
+
+def by_the_specification(
+    arrays: dict[str, np.ndarray], codes: tuple[np.ndarray, np.ndarray], s: int
+) -> list[np.ndarray]:
+    """Weights of all batches [N, K], position by position in int64."""
+    top, bottom = codes[0][0], codes[1][0]
+    tables = [arrays[f"prior.{name}.embedding"].astype(np.int64) for name in ("top", "bottom")]
+    grids = [(top, 4, rc, 0) for rc in ((0, 0), (2, 2), (0, 2), (2, 0))]
+    grids += [(top, 2, rc, 0) for rc in ((1, 1), (0, 1), (1, 0))]
+    grids += [(bottom, 2, rc, 1) for rc in ((0, 0), (1, 1), (0, 1), (1, 0))]
+    parts = [tables[level][grid[r::m, c::m]] for grid, m, (r, c), level in grids]
+    out = []
+    for i, part in enumerate(parts):
+        if i < 4:
+            maps = parts[:i]
+        elif i < 7:
+            maps = [tables[0][top[::2, ::2]], *parts[4:i]]
+        else:
+            maps = [tables[0][top], *parts[7:i]]
+        p = {key: arrays[f"prior.{i}.{key}"].astype(np.int64) for key in (
+            "first", "first_bias", "first_shift", "second", "second_bias", "second_shift", "last", "last_bias",
+            "last_shift",
+        )}  # fmt: skip
+        h, w = part.shape[:2]
+        rows = []
+        for y in range(h):
+            for x in range(w):
+                u = p["first_bias"][s].copy()
+                for t in range(9):
+                    yy, xx = min(max(y + t // 3 - 1, 0), h - 1), min(max(x + t % 3 - 1, 0), w - 1)
+                    if maps:
+                        u += np.concatenate([m[yy, xx] for m in maps]) @ p["first"][t]
+                u = np.clip(u >> p["first_shift"], 0, 255)
+                v = np.clip((u @ p["second"] + p["second_bias"]) >> p["second_shift"], 0, 255)
+                logit = (v @ p["last"] + p["last_bias"]) >> p["last_shift"]
+                exponential = arrays["prior.exponential"]
+                rows.append(exponential[np.minimum(logit.max() - logit, len(exponential) - 1)])
+        out.append(np.array(rows))
+    return out
+
+
+@pytest.mark.parametrize("step", [0, 100, 255])
+def test_weights_are_those_of_the_specification(tiny_tokens: TokensModel, step: int) -> None:
+    codes = made_up(tiny_tokens.codes, seed=step)
+    wanted = by_the_specification(integer_arrays(tiny_tokens.codes), codes, step)
+    found = weights_of(tiny_tokens.codes, codes, step)
+    assert len(found) == len(wanted) == 11
+    for a, b in zip(found, wanted, strict=True):
+        assert np.array_equal(a, b)
+    assert any(len(np.unique(w)) > 10 for w in found)  # it does say something
+
+
+def test_a_weight_that_may_not_be_exact_is_refused(tiny_tokens: TokensModel) -> None:
+    prior = tiny_tokens.codes.steps[-1]
+    check_step(prior, tiny_tokens.codes.tables)
+    with pytest.raises(ValueError, match="product sum"):
+        check_step(replace(prior, last_bias=prior.last_bias + 2**24), tiny_tokens.codes.tables)
+    with pytest.raises(ValueError, match="shift"):
+        check_step(replace(prior, last_shift=prior.last_shift + 30), tiny_tokens.codes.tables)
+    with pytest.raises(ValueError, match="map"):
+        check_step(prior, [t * 100 for t in tiny_tokens.codes.tables])
+
+
+def test_too_short_a_stream_is_refused(tiny_tokens: TokensModel) -> None:
+    with pytest.raises(CorruptError):
+        decode_tile(tiny_tokens.codes, 0, b"\x80", 16, 16)
+
+
+def test_the_hash_sees_every_level(tiny_tokens: TokensModel) -> None:
+    codes = made_up(tiny_tokens.codes)
+    for level in range(2):
+        other = [c.copy() for c in codes]
+        other[level][0, -1, -1] ^= 1
+        assert hash_codes(other) != hash_codes(codes)

@@ -1,0 +1,178 @@
+"""The stages of a tokens model in small, and their parts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vqcodec.errors import InputError
+from vqcodec.image.tokens.codec import TokensCodec
+from vqcodec.image.tokens.config import PRESETS
+from vqcodec.image.tokens.model import load_tokens
+from vqcodec.image.tokens.train import stage
+from vqcodec.image.tokens.train.loss import TokensLoss, Weights
+from vqcodec.image.tokens.train.network import Codebook, Found, TokensNetwork
+from vqcodec.image.tokens.train.prior import PriorNetwork, export_prior, static_prior
+from vqcodec.image.tokens.train.run import TokensRunOptions, run_tokens_stage
+from vqcodec.image.tokens.train.start import fit_colour, start_network, to_planes
+from vqcodec.train.soap import Soap
+
+PRESET = "tokens-tiny"
+
+
+@pytest.fixture
+def photographs(tmp_path: Path, corners: np.ndarray) -> Path:
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for i in range(0, len(corners), 4):
+        square = np.concatenate([np.concatenate(list(corners[i + j : i + j + 2]), 1) for j in (0, 2)])
+        Image.fromarray(square).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without ST-LPIPS, whose weights are a package of their own, and with few crops."""
+    plain = stage.NetworkOptions.__init__
+
+    def init(self: stage.NetworkOptions, **options: object) -> None:
+        small = {"weights": Weights(perceptual=0), "batch": 2, "side": 64, "start_crops": 20, "held_out": 2}
+        plain(self, **{**options, **small})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stage.NetworkOptions, "__init__", init)
+
+
+def test_all_stages(photographs: Path, tmp_path: Path, cheap: None) -> None:
+    run = tmp_path / "run"
+    run_tokens_stage(photographs, run, TokensRunOptions("network", steps=3, preset=PRESET))
+    first = load_tokens(run / "model.safetensors")
+    run_tokens_stage(photographs, run, TokensRunOptions("network", steps=5, preset=PRESET, resume=True))
+    assert torch.load(run / "network.ckpt", weights_only=True)["done"] == 5
+    again = load_tokens(run / "model.safetensors")
+    assert any(not np.array_equal(a, again.network[name]) for name, a in first.network.items())
+    run_tokens_stage(photographs, run, TokensRunOptions("prior", steps=3, crops=16))
+    fitted = load_tokens(run / "model.safetensors")
+    assert not np.array_equal(fitted.codes.tables[0], again.codes.tables[0])
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    report = lines[-1]["bits_per_pixel"]
+    assert report["integer"] == pytest.approx(report["float"], rel=0.01)
+    assert set(fitted.training) == {"network", "prior"}
+    other = tmp_path / "other"
+    options = TokensRunOptions("network", steps=1, preset=PRESET, init=str(run / "model.safetensors"))
+    run_tokens_stage(photographs, other, options)
+    assert (other / "model.safetensors").is_file()
+
+
+def test_what_is_missing_is_said(photographs: Path, tmp_path: Path, cheap: None) -> None:
+    with pytest.raises(InputError, match="run --stage network first"):
+        run_tokens_stage(photographs, tmp_path / "run", TokensRunOptions("prior", steps=1))
+    with pytest.raises(InputError, match="no such model"):
+        run_tokens_stage(photographs, tmp_path / "run", TokensRunOptions("network", steps=1, init="none.safetensors"))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(InputError, match="no picture"):
+        run_tokens_stage(empty, tmp_path / "run", TokensRunOptions("network", steps=1, preset=PRESET))
+
+
+def test_the_closed_form_start_is_a_codec(corners: np.ndarray) -> None:
+    colour = torch.from_numpy(fit_colour(corners))
+    assert torch.allclose(colour @ colour.T, torch.eye(3), atol=1e-5)
+    assert (colour[0] > 0).all()  # luma
+    planes = to_planes(torch.from_numpy(corners), colour)
+    network = TokensNetwork(PRESETS[PRESET])
+    start_network(network, planes, torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        found = network(planes, torch.zeros(len(planes)))
+    assert (found.planes - planes).square().mean() < 0.25 * planes.square().mean()
+
+
+def test_a_codebook_follows_and_wakes_its_dead() -> None:
+    torch.manual_seed(1)
+    book = Codebook(8, 2)
+    z = torch.randn(2, 2, 6, 6)
+    before = (z - book.vectors(book.choose(z, torch.zeros(2)))).square().mean()
+    for _ in range(60):
+        book.follow(z, book.choose(z, torch.zeros(2)), 0.8)
+    after = (z - book.vectors(book.choose(z, torch.zeros(2)))).square().mean()
+    assert after < before
+    book.counts[3] = 0
+    assert book.reseed(z, 0.05, torch.Generator().manual_seed(1)) == 1
+    assert (z.permute(0, 2, 3, 1).reshape(-1, 2) == book.words[3]).all(1).any()
+
+
+def test_bits_weigh_in_the_choice() -> None:
+    torch.manual_seed(1)
+    book = Codebook(8, 2)
+    book.counts.copy_(torch.tensor([100.0] + 7 * [1e-3]))
+    z = torch.randn(2, 2, 16, 16)
+    codes = book.choose(z, torch.tensor([0.0, 100.0]))
+    assert len(codes[0].unique()) > 4
+    assert (codes[1] == 0).all()
+
+
+def test_gradients_pass_the_quantisers(tiny_network: TokensNetwork, corners: np.ndarray) -> None:
+    network = TokensNetwork(tiny_network.config)
+    network.load_state_dict(tiny_network.state_dict())
+    planes = to_planes(torch.from_numpy(corners[:2]), torch.eye(3))
+    found = network(planes, torch.zeros(2))
+    ((found.planes - planes).square().mean() + 0.01 * found.commitment).backward()
+    for name, p in network.named_parameters():
+        assert p.grad is not None, name
+        assert p.grad.abs().max() > 0, name
+
+
+def test_the_loss_sees_a_pattern_that_repeats_with_the_cells() -> None:
+    loss = TokensLoss(torch.eye(3), Weights(perceptual=0))
+    planes = torch.zeros(1, 3, 128, 128)
+    none = torch.zeros(())
+    pattern, noise = planes.clone(), 0.1 * torch.randn(planes.shape)
+    pattern[:, :, ::4, ::4] = 0.4
+    pattern -= pattern.mean()
+    terms = [loss(Found(planes + x, (none, none), (none, none), none), planes)[1]["lattice"] for x in (pattern, noise)]
+    assert terms[0] > 3 * terms[1]
+
+
+def test_a_static_prior_costs_the_entropy(tiny_network: TokensNetwork) -> None:
+    counts = [book.counts.numpy() * 100 for book in (tiny_network.top, tiny_network.bottom)]
+    model = static_prior(tiny_network.config, counts)
+    share = counts[1] / counts[1].sum()
+    bias = model.steps[-1].last_bias
+    assert np.abs(bias / 16 - np.log2(share + 1e-9)).max() < 0.1
+
+
+def test_integers_say_what_the_network_says(tiny_network: TokensNetwork, tokens_codec: TokensCodec) -> None:
+    torch.manual_seed(2)
+    words = (tiny_network.top.words.numpy(), tiny_network.bottom.words.numpy())
+    network = PriorNetwork(tiny_network.config, words)
+    rng = np.random.default_rng(1)
+    codes = [rng.integers(0, k, (1, n, n)) for k, n in zip(network.codewords, (8, 16), strict=True)]
+    from vqcodec.image.tokens.train.prior import _Cache, _integer_length
+
+    cache = _Cache(codes[0].astype(np.int32), codes[1].astype(np.int32), np.array([70]))
+    exact = _integer_length(export_prior(network), cache) * 256**2
+    with torch.no_grad():
+        bits = network.bits([torch.from_numpy(c) for c in codes], torch.tensor([70]))
+    assert exact == pytest.approx(float(sum(b.sum() for b in bits)), rel=0.01)
+
+
+def test_soap_goes_down() -> None:
+    torch.manual_seed(1)
+    weight = torch.nn.Parameter(torch.randn(6, 5, 3, 3))
+    bias = torch.nn.Parameter(torch.randn(6))
+    target, mix = torch.randn(6, 5, 3, 3), torch.randn(6, 6)
+    optimiser = Soap([weight, bias], lr=0.03)
+
+    def loss() -> torch.Tensor:
+        return torch.einsum("ab,bcde->acde", mix, weight - target).square().mean() + bias.square().mean()
+
+    first = float(loss().detach())
+    for _ in range(150):
+        optimiser.zero_grad()
+        loss().backward()
+        optimiser.step()
+    assert float(loss().detach()) < 0.05 * first

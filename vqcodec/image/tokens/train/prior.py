@@ -1,0 +1,305 @@
+"""Stage "prior": the network that says how likely codes are, trained on codes of photographs, then made integers."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vqcodec.bitstream.arrays import F32, I32, I64
+from vqcodec.image.tokens.codec import TokensCodec
+from vqcodec.image.tokens.codes import CodeModel
+from vqcodec.image.tokens.config import TokensConfig
+from vqcodec.image.tokens.model import load_tokens, model_id, save_tokens
+from vqcodec.image.tokens.prior import STEPS, UNIT, StepPrior, check_step, exponentials, maps_of
+from vqcodec.image.train.data import CropSource, photographs_key
+from vqcodec.prior.export import whole_weights
+from vqcodec.prior.integer import ACTIVATION_LIMIT, MAP_LIMIT
+from vqcodec.prior.knots import KNOTS, step_knots
+from vqcodec.prior.network import ACTIVATION_UNIT
+from vqcodec.train.loop import Length, faded, log_line
+
+__all__ = ["PriorNetwork", "PriorOptions", "export_prior", "static_prior", "train_prior"]
+
+MAP_UNIT = 1 / 32  # of the numbers that stand for codes in their integer form
+SIDE = 256
+
+
+@dataclass(frozen=True)
+class PriorOptions:
+    """Options of the stage; the defaults made the shipped weights.
+
+    Attributes:
+        crops, held_out: crops of 256 x 256 to train on, and for the figures.
+        steps: largest step index that crops are coded at; a third of them at index 0.
+        batch: crops per step of the training.
+        learning_rate: with a cosine to 2 %.
+        held_out_data: photographs for the figures; None takes other crops of the training photographs.
+    """
+
+    crops: int = 1600
+    held_out: int = 96
+    steps: int = 200
+    batch: int = 8
+    learning_rate: float = 2e-3
+    held_out_data: Path | None = None
+    seed: int = 31
+
+
+class _StepNetwork(nn.Module):
+    """One step's layers, in float; activations are clamped where the integers end.
+
+    The last layer begins with what can be said by the codewords' own places, since near codewords are likely together.
+
+    Args:
+        inputs: C.
+        width: n.
+        words: codewords [K, d] of the step's level.
+    """
+
+    def __init__(self, inputs: int, width: int, words: Tensor) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.randn(9 * inputs, width) / math.sqrt(9 * inputs + 1))
+        self.first_bias = nn.Parameter(torch.rand(KNOTS, width))
+        self.second = nn.Parameter(torch.randn(width, width) / math.sqrt(width + 1))
+        self.second_bias = nn.Parameter(torch.full((width,), 0.5))
+        places = torch.cat([words, words.square().sum(1, keepdim=True)], 1)
+        self.places = nn.Parameter(((places - places.mean(0)) / places.std(0)).T.contiguous())
+        self.first_last = nn.Parameter(torch.randn(width, len(self.places)) / math.sqrt(width * len(self.places) + 1))
+        self.rest = nn.Parameter(torch.zeros(width, len(words)))
+        self.last_bias = nn.Parameter(torch.zeros(len(words)))
+
+    @property
+    def last(self) -> Tensor:
+        """[n, K]."""
+        return self.first_last @ self.places + self.rest
+
+    def forward(self, maps: Tensor, step: Tensor) -> Tensor:
+        """Logits [B, h, w, K] in powers of two, of maps [B, h, w, C] at step indices [B]."""
+        limit = ACTIVATION_LIMIT * ACTIVATION_UNIT
+        c, n = maps.shape[-1], self.first.shape[1]
+        x = F.pad(maps.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="replicate")
+        kernel = self.first.view(3, 3, c, n).permute(3, 2, 0, 1)
+        a = F.conv2d(x, kernel).permute(0, 2, 3, 1) + (step_knots(step) @ self.first_bias)[:, None, None]
+        a = (a.clamp(0, limit) @ self.second + self.second_bias).clamp(0, limit)
+        out: Tensor = a @ self.last + self.last_bias
+        return out
+
+
+class PriorNetwork(nn.Module):
+    """Numbers that stand for codes, and the layers of every step.
+
+    Args:
+        words: codewords of top and bottom [K, d]: their first components are what stands for them at first.
+    """
+
+    def __init__(self, config: TokensConfig, words: tuple[F32, F32]) -> None:
+        super().__init__()
+        self.codewords = (config.top_codewords, config.bottom_codewords)
+        places = [torch.from_numpy(w) for w in words]
+        self.embedding = nn.ParameterList(_leading(w, config.embedding) for w in places)
+        self.steps = nn.ModuleList(
+            _StepNetwork(s.maps * config.embedding, config.hidden if s.maps else 0, places[s.level]) for s in STEPS
+        )
+
+    def tables(self) -> list[Tensor]:
+        """The numbers, within what int8 holds."""
+        most = MAP_LIMIT * MAP_UNIT
+        return [e.clamp(-most, most) for e in self.embedding]
+
+    def bits(self, codes: Sequence[Tensor], step: Tensor) -> list[Tensor]:
+        """Length of every code of every step [B, h, w], of codes of top and bottom, at step indices [B]."""
+        tables, out = self.tables(), []
+        for i, (s, network) in enumerate(zip(STEPS, self.steps, strict=True)):
+            wanted = s.of(codes[s.level])  # type: ignore[arg-type]
+            maps = maps_of(i, codes, tables)  # type: ignore[arg-type]
+            alone = network.last_bias.expand(*wanted.shape, -1)  # type: ignore[operator, union-attr]
+            logits = network(torch.cat(maps, -1), step) if maps else alone  # type: ignore[arg-type]
+            flat = F.cross_entropy(
+                logits.reshape(-1, logits.shape[-1]) * math.log(2), wanted.reshape(-1), reduction="none"
+            )
+            out.append(flat.view(wanted.shape) / math.log(2))
+        return out
+
+
+def _leading(words: Tensor, count: int) -> Tensor:
+    """The first components of codewords [K, d], of deviation 1; noise where there are too few."""
+    own = (words - words.mean(0)) / (words.std(0) + 1e-6)
+    return torch.cat([own, 0.1 * torch.randn(len(words), count)], 1)[:, :count].clone()
+
+
+def static_prior(config: TokensConfig, counts: Sequence[F32]) -> CodeModel:
+    """A prior that knows how often each code is, and nothing else; counts of top and bottom [K]."""
+    tables = [np.zeros((len(c), config.embedding), np.float32) for c in counts]
+    steps = []
+    for s in STEPS:
+        share = counts[s.level] + 1e-2
+        bias = np.round(UNIT * np.log2(share / share.sum())).astype(np.float32)
+        n, k = int(s.maps > 0), len(share)
+        none = np.zeros(n, np.int32)
+        steps.append(StepPrior(
+            np.zeros((9, s.maps * config.embedding, n), np.float32), np.zeros((256, n), np.float32), none,
+            np.zeros((n, n), np.float32), np.zeros(n, np.float32), none,
+            np.zeros((n, k), np.float32), bias, np.zeros(k, np.int32),
+        ))  # fmt: skip
+    return CodeModel((tables[0], tables[1]), tuple(steps), exponentials())
+
+
+@torch.no_grad()
+def export_prior(network: PriorNetwork) -> CodeModel:
+    """The trained network in integers.
+
+    Raises:
+        ValueError: a product sum could leave the exact range of float32.
+    """
+    tables = [(t / MAP_UNIT).round().cpu().numpy().astype(np.float32) for t in network.tables()]
+    knots = step_knots(torch.arange(256)).double().numpy()
+    steps = []
+    for one in network.steps:
+        p = {name: value.double().cpu().numpy() for name, value in one.state_dict().items()}
+        p["last"] = one.last.double().cpu().numpy()  # type: ignore[operator, union-attr]
+        n = p["first"].shape[1]
+        first = whole_weights(p["first"] * (MAP_UNIT / ACTIVATION_UNIT), knots @ p["first_bias"] / ACTIVATION_UNIT)
+        second = whole_weights(p["second"], p["second_bias"] / ACTIVATION_UNIT)
+        last = whole_weights(p["last"] * (UNIT * ACTIVATION_UNIT), p["last_bias"] * UNIT)
+        steps.append(
+            StepPrior(first[0].reshape(9, -1, n) if n else np.zeros((9, 0, 0), np.float32), *first[1:], *second, *last)
+        )
+        check_step(steps[-1], tables)
+    return CodeModel((tables[0], tables[1]), tuple(steps), exponentials())
+
+
+@dataclass(frozen=True)
+class _Cache:
+    """Codes of crops, top [N, 16, 16] and bottom [N, 32, 32], and their step indices [N]."""
+
+    top: I32
+    bottom: I32
+    step: I64
+
+    def take(self, pick: I64) -> tuple[list[Tensor], Tensor]:
+        codes = [torch.from_numpy(x[pick].astype(np.int64)) for x in (self.top, self.bottom)]
+        return codes, torch.from_numpy(self.step[pick])
+
+
+def _code(codec: TokensCodec, source: CropSource, count: int, most: int, seed: int) -> _Cache:
+    """Code crops at random step indices."""
+    rng = np.random.default_rng(seed)
+    step = np.where(rng.random(count) < 1 / 3, 0, rng.integers(1, most + 1, count))
+    found = [codec.codes_of(source.crop(), int(s)) for s in step]
+    top, bottom = (np.concatenate([codes[level] for codes in found]) for level in range(2))
+    return _Cache(top, bottom, step)
+
+
+def _cached(codec: TokensCodec, run: Path, folder: Path, count: int, options: PriorOptions, seed: int) -> _Cache:
+    """Codes kept by the model that made them and the files they are of."""
+    path = run / f"tokens-{codec.model_id.hex()}-{photographs_key(folder)}-{count}-{options.steps}-{seed}.npz"
+    if not path.exists():
+        cache = _code(codec, CropSource(folder, SIDE, seed), count, options.steps, seed)
+        np.savez(path, top=cache.top, bottom=cache.bottom, step=cache.step)
+    with np.load(path) as stored:
+        return _Cache(stored["top"], stored["bottom"], stored["step"])
+
+
+def train_prior(run: Path, data: Path, length: Length, options: PriorOptions | None = None) -> dict[str, Any]:
+    """Train the prior of ``run/model.safetensors``, which is replaced at the end.
+
+    Codes are chosen under the prior that the model has: run the stage twice, so that the second fits what the first
+    makes the encoder choose.
+
+    Returns:
+        Bits per pixel on held-out crops at step index 0: fixed length, order-0 entropy, network in float, in integers.
+    """
+    options = options or PriorOptions()
+    model = load_tokens(run / "model.safetensors")
+    codec = TokensCodec(model, 0, 1)
+    train = _cached(codec, run, data, options.crops, options, options.seed)
+    test = _cached(
+        codec, run, options.held_out_data or data, options.held_out, replace(options, steps=1), options.seed + 1
+    )
+    torch.manual_seed(options.seed)
+    network = PriorNetwork(model.config, model.words)
+    with torch.no_grad():
+        for s, one in zip(STEPS, network.steps, strict=True):
+            codes = torch.from_numpy((train.top, train.bottom)[s.level].astype(np.int64)).flatten()
+            counts = torch.bincount(codes, minlength=network.codewords[s.level]) + 0.1
+            one.last_bias.copy_(torch.log2(counts / counts.sum()))  # type: ignore[union-attr, operator]
+    done = _fit(network, train, length, options)
+    codes_model = export_prior(network)
+    report = _report(network, test, model_id(model).hex())
+    model.codes = codes_model
+    codec = TokensCodec(model, 0, 1)
+    report["integer"] = round(_integer_length(codes_model, test), 5)
+    log_line(run, {"stage": "prior", "steps": done, "bits_per_pixel": report})
+    held_out = options.held_out_data and options.held_out_data.name
+    model.training["prior"] = asdict(options) | {"held_out_data": held_out} | asdict(length)
+    save_tokens(model, run / "model.safetensors")
+    return report
+
+
+def _fit(network: PriorNetwork, train: _Cache, length: Length, options: PriorOptions) -> int:
+    rng = np.random.default_rng(options.seed)
+    optimiser = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
+    began, done, share = time.monotonic(), 0, 0.0
+    while share < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = options.learning_rate * faded(share)
+        codes, step = train.take(rng.integers(0, len(train.step), options.batch))
+        if rng.random() < 0.5:
+            codes = [c.flip(2) for c in codes]
+        bits = network.bits(codes, step)
+        loss = sum(b.sum() for b in bits) / sum(b.numel() for b in bits)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[union-attr, no-untyped-call]
+        optimiser.step()
+        done += 1
+        share = length.share(began, done)
+    return done
+
+
+@torch.no_grad()
+def _report(network: PriorNetwork, test: _Cache, identity: str) -> dict[str, Any]:
+    pixels = len(test.step) * SIDE**2
+    codes, step = test.take(np.arange(len(test.step)))
+    report: dict[str, Any] = {"of": identity, "fixed": 0.0, "order-0": 0.0}
+    for c, k in zip(codes, network.codewords, strict=True):
+        counts = torch.bincount(c.flatten(), minlength=k).double()
+        entropy = float(torch.special.entr(counts / counts.sum()).sum()) / math.log(2)
+        report["fixed"] += c.numel() * math.log2(k) / pixels
+        report["order-0"] += c.numel() * entropy / pixels
+    by_step = [float(b.double().sum()) / pixels for b in network.bits(codes, step)]
+    report["float"] = sum(by_step)
+    report["by step, bits per code"] = [
+        round(b * pixels / s.of(codes[s.level]).numel(), 3)  # type: ignore[arg-type, attr-defined]
+        for b, s in zip(by_step, STEPS, strict=True)
+    ]
+    return {k: round(v, 5) if isinstance(v, float) else v for k, v in report.items()}
+
+
+def _integer_length(model: CodeModel, test: _Cache) -> float:
+    """Bits per pixel of the exact tables."""
+    from vqcodec.image.tokens.codes import Walk
+
+    total = 0.0
+    for i, step in enumerate(test.step):
+        own = (test.top[i : i + 1], test.bottom[i : i + 1])
+        walk = Walk(model, int(step), 1, *(side // 4 for side in own[0].shape[1:]))
+
+        def choose(index: int, weights: I32, own: tuple[I32, I32] = own) -> I32:
+            nonlocal total
+            symbols: I32 = STEPS[index].of(own[STEPS[index].level]).ravel()  # type: ignore[assignment]
+            picked = np.take_along_axis(weights, symbols[:, None].astype(np.int64), 1)[:, 0]
+            total += float((np.log2(weights.sum(1)) - np.log2(picked)).sum())
+            return symbols
+
+        for level in range(2):
+            walk.level(level, choose)
+    return total / (len(test.step) * SIDE**2)

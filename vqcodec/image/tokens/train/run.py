@@ -1,0 +1,59 @@
+"""One stage of training of a tokens model, as the command line calls it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vqcodec.errors import InputError
+from vqcodec.image.tokens.train.prior import PriorOptions, train_prior
+from vqcodec.image.tokens.train.stage import NetworkOptions, train_network
+from vqcodec.train.loop import Length, keep_pages
+
+__all__ = ["TokensRunOptions", "run_tokens_stage"]
+
+
+@dataclass(frozen=True)
+class TokensRunOptions:
+    """What ``vqcodec train tokens`` was asked for; see its help."""
+
+    stage: str
+    init: str = "closed-form"
+    resume: bool = False
+    minutes: float | None = None
+    steps: int | None = None
+    crops: int | None = None
+    preset: str = "tokens"
+    held_out: Path | None = None
+    seed: int = 5
+
+
+def run_tokens_stage(data: Path, run: Path, options: TokensRunOptions) -> None:
+    """Run one stage.
+
+    Raises:
+        InputError: no photographs, or no model to begin with.
+        UsageError: no length.
+    """
+    keep_pages()
+    run.mkdir(parents=True, exist_ok=True)
+    model = run / "model.safetensors"
+    length = Length.of(options.minutes, options.steps)
+    if options.init != "closed-form" and not options.resume:
+        if not Path(options.init).is_file():
+            raise InputError(f"{options.init}: no such model; give a .safetensors file of a run, or closed-form")
+        shutil.copyfile(options.init, model)
+    try:
+        if options.stage == "network":
+            network = NetworkOptions(preset=options.preset, held_out_data=options.held_out, seed=options.seed)
+            network = network if options.crops is None else replace(network, start_crops=options.crops)
+            start = model if options.init != "closed-form" else None
+            train_network(run, data, length, resume=options.resume, options=network, start=start)
+            return
+        if not model.exists():
+            raise InputError(f"{model}: not there; run --stage network first, or give --init FILE")
+        prior = PriorOptions(held_out_data=options.held_out)
+        train_prior(run, data, length, prior if options.crops is None else replace(prior, crops=options.crops))
+    except ValueError as e:
+        raise InputError(f"{e}; give a folder of photographs") from e

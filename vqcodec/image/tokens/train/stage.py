@@ -1,0 +1,261 @@
+"""Stage "network": encoder, codebooks and decoder end to end."""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vqcodec.image.tokens.config import PRESETS
+from vqcodec.image.tokens.model import TokensModel, load_tokens, save_tokens
+from vqcodec.image.tokens.train.loss import TokensLoss, Weights
+from vqcodec.image.tokens.train.network import Found, TokensNetwork
+from vqcodec.image.tokens.train.prior import static_prior
+from vqcodec.image.tokens.train.start import fit_colour, start_network, to_planes
+from vqcodec.image.train.data import CropSource, photographs
+from vqcodec.train.loop import Length, faded, follow, log_line, read_checkpoint, save_checkpoint
+from vqcodec.train.processes import Processes, join_processes
+from vqcodec.train.soap import Soap
+
+__all__ = ["NetworkOptions", "train_network"]
+
+LINEAR = ("top_in", "bottom_in", "expected", "linear")  # parts that begin in closed form: they take smaller steps
+SAVE_EVERY, SHOW_EVERY = 180.0, 300.0  # seconds
+RESEED_EVERY, RESEED_UNTIL = 50, 0.8  # steps, share of the run
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Options of the stage; the defaults made the shipped weights.
+
+    Attributes:
+        preset: shape of the model.
+        start_crops: of the closed-form start.
+        batch, side: crops per step and their side.
+        weights: of the terms of the loss.
+        learning_rate: constant, then a cosine to 2 % from ``decay_from`` of the run on.
+        averaging: share that averaged weights keep at every step, at most.
+        decay: of the codebooks' statistics.
+        least: a codeword chosen less than this share of the mean is put elsewhere.
+        bit_weights: largest weight of a bit in the choice of codes, in units of the mean squared distance; each crop
+            has its own, a third of them none.
+        held_out_data: photographs for the figures; None takes other crops of the training photographs.
+        held_out: crops for the figures, 256 x 256.
+    """
+
+    preset: str = "tokens"
+    start_crops: int = 600
+    batch: int = 8
+    side: int = 128
+    weights: Weights = field(default_factory=Weights)
+    learning_rate: float = 7e-4
+    decay_from: float = 0.4
+    averaging: float = 0.998
+    decay: float = 0.99
+    least: float = 0.05
+    bit_weights: float = 0.1
+    held_out_data: Path | None = None
+    held_out: int = 16
+    seed: int = 5
+    soap: bool = True
+    slow: float = 0.05
+
+
+def train_network(
+    run: Path,
+    data: Path,
+    length: Length,
+    *,
+    resume: bool,
+    options: NetworkOptions | None = None,
+    start: Path | None = None,
+) -> None:
+    """Train the networks and codebooks; ``run/model.safetensors`` is written at the end, with a prior of counts alone.
+
+    Args:
+        run: folder of the run: checkpoint and log.
+        data: folder of training photographs.
+        length: of the run.
+        resume: go on from the checkpoint, with its optimiser and its place in the schedule.
+        start: a model to begin with; None begins in closed form.
+
+    Raises:
+        InputError: a resume without a checkpoint.
+        ValueError: no photograph is large enough.
+    """
+    options = options or NetworkOptions()
+    processes = join_processes()
+    trainer = _Trainer(data, options, processes)
+    checkpoint = run / "network.ckpt"
+    share = trainer.load(checkpoint) if resume else 0.0
+    if not resume:
+        trainer.start(start)
+    began = saved = time.monotonic()
+    shown, before, losses = -SHOW_EVERY + began, share, []
+    while True:
+        share = processes.agreed(length.share(began, trainer.done, before))
+        now = time.monotonic()
+        if share < 1:
+            losses.append(trainer.step(share))
+        if processes.first and (now - shown > SHOW_EVERY or share >= 1):
+            shown = now
+            line = {"stage": "network", "step": trainer.done, "seconds": round(now - began), "share": round(share, 4)}
+            means = {k: round(float(np.mean([x[k] for x in losses])), 5) for k in losses[0]} if losses else {}
+            log_line(run, line | means | trainer.figures())
+            losses.clear()
+        if processes.first and (now - saved > SAVE_EVERY or share >= 1):
+            saved = now
+            trainer.save(checkpoint, share)
+        if share >= 1:
+            break
+    if processes.first:
+        save_tokens(trainer.model(), run / "model.safetensors")
+    processes.wait()
+
+
+class _Trainer:
+    """Network, its average, optimiser and losses; one step, figures and checkpoints."""
+
+    def __init__(self, data: Path, options: NetworkOptions, processes: Processes) -> None:
+        torch.manual_seed(options.seed)
+        self.options, self.processes, self.device, self.done = options, processes, processes.device, 0
+        self.source = CropSource(data, options.side, seed=options.seed + processes.rank)
+        self.rng = np.random.default_rng(options.seed + 100 + processes.rank)
+        self.generator = torch.Generator().manual_seed(options.seed)
+        test = CropSource(options.held_out_data or data, 256, seed=1000 + options.seed)
+        self.test = torch.from_numpy(test.batch(options.held_out))
+        self.network = TokensNetwork(PRESETS[options.preset]).to(self.device)
+        self.average = copy.deepcopy(self.network)
+        self.loss = TokensLoss(torch.eye(3), options.weights).to(self.device)
+        self.data = data
+        slow = [p for name in LINEAR for p in self.network.parts[name].parameters()]
+        fast = [p for p in self.network.parameters() if all(p is not q for q in slow)]
+        groups = [{"params": fast, "factor": 1.0}, {"params": slow, "factor": options.slow}]
+        self.optimiser = Soap(groups) if options.soap else torch.optim.Adam(groups, betas=(0.9, 0.99))
+        self.reseeded = 0
+
+    def start(self, model: Path | None) -> None:
+        """Colour, linear parts and codebooks in closed form, or those of a model; the same in every process."""
+        if model is not None:
+            own = load_tokens(model)
+            self.loss.colour.copy_(torch.from_numpy(own.colour))
+            self.network.load(own.network, own.words, own.error)
+            self.average.load_state_dict(self.network.state_dict())
+            return
+        source = CropSource(self.data, self.options.side, seed=self.options.seed + 50)
+        crops = source.batch(self.options.start_crops)
+        self.loss.colour.copy_(torch.from_numpy(fit_colour(crops)))
+        planes = to_planes(torch.from_numpy(crops), self.loss.colour.cpu())
+        network = self.network.cpu()
+        start_network(network, planes, torch.Generator().manual_seed(self.options.seed))
+        self.network.to(self.device)
+        self.average.load_state_dict(self.network.state_dict())
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """Planes, and the weight of a bit for each crop."""
+        o = self.options
+        crops = torch.from_numpy(self.source.batch(o.batch)).to(self.device)
+        weight = o.bit_weights * self.rng.uniform(0, 1, o.batch) ** 2 * (self.rng.random(o.batch) > 1 / 3)
+        return to_planes(crops, self.loss.colour), torch.from_numpy(weight).float().to(self.device)
+
+    def step(self, share: float) -> dict[str, float]:
+        """One step; the terms of the loss."""
+        o = self.options
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["factor"] * o.learning_rate * _schedule(self.done, share, o.decay_from)
+        planes, weight = self._batch()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            found = self.network(planes, weight)
+        loss, terms = self.loss(found, planes)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.share_gradients(self.network.parameters())
+        terms["norm"] = float(nn.utils.clip_grad_norm_(self.network.parameters(), 2.0))
+        self.optimiser.step()
+        self.done += 1
+        self._update_codebooks(found, reseed=self.done % RESEED_EVERY == 0 and share < RESEED_UNTIL)
+        follow(self.average, self.network, self.done, o.averaging)
+        return terms
+
+    def _update_codebooks(self, found: Found, *, reseed: bool) -> None:
+        """Codewords towards what chose them; those that are dead elsewhere. All processes hold the same."""
+        o = self.options
+        for book, z, codes in zip((self.network.top, self.network.bottom), found.vectors, found.codes, strict=True):
+            book.follow(z.detach().float(), codes, o.decay)
+            self.processes.share_means(book.buffers())
+            if reseed:
+                self.reseeded += book.reseed(z.detach().float(), o.least, self.generator)
+                self.processes.spread(book.buffers())
+
+    @torch.inference_mode()
+    def figures(self) -> dict[str, Any]:
+        """On held-out crops by weight of a bit: order-0 bits per pixel, PSNR, ST-LPIPS; use of the codebooks."""
+        self.average.load_state_dict(dict(self.network.named_buffers()), strict=False)
+        out: dict[str, Any] = {"reseeded": self.reseeded}
+        self.reseeded = 0
+        for weight in (0.0, self.options.bit_weights / 2):
+            codes: list[tuple[Tensor, Tensor]] = []
+            rows = []
+            for crops in self.test.split(4):
+                planes = to_planes(crops.to(self.device), self.loss.colour)
+                found = self.average(planes, torch.full((len(crops),), weight, device=self.device))
+                a, b = (self.loss.rgb(x).round().clamp(0, 255) for x in (found.planes, planes))
+                psnr = 10 * torch.log10(255**2 / (a - b).square().mean((1, 2, 3)))
+                perceptual = psnr * 0 if self.loss.network is None else self.loss.network(a, b)
+                rows.append(torch.stack([psnr, perceptual], 1))
+                codes.append(found.codes)
+            bits, use = 0.0, []
+            for level, book in enumerate((self.network.top, self.network.bottom)):
+                counts = torch.bincount(torch.cat([c[level].flatten() for c in codes]), minlength=len(book.words))
+                entropy = float(torch.special.entr(counts / counts.sum()).sum()) / np.log(2)
+                bits += entropy * int(counts.sum()) / (self.test.shape[0] * self.test.shape[1] * self.test.shape[2])
+                use.append(round(2**entropy / len(book.words), 3))
+            psnr, perceptual = torch.cat(rows).mean(0).tolist()
+            out[f"at {weight:.2f}"] = [round(bits, 4), round(psnr, 3), round(perceptual, 4), *use]
+        return out
+
+    def model(self) -> TokensModel:
+        """The averaged networks as a model whose prior knows counts alone."""
+        books = (self.network.top, self.network.bottom)
+        counts = [book.counts.cpu().numpy() for book in books]
+        facts = {"steps": self.done, "photographs": len(photographs(self.data))}
+        held_out = self.options.held_out_data and self.options.held_out_data.name
+        config = self.network.config
+        return TokensModel(
+            config=config,
+            colour=self.loss.colour.cpu().numpy(),
+            words=(books[0].words.cpu().numpy(), books[1].words.cpu().numpy()),
+            error=np.array([float(book.error) for book in books], np.float32),
+            network=self.average.arrays(),
+            codes=static_prior(config, counts),
+            training={"network": asdict(self.options) | {"held_out_data": held_out} | facts},
+        )
+
+    def save(self, path: Path, share: float) -> None:
+        """Write a checkpoint."""
+        state: dict[str, Any] = {
+            "network": self.network.state_dict(), "average": self.average.state_dict(), "colour": self.loss.colour,
+            "optimiser": self.optimiser.state_dict(), "done": self.done, "share": share,
+        }  # fmt: skip
+        save_checkpoint(path, state)
+
+    def load(self, path: Path) -> float:
+        """Go on from a checkpoint; returns its place in the schedule."""
+        state = read_checkpoint(path, self.device)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.loss.colour.copy_(state["colour"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.done = state["done"]
+        return float(state["share"])
+
+
+def _schedule(done: int, share: float, decay_from: float) -> float:
+    warm = min(1.0, (done + 1) / 100)
+    return warm * faded(max(share - decay_from, 0.0) / (1 - decay_from))

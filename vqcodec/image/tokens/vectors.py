@@ -1,0 +1,51 @@
+"""Between codes and vectors: codebooks as the networks see them, and the encoder's choice under the prior's bits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vqcodec.bitstream.arrays import F32, I32
+from vqcodec.image.tokens.compand import MEANS, SOFT, expand, shrink
+
+__all__ = ["bit_weight", "choose_codes", "expanded", "rows_of", "shrunk"]
+
+_FINEST, _COARSEST = 0.004, 2.0  # weight of a bit at step index 1 and 255, in mean squared distances
+
+
+def bit_weight(step: int) -> float:
+    """What a bit costs at a step index of the header, in units of the usual squared distance; 0 at index 0."""
+    return 0.0 if step == 0 else float(_FINEST * (_COARSEST / _FINEST) ** ((step - 1) / 254))
+
+
+def shrunk(vectors: F32, level: int) -> F32:
+    """Vectors [..., d] as the quantiser of a level sees them."""
+    if level == 1:
+        return shrink(vectors, SOFT[1])
+    return np.concatenate([vectors[..., :MEANS], shrink(vectors[..., MEANS:], SOFT[0])], -1)
+
+
+def expanded(words: F32, level: int) -> F32:
+    """Inverse of :func:`shrunk`."""
+    if level == 1:
+        return expand(words, SOFT[1])
+    return np.concatenate([words[..., :MEANS], expand(words[..., MEANS:], SOFT[0])], -1)
+
+
+def rows_of(x: F32) -> F32:
+    """Planes [d, h, w] as rows [h, w, d]."""
+    return np.ascontiguousarray(x.transpose(1, 2, 0))
+
+
+def choose_codes(x: F32, words: F32, weights: I32, rate: float) -> I32:
+    """The codes [N] of the least squared distance plus ``rate`` times bits.
+
+    Args:
+        x: vectors [N, d].
+        words: codewords [K, d].
+        weights: of the prior [N, K].
+    """
+    cost = x @ (-2 * words.T)
+    cost += np.square(words).sum(1)
+    if rate:
+        cost -= np.float32(rate) * np.log2(weights.astype(np.float32))
+    return cost.argmin(1).astype(np.int32)
