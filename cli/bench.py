@@ -66,6 +66,27 @@ def image(**options: Any) -> None:  # the fields of ImageBench, one option each
     click.echo(f"report: {options['out'] / 'report.html'}")
 
 
+@bench.command("tokens")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of pictures, for example Kodak.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for report and sheets.")
+@click.option(
+    "--rates", default="0.12,0.08,0.05", show_default=True, metavar="B,B", type=_numbers, help="Bits per pixel."
+)
+@click.option("--images", type=click.IntRange(1), help="Only so many pictures, spread evenly over the folder.")
+@click.option("--vgg/--no-vgg", default=True, show_default=True, help="Also judge by ST-LPIPS with VGG (slow).")
+@click.option("--photographs", type=click.Path(path_type=Path), help="Held-out ones, for samples and repairs.")
+@click.option("--samples", default=64, show_default=True, type=click.IntRange(8), help="Pictures to draw.")
+@click.option("--holes", default=10, show_default=True, type=click.IntRange(0), help="Photographs to repair.")
+def tokens(**options: Any) -> None:  # the fields of TokensBench, one option each
+    """Tokens against AVIF and WebP at equal bytes; their prior; samples and repairs."""
+    from vqcodec.benchmarks.extras import need
+
+    need("scipy", "pytorch_msssim", "stlpips_pytorch")
+    from vqcodec.benchmarks.tokens.run import TokensBench, run
+
+    click.echo(run(TokensBench(**options), _show_progress))
+
+
 @bench.command("audio")
 @click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="Folder of sounds (speech_*, music_* ...)."

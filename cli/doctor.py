@@ -59,14 +59,15 @@ def _model(kind: str) -> tuple[str, bool]:
     from vqcodec import registry
 
     try:
-        codec, releases = {
-            "image": lambda: (registry.load_image_codec(), registry.IMAGE_MODELS),
-            "audio": lambda: (registry.load_audio_codec(), registry.AUDIO_MODELS),
-            "tokens": lambda: (registry.load_tokens_codec(), registry.TOKENS_MODELS),
-        }[kind]()
+        if kind == "tokens":
+            identity, releases = registry.load_tokens_codec().model_id, registry.TOKENS_MODELS
+        elif kind == "image":
+            identity, releases = registry.load_image_codec().model_id, registry.IMAGE_MODELS
+        else:
+            identity, releases = registry.load_audio_codec().model_id, registry.AUDIO_MODELS
     except VqcError as error:
         return with_hint(error), False
-    return f"{releases[-1].name} ({codec.model_id.hex()}): loads, and its self-check passes", True
+    return f"{releases[-1].name} ({identity.hex()}): loads, and its self-check passes", True
 
 
 def _flat(facts: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vqcodec.audio.stream import SoundStream
     from vqcodec.image.codec import ImageCodec
     from vqcodec.image.files import Picture
-    from vqcodec.registry import Codec
+    from vqcodec.image.tokens.codec import TokensCodec
 
     Source = Compressed | BinaryIO | Image.Image | npt.NDArray[np.generic] | Tensor | Sound
 
@@ -72,14 +72,15 @@ def compress(source: Source, *, kind: Kind | None = None, **options: Unpack[Comp
         else:
             from vqcodec.image.vqc import compress_picture
 
-            tokens = settings.model == "tokens"
-            load = _loader(registry.load_tokens_codec if tokens else registry.load_image_codec, settings)
+            load: Callable[[], ImageCodec | TokensCodec] = _loader(registry.load_image_codec, settings)
+            if settings.model == "tokens":
+                load = _loader(registry.load_tokens_codec, settings)
             data = compress_picture(content, head, settings, load, name)
         warn_all(larger_than(content, data, lossless=settings.lossless), name)
         return data
 
 
-def _loader(find: Callable[[], Codec], settings: CompressSettings) -> Callable[[], Codec]:
+def _loader(find: Callable[[], registry.Codec], settings: CompressSettings) -> Callable[[], registry.Codec]:
     return lambda: registry.limited(find(), settings.threads)
 
 
@@ -149,7 +150,7 @@ def _picture(file: VqcFile, header: ImageHeader, settings: DecompressSettings, n
     return decode_picture(file, header, lambda: _image_codec(header, settings.threads), settings, name)
 
 
-def _image_codec(header: ImageHeader, threads: int | None) -> ImageCodec:
+def _image_codec(header: ImageHeader, threads: int | None) -> ImageCodec | TokensCodec:
     return registry.limited(registry.image_codec_for(header), threads)
 
 

@@ -27,7 +27,7 @@ class Soap(torch.optim.Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Tensor],
+        parameters: Iterable[Tensor] | Iterable[dict[str, Any]],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.99),
         preconditioning: float = 0.95,
@@ -47,7 +47,8 @@ class Soap(torch.optim.Optimizer):
                     self._update(p, group)
 
     def _update(self, p: Tensor, group: dict[str, Any]) -> None:
-        grad = p.grad.flatten(2) if p.dim() > 2 else p.grad  # type: ignore[union-attr]
+        assert p.grad is not None
+        grad: Tensor = p.grad.flatten(2) if p.dim() > 2 else p.grad
         state, (beta1, beta2) = self.state[p], group["betas"]
         if not state:
             state["step"] = 0

@@ -78,9 +78,9 @@ def test_any_size(tokens_codec: TokensCodec, size: tuple[int, int]) -> None:
 def test_headers_that_are_not_of_tokens(tokens_codec: TokensCodec) -> None:
     pixels = scene(64, 64)
     header, chunks = header_of(tokens_codec, pixels), tokens_codec.encode(pixels, 0)
-    with pytest.raises(CorruptError, match="header.tile_log2"):
+    with pytest.raises(CorruptError, match=r"header\.tile_log2"):
         tokens_codec.decode(replace(header, tile_log2=9), chunks)
-    with pytest.raises(CorruptError, match="header.flags"):
+    with pytest.raises(CorruptError, match=r"header\.flags"):
         tokens_codec.decode(replace(header, even=True), chunks)
     with pytest.raises(UsageError, match="faithful"):
         tokens_codec.decode(header, chunks, faithful=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +139,7 @@ def test_frames_do_not_flicker(installed: TokensCodec) -> None:
     memory = Memory()
     alone = [installed.codes_of(f)[0] for f in frames]
     smooth = [installed.codes_of(f, memory=memory)[0] for f in frames]
-    changes = [sum((a != b).sum() for a, b in zip(c, c[1:], strict=False)) for c in (alone, smooth)]
+    changes = [sum((a != b).sum() for a, b in pairwise(c)) for c in (alone, smooth)]
     assert changes[1] < changes[0]
     with pytest.raises(InputError, match="size"):
         vqcodec.tokens_of_frames([scene(64, 64), scene(64, 70)])

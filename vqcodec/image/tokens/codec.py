@@ -311,7 +311,8 @@ def _empty(height: int, width: int) -> Codes:
 
 def _gray(pixels: U8) -> U8:
     """Mean of the three colours, [H, W, 1]."""
-    return np.rint(pixels.mean(2, keepdims=True, dtype=np.float32)).astype(np.uint8)
+    gray: U8 = np.rint(pixels.mean(2, keepdims=True, dtype=np.float32)).astype(np.uint8)
+    return gray
 
 
 def _scaled(tile: Tile, scale: int) -> Tile:

@@ -154,7 +154,8 @@ def decode_tile(
 
 def likeliest(_index: int, weights: I32) -> I32:
     """The code of the largest weight, the first of several."""
-    return weights.argmax(1).astype(np.int32)
+    found: I32 = weights.argmax(1).astype(np.int32)
+    return found
 
 
 def hash_codes(codes: Sequence[I32]) -> int:

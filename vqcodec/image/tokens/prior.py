@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from vqcodec.bitstream.arrays import F32, F64, I32
 from vqcodec.prior.integer import (
@@ -23,6 +23,12 @@ from vqcodec.prior.integer import (
     planes_first,
     product,
 )
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from torch import Tensor
+
+    Array = TypeVar("Array", bound=np.generic)
 
 __all__ = ["STEPS", "UNIT", "Step", "StepPrior", "check_step", "exponentials", "maps_of", "step_weights"]
 
@@ -48,7 +54,11 @@ class Step:
     column: int
     maps: int
 
-    def of(self, grid: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    @overload
+    def of(self, grid: npt.NDArray[Array]) -> npt.NDArray[Array]: ...
+    @overload
+    def of(self, grid: Tensor) -> Tensor: ...
+    def of(self, grid: Any) -> Any:
         """The positions of this step in a grid [B, h, w, ...] of its level, a view."""
         return grid[:, self.row :: self.cell, self.column :: self.cell]
 
@@ -65,7 +75,11 @@ STEPS = (
 _COARSE, _FINE = 4, 7  # steps before which the top's quarters and the bottom begin
 
 
-def maps_of(index: int, codes: Sequence[I32], tables: Sequence[F32]) -> list[F32]:
+@overload
+def maps_of(index: int, codes: Sequence[I32], tables: Sequence[F32]) -> list[F32]: ...
+@overload
+def maps_of(index: int, codes: Sequence[Tensor], tables: Sequence[Tensor]) -> list[Tensor]: ...
+def maps_of(index: int, codes: Sequence[Any], tables: Sequence[Any]) -> list[Any]:
     """What step ``index`` knows, map by map [B, h, w, e] on its own grid.
 
     Args:
@@ -128,7 +142,8 @@ def step_weights(p: StepPrior, exponential: I32, maps: Sequence[F32], step: int,
     else:
         x = np.repeat(p.last_bias[:, None], int(np.prod(shape)), 1)
     logits = x.T.astype(np.int32) >> p.last_shift
-    return exponential.take(logits.max(1, keepdims=True) - logits, mode="clip")
+    weights: I32 = exponential.take(logits.max(1, keepdims=True) - logits, mode="clip")
+    return weights
 
 
 def _activate(x: F32, shift: I32) -> None:
@@ -155,7 +170,8 @@ def check_step(p: StepPrior, tables: Sequence[F32]) -> None:
 
     def bound(weight: F32, largest: int, bias: F32) -> F64:
         total: F64 = np.abs(weight).sum(tuple(range(weight.ndim - 1)), dtype=np.float64) * largest
-        return total + np.abs(bias).max(0, initial=0)
+        total += np.abs(bias).max(0, initial=0)
+        return total
 
     sums = np.concatenate([
         bound(p.first, MAP_LIMIT, p.first_bias),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,12 +49,10 @@ def write_tokens(tokens: Tokens, path: Path, *, force: bool = False, parents: bo
     Raises:
         OutputError: it exists and ``force`` is not set, or it cannot be written.
     """
-    arrays = {name: getattr(tokens, name) for name in ("top", "bottom", "top_words", "bottom_words")}
-    facts = {"size": np.array([tokens.height, tokens.width], np.int64), "cells": np.array([TOP, BOTTOM], np.int64)}
+    arrays: dict[str, Any] = {name: getattr(tokens, name) for name in ("top", "bottom", "top_words", "bottom_words")}
+    arrays |= {"size": np.array([tokens.height, tokens.width], np.int64), "cells": np.array([TOP, BOTTOM], np.int64)}
     model = np.frombuffer(bytes.fromhex(tokens.model), np.uint8)
-    write_atomic(
-        path, lambda file: np.savez_compressed(file, **arrays, **facts, model=model), force=force, parents=parents
-    )
+    write_atomic(path, lambda file: np.savez_compressed(file, **arrays, model=model), force=force, parents=parents)
 
 
 def read_tokens(path: Path, max_pixels: int) -> Tokens:

@@ -63,13 +63,14 @@ def draw_codes(
         step = STEPS[index]
         if temperature > 0:
             logits = np.log(weights.astype(np.float32)) / temperature
-            drawn = (logits + rng.gumbel(size=weights.shape).astype(np.float32)).argmax(1).astype(np.int32)
+            drawn: I32 = (logits + rng.gumbel(size=weights.shape).astype(np.float32)).argmax(1).astype(np.int32)
         else:
             drawn = weights.argmax(1).astype(np.int32)
         if known is None:
             return drawn
         given, where = (step.of(k[step.level]).ravel() for k in known)
-        return np.where(where, given, drawn).astype(np.int32)
+        kept: I32 = np.where(where, given, drawn).astype(np.int32)
+        return kept
 
     for level in range(2):
         walk.level(level, choose)
@@ -138,13 +139,12 @@ def _window(hole: Mask) -> tuple[slice, slice]:
 def _any(mask: Mask, side: int) -> Mask:
     """Whether anything is set in each cell of so many pixels."""
     h, w = mask.shape
-    found: Mask = mask.reshape(h // side, side, w // side, side).any((1, 3))
-    return found
+    return np.asarray(mask.reshape(h // side, side, w // side, side).any((1, 3)))
 
 
 def _grown(mask: Mask, by: int) -> Mask:
     """A mask and what is within so many pixels of it, in rows and columns."""
-    out = mask
+    out = mask.copy()
     for axis in (0, 1):
         grown = out.copy()
         for shift in range(1, by + 1):
@@ -153,8 +153,8 @@ def _grown(mask: Mask, by: int) -> Mask:
                 edge = [slice(None)] * 2
                 edge[axis] = slice(0, sign) if sign > 0 else slice(sign, None)
                 moved[tuple(edge)] = False
-                grown |= moved
-        out = grown
+                np.logical_or(grown, moved, out=grown)
+        out[...] = grown
     return out
 
 
@@ -162,7 +162,8 @@ def _joined(painted: U8, known: U8, gap: Mask) -> U8:
     """A painted picture whose differences from what is known around a gap are spread smoothly over the gap."""
     difference = np.clip((known.astype(np.int16) - painted) // 2 + 128, 0, 255).astype(np.uint8)
     spread = fill_invisible(difference, np.where(gap, 0, 255).astype(np.uint8)).astype(np.int16)
-    return np.clip(painted + 2 * (spread - 128), 0, 255).astype(np.uint8)
+    joined: U8 = np.clip(painted + 2 * (spread - 128), 0, 255).astype(np.uint8)
+    return joined
 
 
 def denoise(codec: TokensCodec, pixels: U8, memory: Memory | None = None) -> U8:
@@ -179,7 +180,8 @@ def denoise(codec: TokensCodec, pixels: U8, memory: Memory | None = None) -> U8:
     energy = _mean(np.square(rest).mean(2), _NEAR)
     noise = float(np.square(deviation).mean())
     share = np.maximum(energy - noise, 0) / np.maximum(energy, 1e-3)
-    return np.clip(np.rint(painted + share[..., None] * rest), 0, 255).astype(np.uint8)
+    out: U8 = np.clip(np.rint(painted + share[..., None] * rest), 0, 255).astype(np.uint8)
+    return out
 
 
 def _mean(x: F32, side: int) -> F32:

@@ -48,4 +48,5 @@ def choose_codes(x: F32, words: F32, weights: I32, rate: float) -> I32:
     cost += np.square(words).sum(1)
     if rate:
         cost -= np.float32(rate) * np.log2(weights.astype(np.float32))
-    return cost.argmin(1).astype(np.int32)
+    codes: I32 = cost.argmin(1).astype(np.int32)
+    return codes

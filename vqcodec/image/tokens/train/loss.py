@@ -25,19 +25,24 @@ class Weights:
 
     Attributes:
         absolute: mean absolute error of samples in 0..1.
-        gradient: the same of differences between neighbours: what L1 forgives in flat places, edges of blocks.
+        squared: mean squared error of the same.
+        gradient: the same as the first of differences between neighbours: what L1 forgives in flat places, edges of blocks.
         lattice: mean error of the same pixel of all cells nearby: patterns that repeat with the cells, which ST-LPIPS
             does not see. Without it, a decoder trained on ST-LPIPS weaves them into everything (1,100 steps).
+        excess: by how much differences between neighbours are stronger, block by block, than in the original.
         similarity: 1 - MS-SSIM.
-        perceptual: ST-LPIPS with AlexNet; of three quarters of the side of half the crops: it costs more than all else.
+        perceptual: ST-LPIPS with AlexNet; of a part of a quarter of the crops, since it costs more than all else. Every other
+            one is seen at twice the size: at its own, the network is blind to patterns of two to four pixels.
         commitment: of the vectors to their codewords, in units of the usual distance (van den Oord et al. 2017).
     """
 
     absolute: float = 4.0
-    gradient: float = 2.0
+    squared: float = 20.0
+    gradient: float = 3.0
+    excess: float = 20.0
     lattice: float = 12.0
     similarity: float = 0.5
-    perceptual: float = 1.3
+    perceptual: float = 0.5
     commitment: float = 0.02
 
 
@@ -58,21 +63,37 @@ class TokensLoss(nn.Module):
         """RGB [B, 3, H, W] on the scale 0..255."""
         return torch.einsum("bchw,cd->bdhw", planes, self.colour * SCALE) + 128
 
+    @staticmethod
+    def _parts(a: Tensor, b: Tensor, scale: int) -> list[Tensor]:
+        """The same part of both, three quarters of a crop's side where the scale is 1, enlarged by the scale."""
+        side = a.shape[2] * 3 // 4 // scale
+        y, x = torch.randint(a.shape[2] - side + 1, (2,)).tolist()
+        parts = [t[:, :, y : y + side, x : x + side] for t in (a, b)]
+        return [F.interpolate(t, scale_factor=scale, mode="bilinear") if scale > 1 else t for t in parts]
+
     def forward(self, found: Found, planes: Tensor) -> tuple[Tensor, dict[str, float]]:
         """The loss, and its terms before they are weighted."""
         w, terms = self.weights, {}
         a, b = self.rgb(found.planes), self.rgb(planes)
         error = (a - b) / 255
         terms["absolute"] = error.abs().mean()
+        terms["squared"] = error.square().mean()
         terms["gradient"] = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+        terms["excess"] = F.relu(_strength(a) - _strength(b)).mean() / 255
         cells = F.pixel_unshuffle(error, BOTTOM)
         terms["lattice"] = F.avg_pool2d(cells, min(NEARBY, cells.shape[2])).abs().mean()
         terms["similarity"] = dissimilarity(a, b).mean()
         if self.network is not None:
-            count, side = -(-len(a) // 2), a.shape[2] * 3 // 4
-            y, x = torch.randint(a.shape[2] - side + 1, (2,)).tolist()
-            parts = (t[:count, :, y : y + side, x : x + side] for t in (a, b))
-            terms["perceptual"] = self.network(*parts).mean()
+            count = max(1, len(a) // 8)
+            near = (self._parts(a[count : 2 * count], b[count : 2 * count], 2)) if len(a) > count else []
+            seen = [self.network(*self._parts(a[:count], b[:count], 1)), *([self.network(*near)] if near else [])]
+            terms["perceptual"] = torch.cat(seen).mean()
         terms["commitment"] = found.commitment
         loss = sum((getattr(w, name) * value for name, value in terms.items()), torch.zeros((), device=a.device))
         return loss, {name: float(value.detach()) for name, value in terms.items()}
+
+
+def _strength(x: Tensor) -> Tensor:
+    """Root mean square of differences between neighbours in blocks of 8 x 8, of [B, 3, H, W]."""
+    down, across = x.diff(dim=2)[..., :-1], x.diff(dim=3)[..., :-1, :]
+    return (F.avg_pool2d(down.square() + across.square(), 8) + 1.0).sqrt()

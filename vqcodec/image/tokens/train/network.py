@@ -164,9 +164,15 @@ class TokensNetwork(nn.Module):
         self.parts = nn.ModuleDict({name: Part(convs) for name, convs in parts(config).items()})
         self.top = Codebook(config.top_codewords, config.top_d)
         self.bottom = Codebook(config.bottom_codewords, config.bottom_d)
-        for name in ("at2",):  # starts as the linear part alone
-            last = self.parts[name].layers[-1]  # type: ignore[index, union-attr]
-            nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.layer("at2", -1).weight)  # it starts as the linear part alone
+
+    def layer(self, part: str, index: int) -> nn.Conv2d:
+        """One convolution of a part."""
+        found = self.parts[part]
+        assert isinstance(found, Part)
+        conv = found.layers[index]
+        assert isinstance(conv, nn.Conv2d)
+        return conv
 
     def analyse(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors of the top [B, d, H / 16, W / 16], and of the bottom, what the top tells of them included."""

@@ -110,6 +110,10 @@ class PriorNetwork(nn.Module):
             _StepNetwork(s.maps * config.embedding, config.hidden if s.maps else 0, places[s.level]) for s in STEPS
         )
 
+    def networks(self) -> list[_StepNetwork]:
+        """The layers of every step."""
+        return [one for one in self.steps if isinstance(one, _StepNetwork)]
+
     def tables(self) -> list[Tensor]:
         """The numbers, within what int8 holds."""
         most = MAP_LIMIT * MAP_UNIT
@@ -118,11 +122,10 @@ class PriorNetwork(nn.Module):
     def bits(self, codes: Sequence[Tensor], step: Tensor) -> list[Tensor]:
         """Length of every code of every step [B, h, w], of codes of top and bottom, at step indices [B]."""
         tables, out = self.tables(), []
-        for i, (s, network) in enumerate(zip(STEPS, self.steps, strict=True)):
-            wanted = s.of(codes[s.level])  # type: ignore[arg-type]
-            maps = maps_of(i, codes, tables)  # type: ignore[arg-type]
-            alone = network.last_bias.expand(*wanted.shape, -1)  # type: ignore[operator, union-attr]
-            logits = network(torch.cat(maps, -1), step) if maps else alone  # type: ignore[arg-type]
+        for i, (s, network) in enumerate(zip(STEPS, self.networks(), strict=True)):
+            wanted = s.of(codes[s.level])
+            maps = maps_of(i, codes, tables)
+            logits = network(torch.cat(maps, -1), step) if maps else network.last_bias.expand(*wanted.shape, -1)
             flat = F.cross_entropy(
                 logits.reshape(-1, logits.shape[-1]) * math.log(2), wanted.reshape(-1), reduction="none"
             )
@@ -163,16 +166,15 @@ def export_prior(network: PriorNetwork) -> CodeModel:
     tables = [(t / MAP_UNIT).round().cpu().numpy().astype(np.float32) for t in network.tables()]
     knots = step_knots(torch.arange(256)).double().numpy()
     steps = []
-    for one in network.steps:
+    for one in network.networks():
         p = {name: value.double().cpu().numpy() for name, value in one.state_dict().items()}
-        p["last"] = one.last.double().cpu().numpy()  # type: ignore[operator, union-attr]
+        p["last"] = one.last.double().cpu().numpy()
         n = p["first"].shape[1]
         first = whole_weights(p["first"] * (MAP_UNIT / ACTIVATION_UNIT), knots @ p["first_bias"] / ACTIVATION_UNIT)
         second = whole_weights(p["second"], p["second_bias"] / ACTIVATION_UNIT)
         last = whole_weights(p["last"] * (UNIT * ACTIVATION_UNIT), p["last_bias"] * UNIT)
-        steps.append(
-            StepPrior(first[0].reshape(9, -1, n) if n else np.zeros((9, 0, 0), np.float32), *first[1:], *second, *last)
-        )
+        whole = first[0].reshape(9, -1, n) if n else np.zeros((9, 0, 0), np.float32)
+        steps.append(StepPrior(whole, first[1], first[2], second[0], second[1], second[2], last[0], last[1], last[2]))
         check_step(steps[-1], tables)
     return CodeModel((tables[0], tables[1]), tuple(steps), exponentials())
 
@@ -228,10 +230,10 @@ def train_prior(run: Path, data: Path, length: Length, options: PriorOptions | N
     torch.manual_seed(options.seed)
     network = PriorNetwork(model.config, model.words)
     with torch.no_grad():
-        for s, one in zip(STEPS, network.steps, strict=True):
+        for s, one in zip(STEPS, network.networks(), strict=True):
             codes = torch.from_numpy((train.top, train.bottom)[s.level].astype(np.int64)).flatten()
             counts = torch.bincount(codes, minlength=network.codewords[s.level]) + 0.1
-            one.last_bias.copy_(torch.log2(counts / counts.sum()))  # type: ignore[union-attr, operator]
+            one.last_bias.copy_(torch.log2(counts / counts.sum()))
     done = _fit(network, train, length, options)
     codes_model = export_prior(network)
     report = _report(network, test, model_id(model).hex())
@@ -258,7 +260,7 @@ def _fit(network: PriorNetwork, train: _Cache, length: Length, options: PriorOpt
         bits = network.bits(codes, step)
         loss = sum(b.sum() for b in bits) / sum(b.numel() for b in bits)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[union-attr, no-untyped-call]
+        loss.backward()  # type: ignore[union-attr]
         optimiser.step()
         done += 1
         share = length.share(began, done)
@@ -278,8 +280,7 @@ def _report(network: PriorNetwork, test: _Cache, identity: str) -> dict[str, Any
     by_step = [float(b.double().sum()) / pixels for b in network.bits(codes, step)]
     report["float"] = sum(by_step)
     report["by step, bits per code"] = [
-        round(b * pixels / s.of(codes[s.level]).numel(), 3)  # type: ignore[arg-type, attr-defined]
-        for b, s in zip(by_step, STEPS, strict=True)
+        round(b * pixels / s.of(codes[s.level]).numel(), 3) for b, s in zip(by_step, STEPS, strict=True)
     ]
     return {k: round(v, 5) if isinstance(v, float) else v for k, v in report.items()}
 
@@ -295,7 +296,7 @@ def _integer_length(model: CodeModel, test: _Cache) -> float:
 
         def choose(index: int, weights: I32, own: tuple[I32, I32] = own) -> I32:
             nonlocal total
-            symbols: I32 = STEPS[index].of(own[STEPS[index].level]).ravel()  # type: ignore[assignment]
+            symbols: I32 = STEPS[index].of(own[STEPS[index].level]).ravel()
             picked = np.take_along_axis(weights, symbols[:, None].astype(np.int64), 1)[:, 0]
             total += float((np.log2(weights.sum(1)) - np.log2(picked)).sum())
             return symbols

@@ -172,6 +172,8 @@ class _Trainer:
         planes, weight = self._batch()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             found = self.network(planes, weight)
+        loss: Tensor
+        terms: dict[str, float]
         loss, terms = self.loss(found, planes)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -202,12 +204,13 @@ class _Trainer:
         for weight in (0.0, self.options.bit_weights / 2):
             codes: list[tuple[Tensor, Tensor]] = []
             rows = []
-            for crops in self.test.split(4):
+            for crops in torch.split(self.test, 4):
                 planes = to_planes(crops.to(self.device), self.loss.colour)
                 found = self.average(planes, torch.full((len(crops),), weight, device=self.device))
                 a, b = (self.loss.rgb(x).round().clamp(0, 255) for x in (found.planes, planes))
                 psnr = 10 * torch.log10(255**2 / (a - b).square().mean((1, 2, 3)))
-                perceptual = psnr * 0 if self.loss.network is None else self.loss.network(a, b)
+                network = self.loss.network
+                perceptual = psnr * 0 if network is None else network(a, b)
                 rows.append(torch.stack([psnr, perceptual], 1))
                 codes.append(found.codes)
             bits, use = 0.0, []

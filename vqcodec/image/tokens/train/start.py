@@ -44,24 +44,24 @@ def to_planes(crops: Tensor, colour: Tensor) -> Tensor:
 @torch.no_grad()
 def start_network(network: TokensNetwork, planes: Tensor, generator: torch.Generator) -> None:
     """Set the linear parts and the codebooks from planes [N, 3, H, W], so that the network begins as a linear codec."""
-    config, part = network.config, network.parts
+    config = network.config
     fine, coarse = (F.pixel_unshuffle(planes, side) for side in (BOTTOM, TOP))
     order = _as_unshuffled_twice()
     top_basis, bottom_basis = _components(coarse, config.top_d), _components(fine, config.bottom_d)
     z = torch.einsum("bchw,dc->bdhw", coarse, top_basis) / UNIT
     whole = torch.einsum("bchw,dc->bdhw", fine, bottom_basis) / UNIT
-    _put(part["top_in"], torch.cat([top_basis[:, order] / UNIT, top_basis.new_zeros(config.top_d, config.top)], 1))
+    _put(network, "top_in", torch.cat([top_basis[:, order] / UNIT, top_basis.new_zeros(config.top_d, config.top)], 1))
     zeros = bottom_basis.new_zeros(config.bottom_d, config.encoder[0])
-    _put(part["bottom_in"], torch.cat([bottom_basis / UNIT, zeros], 1))
+    _put(network, "bottom_in", torch.cat([bottom_basis / UNIT, zeros], 1))
     z = shrink_top(z)
     _fit_codebook(network.top, z, generator)
     words = expand_top(network.top.vectors(network.top.choose(z, z.new_zeros(len(z)))))
-    _put(part["expected"], _regression(words, F.pixel_unshuffle(whole, 2)))
+    _put(network, "expected", _regression(words, F.pixel_unshuffle(whole, 2)))
     y = shrink_bottom(whole - network.expected(words))
     _fit_codebook(network.bottom, y, generator)
     found = expand_bottom(network.bottom.vectors(network.bottom.choose(y, y.new_zeros(len(y)))))
     found = found + network.expected(words)
-    _put(part["linear"], _regression(found, fine))
+    _put(network, "linear", _regression(found, fine))
 
 
 def _as_unshuffled_twice() -> Tensor:
@@ -102,8 +102,9 @@ def _fit_codebook(book: Codebook, z: Tensor, generator: torch.Generator) -> None
 
 def _regression(inputs: Tensor, outputs: Tensor) -> Tensor:
     """Ridge regression of outputs [N, C', h, w] from the 3 x 3 neighbourhoods of inputs: [C', C, 3, 3]."""
-    gram = cross = None
-    for a, b in zip(inputs.split(64), outputs.split(64), strict=True):
+    gram: Tensor | None = None
+    cross: Tensor | None = None
+    for a, b in zip(torch.split(inputs, 64), torch.split(outputs, 64), strict=True):
         x = F.unfold(a, 3, padding=1).transpose(1, 2).reshape(-1, a.shape[1] * 9)
         y = b.permute(0, 2, 3, 1).reshape(-1, b.shape[1])
         gram = x.T @ x + (0 if gram is None else gram)
@@ -111,11 +112,12 @@ def _regression(inputs: Tensor, outputs: Tensor) -> Tensor:
     assert gram is not None
     assert cross is not None
     penalty = RIDGE * gram.diagonal().mean() * torch.eye(len(gram))
-    solved = torch.linalg.solve((gram + penalty).double(), cross.double()).float()
+    solved: Tensor = torch.linalg.solve((gram + penalty).double(), cross.double()).float()
     return solved.T.reshape(-1, inputs.shape[1], 3, 3)
 
 
-def _put(part: torch.nn.Module, weight: Tensor) -> None:
-    layer = part.layers[0]  # type: ignore[index, union-attr]
-    layer.weight.copy_(weight.reshape(layer.weight.shape))  # type: ignore[operator, union-attr, arg-type]
-    layer.bias.zero_()  # type: ignore[operator, union-attr]
+def _put(network: TokensNetwork, part: str, weight: Tensor) -> None:
+    conv = network.layer(part, 0)
+    conv.weight.copy_(weight.reshape(conv.weight.shape))
+    assert conv.bias is not None
+    conv.bias.zero_()
