@@ -57,10 +57,11 @@ def _check_length(options: dict[str, Any]) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option(
     "--stage",
-    type=click.Choice(["network", "prior"]),
+    type=click.Choice(["network", "prior", "decoder"]),
     default="network",
     show_default=True,
-    help="network: encoder, codebooks and decoder, end to end. prior: its integer network, on their codes.",
+    help="network: encoder, codebooks and decoder, end to end. prior: its integer network, on their codes. decoder: "
+    "the decoder alone, whose codes stay.",
 )
 @click.option("--init", default="closed-form", show_default=True, metavar="closed-form|FILE", help="Where to begin.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint of the network.")

@@ -62,6 +62,12 @@ def test_all_stages(photographs: Path, tmp_path: Path, cheap: None) -> None:
     report = lines[-1]["bits_per_pixel"]
     assert report["integer"] == pytest.approx(report["float"], rel=0.01)
     assert set(fitted.training) == {"network", "prior"}
+    run_tokens_stage(photographs, run, TokensRunOptions("decoder", steps=2))
+    decoder = load_tokens(run / "model.safetensors")
+    assert all(np.array_equal(a, b) for a, b in zip(decoder.words, fitted.words, strict=True))
+    changed = {name.split(".")[0] for name, a in fitted.network.items() if not np.array_equal(a, decoder.network[name])}
+    assert changed == set(stage.DECODER)
+    assert np.array_equal(decoder.codes.tables[0], fitted.codes.tables[0])
     other = tmp_path / "other"
     options = TokensRunOptions("network", steps=1, preset=PRESET, init=str(run / "model.safetensors"))
     run_tokens_stage(photographs, other, options)

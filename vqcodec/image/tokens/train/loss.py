@@ -26,13 +26,14 @@ class Weights:
     Attributes:
         absolute: mean absolute error of samples in 0..1.
         squared: mean squared error of the same.
-        gradient: the same as the first of differences between neighbours: what L1 forgives in flat places, edges of blocks.
+        gradient: mean absolute error of differences between neighbours: what L1 forgives in flat places, and edges
+            of blocks.
         lattice: mean error of the same pixel of all cells nearby: patterns that repeat with the cells, which ST-LPIPS
             does not see. Without it, a decoder trained on ST-LPIPS weaves them into everything (1,100 steps).
         excess: by how much differences between neighbours are stronger, block by block, than in the original.
         similarity: 1 - MS-SSIM.
-        perceptual: ST-LPIPS with AlexNet; of a part of a quarter of the crops, since it costs more than all else. Every other
-            one is seen at twice the size: at its own, the network is blind to patterns of two to four pixels.
+        perceptual: ST-LPIPS with AlexNet; of a part of a quarter of the crops, since it costs more than all else. Every
+            other one is seen at twice the size: at its own, the network is blind to patterns of two to four pixels.
         commitment: of the vectors to their codewords, in units of the usual distance (van den Oord et al. 2017).
     """
 

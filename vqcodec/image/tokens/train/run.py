@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vqcodec.errors import InputError
+from vqcodec.image.tokens.model import load_tokens
 from vqcodec.image.tokens.train.prior import PriorOptions, train_prior
 from vqcodec.image.tokens.train.stage import NetworkOptions, train_network
 from vqcodec.train.loop import Length, keep_pages
@@ -53,6 +54,12 @@ def run_tokens_stage(data: Path, run: Path, options: TokensRunOptions) -> None:
             return
         if not model.exists():
             raise InputError(f"{model}: not there; run --stage network first, or give --init FILE")
+        if options.stage == "decoder":
+            network = NetworkOptions(
+                preset=load_tokens(model).config.name, held_out_data=options.held_out, seed=options.seed + 1
+            )
+            train_network(run, data, length, resume=options.resume, options=network, decoder=True)
+            return
         prior = PriorOptions(held_out_data=options.held_out)
         train_prior(run, data, length, prior if options.crops is None else replace(prior, crops=options.crops))
     except ValueError as e:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from vqcodec.train.soap import Soap
 __all__ = ["NetworkOptions", "train_network"]
 
 LINEAR = ("top_in", "bottom_in", "expected", "linear")  # parts that begin in closed form: they take smaller steps
+DECODER = ("top_out", "at8", "at4", "at2", "linear")  # parts that codes do not depend on
 SAVE_EVERY, SHOW_EVERY = 180.0, 300.0  # seconds
 RESEED_EVERY, RESEED_UNTIL = 50, 0.8  # steps, share of the run
 
@@ -75,6 +77,7 @@ def train_network(
     resume: bool,
     options: NetworkOptions | None = None,
     start: Path | None = None,
+    decoder: bool = False,
 ) -> None:
     """Train the networks and codebooks; ``run/model.safetensors`` is written at the end, with a prior of counts alone.
 
@@ -84,6 +87,7 @@ def train_network(
         length: of the run.
         resume: go on from the checkpoint, with its optimiser and its place in the schedule.
         start: a model to begin with; None begins in closed form.
+        decoder: train the decoder alone, of the model in the folder: its codes stay the same, and so does its prior.
 
     Raises:
         InputError: a resume without a checkpoint.
@@ -91,11 +95,12 @@ def train_network(
     """
     options = options or NetworkOptions()
     processes = join_processes()
-    trainer = _Trainer(data, options, processes)
-    checkpoint = run / "network.ckpt"
+    path = run / "model.safetensors"
+    trainer = _Trainer(data, options, processes, DECODER if decoder else None)
+    checkpoint = run / ("decoder.ckpt" if decoder else "network.ckpt")
     share = trainer.load(checkpoint) if resume else 0.0
     if not resume:
-        trainer.start(start)
+        trainer.start(path if decoder else start)
     began = saved = time.monotonic()
     shown, before, losses = -SHOW_EVERY + began, share, []
     while True:
@@ -115,14 +120,20 @@ def train_network(
         if share >= 1:
             break
     if processes.first:
-        save_tokens(trainer.model(), run / "model.safetensors")
+        model = trainer.model()
+        if decoder:
+            old = load_tokens(path)
+            model.codes, model.training = old.codes, old.training | {"decoder": model.training["network"]}
+        save_tokens(model, path)
     processes.wait()
 
 
 class _Trainer:
     """Network, its average, optimiser and losses; one step, figures and checkpoints."""
 
-    def __init__(self, data: Path, options: NetworkOptions, processes: Processes) -> None:
+    def __init__(
+        self, data: Path, options: NetworkOptions, processes: Processes, only: Sequence[str] | None = None
+    ) -> None:
         torch.manual_seed(options.seed)
         self.options, self.processes, self.device, self.done = options, processes, processes.device, 0
         self.source = CropSource(data, options.side, seed=options.seed + processes.rank)
@@ -134,6 +145,11 @@ class _Trainer:
         self.average = copy.deepcopy(self.network)
         self.loss = TokensLoss(torch.eye(3), options.weights).to(self.device)
         self.data = data
+        self.only = only
+        if only is not None:
+            self.network.requires_grad_(False)
+            for name in only:
+                self.network.parts[name].requires_grad_(True)
         slow = [p for name in LINEAR for p in self.network.parts[name].parameters()]
         fast = [p for p in self.network.parameters() if all(p is not q for q in slow)]
         groups = [{"params": fast, "factor": 1.0}, {"params": slow, "factor": options.slow}]
@@ -181,7 +197,8 @@ class _Trainer:
         terms["norm"] = float(nn.utils.clip_grad_norm_(self.network.parameters(), 2.0))
         self.optimiser.step()
         self.done += 1
-        self._update_codebooks(found, reseed=self.done % RESEED_EVERY == 0 and share < RESEED_UNTIL)
+        if self.only is None:
+            self._update_codebooks(found, reseed=self.done % RESEED_EVERY == 0 and share < RESEED_UNTIL)
         follow(self.average, self.network, self.done, o.averaging)
         return terms
 
