@@ -15,11 +15,20 @@ def model_info(as_json: bool) -> None:
     """Print parameters and multiply-accumulates of the models that new files are made with."""
     from vqcodec.audio.cost import audio_cost_of
     from vqcodec.image.cost import cost_of
-    from vqcodec.registry import AUDIO_MODELS, IMAGE_MODELS, load_audio_codec, load_image_codec
+    from vqcodec.image.tokens.cost import tokens_cost_of
+    from vqcodec.registry import (
+        AUDIO_MODELS,
+        IMAGE_MODELS,
+        TOKENS_MODELS,
+        load_audio_codec,
+        load_image_codec,
+        load_tokens_codec,
+    )
 
-    image, audio = load_image_codec(), load_audio_codec()
+    image, audio, tokens = load_image_codec(), load_audio_codec(), load_tokens_codec()
     models = [
         (IMAGE_MODELS[-1], image.model.config.name, "pixel", cost_of(image.model)),
+        (TOKENS_MODELS[-1], tokens.model.config.name, "pixel", tokens_cost_of(tokens.model)),
         (AUDIO_MODELS[-1], audio.model.config.name, "sample", audio_cost_of(audio.model)),
     ]
     if as_json:

@@ -12,8 +12,8 @@ from vqcodec.errors import InputError, UsageError
 from vqcodec.image.files import load_picture, to_pil
 from vqcodec.image.tokens.stored import Tokens
 from vqcodec.options import MAX_PIXELS
+from vqcodec.quality import COARSEST
 from vqcodec.sources import name_of, naming, warn_all
-from vqcodec.target import COARSEST
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -148,8 +148,8 @@ def restore(
 
     Args:
         source: see :func:`tokens`.
-        mask: a picture of the same size: what is not black is a hole, whose codes are drawn given the rest. All other
-            pixels stay as they are.
+        mask: a picture of the same size: what is not black is a hole, whose fine codes are drawn given a
+            smooth filling and the rest. All other pixels stay as they are.
         denoise: take noise away.
         upscale: 2: twice the size.
         seed: of what is drawn.

@@ -13,8 +13,10 @@ import vqcodec
 from vqcodec.bitstream import Chunk, ImageHeader
 from vqcodec.errors import ChecksumError, CorruptError, ModelError, UsageError
 from vqcodec.image.tokens.codec import TokensCodec
+from vqcodec.image.tokens.cost import tokens_cost_of
 from vqcodec.image.tokens.model import TokensModel, load_tokens, model_id, save_tokens
 from vqcodec.image.tokens.vectors import bit_weight
+from vqcodec.registry import TOKENS_MODELS, load_tokens_codec
 
 
 def header_of(codec: TokensCodec, pixels: np.ndarray, step: int = 0) -> ImageHeader:
@@ -119,3 +121,14 @@ def test_a_model_comes_back_from_its_file(tiny_tokens: TokensModel, tmp_path: Pa
     path.write_bytes(path.read_bytes()[:-4] + b"\0\1\2\3")
     with pytest.raises(ModelError):
         load_tokens(path)
+
+
+def test_what_it_costs(tiny_tokens: TokensModel) -> None:
+    cost = tokens_cost_of(tiny_tokens)
+    stored = sum(a.size for name, a in tiny_tokens.network.items() if not name.startswith("expected"))
+    expected = sum(a.size for name, a in tiny_tokens.network.items() if name.startswith("expected"))
+    assert cost["analysis"][0] + cost["synthesis"][0] == stored + 2 * expected
+    assert all(macs > 0 for name, (_, macs) in cost.items() if name != "codebooks")
+    assert load_tokens_codec().model_id == TOKENS_MODELS[-1].identity
+    large = tokens_cost_of(load_tokens_codec().model)
+    assert large["analysis"][1] + large["synthesis"][1] < 45_000

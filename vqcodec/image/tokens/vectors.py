@@ -9,7 +9,7 @@ from vqcodec.image.tokens.compand import MEANS, SOFT, expand, shrink
 
 __all__ = ["bit_weight", "choose_codes", "expanded", "rows_of", "shrunk"]
 
-_FINEST, _COARSEST = 0.004, 2.0  # weight of a bit at step index 1 and 255, in mean squared distances
+_FINEST, _COARSEST = 0.004, 3.0  # weight of a bit at step index 1 and 255, in mean squared distances
 
 
 def bit_weight(step: int) -> float:
