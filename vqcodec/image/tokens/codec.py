@@ -247,8 +247,8 @@ class TokensCodec:
             raise CorruptError(
                 f"tiles of 2^{header.tile_log2} pixels, this model has 2^{TILE_LOG2}", "header.tile_log2"
             )
-        if header.even:
-            raise CorruptError("even steps on a picture of tokens, which have none", "header.flags")
+        if header.even or header.deep or header.layers:
+            raise CorruptError("even steps, 16 bits or layers on a picture of tokens, which has none", "header.flags")
         height, width = -(-header.height // CELL), -(-header.width // CELL)
         codes = _empty(height, width)
         tiles = list(self.tiles(height, width))
