@@ -118,17 +118,18 @@ class _Batch:
     def _sort_few(self, rows: list[int], tables: Tables) -> None:
         order = sorted(range(len(rows)), key=rows.__getitem__)
         distinct: list[int] = []
-        self.counts: list[int] = []
+        counts: list[int] = []
         for i in order:
             if distinct and rows[i] == distinct[-1]:
-                self.counts[-1] += 1
+                counts[-1] += 1
             else:
                 distinct.append(rows[i])
-                self.counts.append(1)
+                counts.append(1)
         if distinct[0] < 0 or distinct[-1] >= len(tables.weights):
             raise ValueError(f"rows must be [N] with values below {len(tables.weights)}")
         self.order = np.array(order)
         self.models = tables.models(distinct)
+        self.counts = counts
 
 
 class RangeEncoder:
