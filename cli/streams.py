@@ -50,7 +50,7 @@ def silence(stream: TextIO | None) -> None:
 
 def _stdin() -> BinaryIO:
     if sys.stdin is None:
-        raise InputError("standard input is closed; name a file, or pipe one in")
+        raise InputError("standard input: it is closed; name a file, or pipe one in")
     return sys.stdin.buffer
 
 

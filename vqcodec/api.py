@@ -119,8 +119,6 @@ def decompress(
             from vqcodec.audio.vqc import collect
 
             return collect(_stream(file, header, settings, name), file.chunks)
-        if settings.stretch != (None, None):
-            raise UsageError("holds a picture, which has no start and end in seconds; leave them out")
         from vqcodec.image.files import at_depth, to_image
 
         picture = _picture(file, header, settings, name)
@@ -145,6 +143,8 @@ def decompress_samples(data: Compressed, **options: Unpack[DecompressOptions]) -
 
 
 def _picture(file: VqcFile, header: ImageHeader, settings: DecompressSettings, name: str) -> Picture:
+    if settings.stretch != (None, None):
+        raise UsageError("holds a picture, which has no start and end in seconds; leave them out")
     from vqcodec.image.vqc import decode_picture
 
     return decode_picture(file, header, lambda: _image_codec(header, settings.threads), settings, name)

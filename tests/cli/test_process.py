@@ -189,7 +189,7 @@ def test_several_processes_make_the_same_files(tmp_path, photo):
     Image.new("CMYK", (4, 4)).save(ink)
     result = run("compress", photo, bad, ink, "-o", tmp_path / "out", "--jobs", 2)
     assert result.returncode == 3
-    assert b"bad.png: not a picture" in result.stderr
+    assert b"bad.png: neither a picture nor a sound" in result.stderr
     assert b"ink.tif: CMYK" in result.stderr
     assert b"1 of 3 files failed" in result.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ink.vqc", "photo.vqc"]
@@ -200,8 +200,8 @@ def test_closed_standard_streams(tmp_path, packed):
     """As cron may leave them: one line, and nothing of ours lands in what is opened next."""
     photo = packed.with_suffix(".png")
     for arguments, closed, words in (
-        (["info", "-"], "<&-", b"standard input is closed"),
-        (["compress", "-", tmp_path / "o.vqc"], "<&-", b"standard input is closed"),
+        (["info", "-"], "<&-", b"standard input: it is closed"),
+        (["compress", "-", tmp_path / "o.vqc"], "<&-", b"standard input: it is closed"),
         (["compress", photo, "-"], ">&-", b"standard output is closed"),
         (["info", "--json", packed], ">&-", b"standard output is closed"),
         (["info", packed], ">/dev/full", b"standard output: cannot be written (No space left on device)"),

@@ -34,7 +34,8 @@ from vqcodec.bitstream import AudioHeader, ImageHeader, read_header, read_vqc, w
 
 WEIGHTS = Path(vqcodec.__file__).parent / "weights"
 SHIPPED = {path.stem for path in WEIGHTS.glob("*.safetensors")}
-CURRENT = {*SHIPPED, "exact-1"}  # which needs no model
+# exact-1 needs no model; the files of tokens-1 come with the weights that stay, for these are still in training
+CURRENT = {*SHIPPED, "exact-1"} - {"tokens-1"}
 GOLDEN = sorted(DECODE.glob("*/*.vqc"))
 REFUSED = sorted(REJECT.glob("*/*.vqc"))
 PRESENT = [path for path in GOLDEN if path.parent.name in CURRENT]
@@ -63,7 +64,7 @@ def test_every_golden_file_is_the_one_that_is_listed() -> None:
 
 
 def test_a_model_of_each_kind_ships() -> None:
-    assert {name.split("-")[0] for name in SHIPPED} == {"image", "audio"}
+    assert {name.split("-")[0] for name in SHIPPED} == {"image", "audio", "tokens"}
 
 
 @pytest.mark.parametrize("model", sorted(CURRENT))

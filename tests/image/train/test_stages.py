@@ -76,7 +76,8 @@ def test_errors_name_the_remedy(run: Path, tmp_path: Path) -> None:
 def test_model_info_counts_the_shipped_models() -> None:
     from vqcodec.cli.model_info import model_info
 
-    image, audio = json.loads(CliRunner().invoke(model_info, ["--json"]).output)
+    image, tokens, audio = json.loads(CliRunner().invoke(model_info, ["--json"]).output)
+    assert len(tokens["parts"]) > 3
     assert image["parts"]["synthesis"]["mac_per_pixel"] > image["parts"]["analysis"]["mac_per_pixel"]
     assert image["parts"]["prior"]["mac_per_pixel"] > 100
     assert audio["parts"]["synthesis"]["numbers"] > audio["parts"]["analysis"]["numbers"] > 1_000_000
