@@ -68,7 +68,7 @@ def long_silence(size: int, sample_rate: int = 24_000, channels: int = 1) -> byt
     codec = registry.load_audio_codec()
     length = codec.chunk_frames * codec.hop
     chunk = next(iter(codec.encode([np.zeros((2 * length, channels), np.float32)], _COARSEST)))
-    count = max(min(size // (len(chunk.payload) + 8), _seconds(size, sample_rate) // (4 * channels)), 1)
+    count = max(min(size // (len(chunk.payload) + 8), _seconds(size - 40, sample_rate) // (4 * channels)), 1)
     samples = (count * length - codec.hop) * sample_rate // codec.core_rate  # so that the last chunk is whole
     header = AudioHeader(
         sample_rate, channels, samples, _COARSEST, codec.model_id, codec.model_hint, codec.chunk_frames
