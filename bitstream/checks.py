@@ -6,11 +6,13 @@ import zlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from vqcodec.errors import ChecksumError
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["code_hash", "crc32", "sample_hash"]
+__all__ = ["check_written", "code_hash", "crc32", "sample_hash"]
 
 
 def crc32(*parts: bytes) -> bytes:
@@ -41,6 +43,23 @@ def sample_hash(samples: npt.NDArray[np.integer[Any]]) -> int:
     """16-bit hash of exact samples, in C order, each in as many bytes as its type has (SPEC.md, Exact chunks)."""
     plain = samples.astype(samples.dtype.newbyteorder("<"), order="C", copy=False)
     return _folded(zlib.crc32(plain.data))
+
+
+def check_written(found: int, wanted: int, what: str, place: str) -> None:
+    """Compare the hash of what a chunk decodes to with that of what was encoded.
+
+    Args:
+        what: was hashed: codes or samples.
+        place: of the chunk, for the error.
+
+    Raises:
+        ChecksumError: they differ.
+    """
+    if found != wanted:
+        raise ChecksumError(
+            f"the decoded {what} are not those that were written; the file was made by other software or is damaged",
+            place,
+        )
 
 
 def _folded(crc: int) -> int:

@@ -10,16 +10,22 @@ import click
 __all__ = ["train"]
 
 
+_folder = click.Path(path_type=Path, exists=True, file_okay=False)
+_photographs = click.option("--data", required=True, type=_folder, help="Photographs.")
+_out = click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+_init = click.option(
+    "--init", default="closed-form", show_default=True, metavar="closed-form|FILE", help="Where to begin."
+)
+
+
 @click.group()
 def train() -> None:
     """Train a model, stage by stage (README, Training)."""
 
 
 @train.command("image")
-@click.option(
-    "--data", required=True, type=click.Path(path_type=Path, exists=True, file_okay=False), help="Photographs."
-)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@_photographs
+@_out
 @click.option(
     "--stage",
     type=click.Choice(["start", "prior", "restore"]),
@@ -27,7 +33,7 @@ def train() -> None:
     show_default=True,
     help="start: closed form. prior: its network on cached codes. restore: the filter on cached planes.",
 )
-@click.option("--init", default="closed-form", show_default=True, metavar="closed-form|FILE", help="Where to begin.")
+@_init
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint of the stage.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Length of a gradient stage.")
 @click.option("--steps", type=click.IntRange(1), help="Length of a gradient stage, in steps.")
@@ -51,10 +57,8 @@ def _check_length(options: dict[str, Any]) -> None:
 
 
 @train.command("tokens")
-@click.option(
-    "--data", required=True, type=click.Path(path_type=Path, exists=True, file_okay=False), help="Photographs."
-)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@_photographs
+@_out
 @click.option(
     "--stage",
     type=click.Choice(["network", "prior", "decoder"]),
@@ -63,7 +67,7 @@ def _check_length(options: dict[str, Any]) -> None:
     help="network: encoder, codebooks and decoder, end to end. prior: its integer network, on their codes. decoder: "
     "the decoder alone, whose codes stay.",
 )
-@click.option("--init", default="closed-form", show_default=True, metavar="closed-form|FILE", help="Where to begin.")
+@_init
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint of the network.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Length of the stage.")
 @click.option("--steps", type=click.IntRange(1), help="Length of the stage, in steps.")
@@ -73,9 +77,7 @@ def _check_length(options: dict[str, Any]) -> None:
 @click.option(
     "--preset", default="tokens", show_default=True, type=click.Choice(["tokens", "tokens-tiny"]), help="Shape."
 )
-@click.option(
-    "--held-out", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Photographs for the figures."
-)
+@click.option("--held-out", type=_folder, help="Photographs for the figures.")
 @click.option("--seed", default=5, show_default=True, type=int, help="Seed of crops and start.")
 def tokens(data: Path, out: Path, **options: Any) -> None:  # the fields of TokensRunOptions, one option each
     """Train a tokens model; RUN/model.safetensors is the model after each stage."""
@@ -90,7 +92,7 @@ def tokens(data: Path, out: Path, **options: Any) -> None:  # the fields of Toke
 @click.option(
     "--data", required=True, multiple=True, metavar="DIR[:SHARE]", help="Sound; give it several times, with shares."
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@_out
 @click.option(
     "--stage",
     type=click.Choice(["transform", "prior"]),

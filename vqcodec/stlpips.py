@@ -7,6 +7,7 @@ al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", C
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -94,8 +95,12 @@ class PerceptualDistance(nn.Module):
         """Distances [B]; nothing flows back into ``b``."""
         with torch.no_grad():
             wanted = self.features(b)
-        total = a.new_zeros(len(a))
-        for x, y, line in zip(self.features(a), wanted, self.lines, strict=True):
+        return self.between(self.features(a), wanted)
+
+    def between(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+        """Distances [B] of pictures with these features."""
+        total = a[0].new_zeros(len(a[0]))
+        for x, y, line in zip(a, b, self.lines, strict=True):
             total = total + torch.einsum("bchw,c->b", (x - y).square(), line) / (x.shape[2] * x.shape[3])
         return total
 

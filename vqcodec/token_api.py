@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -134,34 +134,38 @@ def sample(
     return draw()
 
 
-def restore(
-    source: Source,
-    *,
-    mask: Source | None = None,
-    denoise: bool = False,
-    upscale: int | None = None,
-    seed: int = 1,
-    max_pixels: int = MAX_PIXELS,
-    threads: int | None = None,
-) -> Image.Image:
-    """A picture repaired, with one of ``mask``, ``denoise`` and ``upscale``.
+class RestoreOptions(TypedDict, total=False):
+    """What :func:`restore` takes by name, one of the first three.
 
-    Args:
-        source: see :func:`tokens`.
+    Attributes:
         mask: a picture of the same size: what is not black is a hole, whose fine codes are drawn given a
             smooth filling and the rest. All other pixels stay as they are.
         denoise: take noise away.
         upscale: 2: twice the size.
-        seed: of what is drawn.
+        seed: of what is drawn; 1.
+        max_pixels: larger pictures are refused.
+        threads: how many the codec may use.
+    """
+
+    mask: Source | None
+    denoise: bool
+    upscale: int | None
+    seed: int
+    max_pixels: int
+    threads: int | None
+
+
+def restore(source: Source, **options: Unpack[RestoreOptions]) -> Image.Image:
+    """A picture repaired.
+
+    Args:
+        source: see :func:`tokens`.
+        options: see :class:`RestoreOptions`.
 
     Raises:
-        UsageError: none of the three, or two; else as of :func:`tokens`.
+        UsageError: none of mask, denoise and upscale, or two; else as of :func:`tokens`.
     """
-    return next(
-        restore_frames(
-            [source], mask=mask, denoise=denoise, upscale=upscale, seed=seed, max_pixels=max_pixels, threads=threads
-        )
-    )
+    return next(restore_frames([source], **options))
 
 
 def restore_frames(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +12,7 @@ import torch
 from PIL import Image
 
 import vqcodec
+from vqcodec.benchmarks.image.codecs import decode, encode, select_codecs
 from vqcodec.benchmarks.image.metrics import ms_ssim, mse, psnr
 from vqcodec.errors import UsageError
 from vqcodec.stlpips import PerceptualDistance
@@ -22,10 +21,8 @@ __all__ = ["Judge", "Measured", "classical", "compare", "ours"]
 
 Pixels = npt.NDArray[np.uint8]
 
-CODECS: dict[str, tuple[str, dict[str, Any]]] = {
-    "AVIF": ("AVIF", {"speed": 6, "subsampling": "4:2:0", "max_threads": 1, "autotiling": False}),
-    "WebP": ("WEBP", {"method": 6}),
-}
+CODECS = {"AVIF": "avif-420", "WebP": "webp"}
+"""Names of the benchmark of pictures, by what the report calls them."""
 
 
 class Judge:
@@ -41,11 +38,7 @@ class Judge:
         out = {"PSNR": psnr(mse(self.original, decoded)), "MS-SSIM": ms_ssim(self.original, decoded) or 0.0}
         with torch.inference_mode():
             for name, network in self.networks.items():
-                total = torch.zeros(())
-                found = network.features(_tensor(decoded))
-                for x, y, line in zip(found, self.wanted[name], network.lines, strict=True):
-                    total = total + torch.einsum("bchw,c->b", (x - y).square(), line)[0] / (x.shape[2] * x.shape[3])
-                out[f"ST-LPIPS {name}"] = float(total)
+                out[f"ST-LPIPS {name}"] = float(network.between(network.features(_tensor(decoded)), self.wanted[name]))
         return out
 
 
@@ -89,20 +82,14 @@ def ours(original: Pixels, bpp: float, judge: Judge) -> Measured:
 
 def classical(name: str, original: Pixels, size: int, judge: Judge) -> Measured:
     """A classical codec at the highest quality whose file has at most so many bytes, else the lowest quality."""
-    form, options = CODECS[name]
-
-    def encode(quality: int) -> bytes:
-        buffer = io.BytesIO()
-        Image.fromarray(original).save(buffer, form, quality=quality, **options)
-        return buffer.getvalue()
-
+    codec = next(codec for codec in select_codecs([CODECS[name]]) if codec.name == CODECS[name])
+    picture = Image.fromarray(original)
     low, high = 0, 100
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if len(encode(middle)) <= size else (low, middle - 1)
-    data = encode(low)
-    with Image.open(io.BytesIO(data)) as image:
-        decoded = np.asarray(image.convert("RGB"))
+        low, high = (middle, high) if len(encode(codec, picture, middle)) <= size else (low, middle - 1)
+    data = encode(codec, picture, low)
+    decoded = decode(codec, data)
     return Measured(name, len(data), decoded, judge(decoded), (0.0, 0.0))
 
 

@@ -27,7 +27,8 @@ from vqcodec.audio.model import AudioModel, audio_model_id
 from vqcodec.audio.transform import LOUD, AudioTransform
 from vqcodec.bitstream import AudioHeader, Chunk
 from vqcodec.bitstream.arrays import F32, I32
-from vqcodec.errors import ChecksumError, CorruptError, DecodeError, VqcError
+from vqcodec.bitstream.checks import check_written
+from vqcodec.errors import CorruptError, DecodeError, VqcError
 from vqcodec.kernels import assign
 from vqcodec.prior.integer import phase
 from vqcodec.prior.rate import LAMBDA, bit_costs
@@ -242,11 +243,7 @@ class AudioCodec:
             codes = decode_audio_codes(self.model.codes, header.step, chunk.payload, header.channels, frames)
         except CorruptError as e:
             raise CorruptError(str(e), place) from e
-        if hash_audio_codes(codes) != chunk.code_hash:
-            raise ChecksumError(
-                "the decoded codes are not those that were written; the file was made by other software or is damaged",
-                place,
-            )
+        check_written(hash_audio_codes(codes), chunk.code_hash, "codes", place)
         return codes
 
     def decode(

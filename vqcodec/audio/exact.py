@@ -8,7 +8,8 @@ import soundfile
 
 from vqcodec.bitstream import AudioHeader, Chunk, sample_hash
 from vqcodec.bitstream.arrays import I32
-from vqcodec.errors import ChecksumError, CorruptError
+from vqcodec.bitstream.checks import check_written
+from vqcodec.errors import CorruptError
 
 __all__ = ["EXACT_FRAME", "decode_chunk", "encode_chunk", "samples_of"]
 
@@ -65,11 +66,7 @@ def decode_chunk(chunk: Chunk, header: AudioHeader, index: int) -> I32:
         raise CorruptError("no FLAC stream", place) from error
     if samples.shape != (count, header.channels):
         raise CorruptError(f"{len(samples)} samples instead of {count}", place)
-    if sample_hash(samples) != chunk.code_hash:
-        raise ChecksumError(
-            "the decoded samples are not those that were written; the file was made by other software or is damaged",
-            place,
-        )
+    check_written(sample_hash(samples), chunk.code_hash, "samples", place)
     return samples
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from vqcodec.bitstream.arrays import Samples
 from vqcodec.errors import MismatchError
 from vqcodec.image.files import Picture, at_depth
-from vqcodec.target import psnr
+from vqcodec.image.tries import decibels
 
 __all__ = ["compared"]
 
 _NAMES = ("red", "green", "blue", "alpha")
-_SPREAD_DECIBELS = 20 * math.log10(257)  # by which errors look smaller in units of 16-bit samples
 
 
 def compared(decoded: Picture, original: Picture, *, lossless: bool) -> float:
@@ -39,7 +36,7 @@ def compared(decoded: Picture, original: Picture, *, lossless: bool) -> float:
             f"differs from the original, first at pixel {x} across, {y} down: {_NAMES[channel]} is "
             f"{ours[y, x, channel]}, not {theirs[y, x, channel]}; it was made of another one, or converted"
         )
-    return psnr(ours[:, :, :3], theirs[:, :, :3]) + (_SPREAD_DECIBELS if depth == 16 else 0.0)
+    return decibels(ours[:, :, :3], theirs[:, :, :3])
 
 
 def _planes(picture: Picture) -> Samples:

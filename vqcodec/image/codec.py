@@ -9,7 +9,8 @@ import numpy as np
 
 from vqcodec.bitstream import Chunk, ImageHeader
 from vqcodec.bitstream.arrays import F32, I32, Samples
-from vqcodec.errors import ChecksumError, CorruptError, DecodeError
+from vqcodec.bitstream.checks import check_written
+from vqcodec.errors import ChecksumError, CorruptError
 from vqcodec.image.bands import from_bands
 from vqcodec.image.codes import CodeModel, CodeWriter, decode_codes, grid, hash_codes, zero_code
 from vqcodec.image.config import ImageConfig
@@ -18,16 +19,13 @@ from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.model import ImageModel, model_id
 from vqcodec.image.search import Search
 from vqcodec.image.synthesis import BLOCK, Filter, windows
+from vqcodec.image.tiles import Tile, check_tiles, decode_tiles, scaled, tiles_of
 from vqcodec.image.units import low_steps, step_sizes, to_planes, to_units
 from vqcodec.prior.integer import planes_first, product
 from vqcodec.prior.rate import bit_costs
 from vqcodec.threads import Workers
 
 __all__ = ["ImageCodec"]
-
-Tile = tuple[slice, slice]  # rows and columns, in cells of the coarsest level
-
-TILE_LOG2 = 10
 
 
 class CodeScale(CodeWriter):
@@ -205,10 +203,7 @@ class ImageCodec:
             codes[1 + i][:, *self._slice_tile(i, tile)] = code
 
     def _tiles(self, height: int, width: int) -> Iterator[Tile]:
-        side = 2**TILE_LOG2 // self.cell
-        for y in range(0, height, side):
-            for x in range(0, width, side):
-                yield slice(y, min(y + side, height)), slice(x, min(x + side, width))
+        return tiles_of(height, width, self.cell)
 
     def _slice_tile(self, index: int, tile: Tile, *, wide: bool = False) -> Tile:
         """A tile on the grid of a slice, or of its coefficients (``wide``)."""
@@ -257,34 +252,18 @@ class ImageCodec:
         progress: Callable[[float], object] | None = None,
     ) -> list[I32]:
         """Codes of the whole picture: the low band's values, then every slice; errors as for :meth:`decode`."""
-        if header.tile_log2 != TILE_LOG2:
-            raise CorruptError(
-                f"tiles of 2^{header.tile_log2} pixels, this model has 2^{TILE_LOG2}", "header.tile_log2"
-            )
+        check_tiles(header)
         height, width = -(-header.height // self.cell), -(-header.width // self.cell)
         out = self._blank(height, width)
         tiles = list(self._tiles(height, width))
-        broken: list[int] = []
-        done: list[int] = []
-
-        def decode(i: int) -> None:
-            chunk, tile = chunks[i], tiles[i]
-            done.append(i)
-            if progress is not None:
-                progress(len(done) / len(tiles))
-            try:
-                codes = None if chunk is None else self._decode_tile(header, chunk, tile, i)
-            except DecodeError:
-                if failed is None:
-                    raise
-                failed.append(i)
-                codes = None
-            if codes is None:
-                broken.append(i)
-            else:
-                self._place(out, tile, codes)
-
-        self._workers.each(decode, range(len(tiles)))
+        broken = decode_tiles(
+            chunks,
+            lambda i, chunk: self._decode_tile(header, chunk, tiles[i], i),
+            lambda i, codes: self._place(out, tiles[i], codes),
+            self._workers,
+            failed,
+            progress,
+        )
         missing = [tiles[i] for i in broken]
         if missing and len(missing) < len(tiles):
             known = np.ones((height, width), bool)
@@ -306,11 +285,8 @@ class ImageCodec:
             )  # fmt: skip
         except CorruptError as e:
             raise CorruptError(str(e), place) from e
-        if stages is None and hash_codes(codes, codes_model.low_size) != chunk.code_hash:
-            raise ChecksumError(
-                "the decoded codes are not those that were written; the file was made by other software or is damaged",
-                place,
-            )
+        if stages is None:
+            check_written(hash_codes(codes, codes_model.low_size), chunk.code_hash, "codes", place)
         return codes
 
     def _details(self, codes: Sequence[I32], step: int, config: ImageConfig) -> tuple[list[F32], F32]:
@@ -329,8 +305,8 @@ class ImageCodec:
             for i, code in enumerate(codes[1:]):
                 known.add(i, code[:, *self._slice_tile(i, tile)])
             for k, part in enumerate(known.details):
-                out[k][..., *_scaled(tile, 1 << k)] = part
-            factor[_scaled(tile, blocks)] = known.activity(BLOCK.bit_length() - 1)[0]
+                out[k][..., *scaled(tile, 1 << k)] = part
+            factor[scaled(tile, blocks)] = known.activity(BLOCK.bit_length() - 1)[0]
 
         self._workers.each(dequantise, self._tiles(height, width))
         return out, factor
@@ -385,9 +361,3 @@ class ImageCodec:
     def _filter(self, header: ImageHeader, faithful: bool) -> Filter | None:
         tensors = self.model.restore | (self.model.faithful if faithful else {})
         return Filter(tensors, header.step, even=header.even) if tensors else None
-
-
-def _scaled(tile: Tile, scale: int) -> Tile:
-    """A tile on a grid that is so many times finer."""
-    rows, columns = tile
-    return slice(rows.start * scale, rows.stop * scale), slice(columns.start * scale, columns.stop * scale)

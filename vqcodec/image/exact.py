@@ -14,8 +14,10 @@ from PIL import Image, WebPImagePlugin
 
 from vqcodec.bitstream import Chunk, ImageHeader, sample_hash
 from vqcodec.bitstream.arrays import U8, U16, Samples
+from vqcodec.bitstream.checks import check_written
 from vqcodec.bitstream.varint import read_varint, write_varint
-from vqcodec.errors import ChecksumError, CorruptError, TruncatedError
+from vqcodec.errors import CorruptError, TruncatedError
+from vqcodec.image.samples import reduce16, spread
 
 __all__ = [
     "FAST",
@@ -31,7 +33,6 @@ __all__ = [
 ]
 
 _UNIFORM, _WEBP, _BYTES, _SLOPES = 1, 2, 3, 4  # the last byte of a payload
-_SPREAD = 257  # what an 8-bit sample counts among 16-bit ones
 _OPAQUE = 255
 # Second differences are worth a try where they are mostly below this: on gradients, not on photographs.
 _SMOOTH = 64
@@ -67,8 +68,9 @@ def _encode(samples: Samples, effort: Effort) -> bytes:
     if samples.dtype == np.uint8:
         return _to_webp(samples.astype(np.uint8, copy=False), effort) + bytes([_WEBP])
     wide = samples.astype(np.uint16, copy=False)
-    if not (wide % _SPREAD).any():
-        return _to_webp((wide // _SPREAD).astype(np.uint8), effort) + bytes([_WEBP])
+    narrow = reduce16(wide)
+    if np.array_equal(spread(narrow), wide):
+        return _to_webp(narrow, effort) + bytes([_WEBP])
     ways = [_split(wide, effort) + bytes([_BYTES])]
     if is_smooth(wide):
         ways.append(_split(_slopes(wide), effort) + bytes([_SLOPES]))
@@ -98,11 +100,7 @@ def decode_tile(chunk: Chunk, header: ImageHeader, index: int) -> Samples:
             raise CorruptError("a mask that is neither 0 nor 255")
     except (CorruptError, TruncatedError) as error:
         raise CorruptError(str(error), place) from error
-    if sample_hash(samples) != chunk.code_hash:
-        raise ChecksumError(
-            "the decoded samples are not those that were written; the file was made by other software or is damaged",
-            place,
-        )
+    check_written(sample_hash(samples), chunk.code_hash, "samples", place)
     return samples
 
 
@@ -117,7 +115,7 @@ def _decode(payload: bytes, shape: tuple[int, int, int], *, deep: bool) -> Sampl
         return out
     if method == _WEBP:
         narrow = _from_webp(body, shape)
-        return narrow * np.uint16(_SPREAD) if deep else narrow
+        return spread(narrow) if deep else narrow
     if method not in (_BYTES, _SLOPES) or not deep:
         raise CorruptError(f"unknown method {method}")
     size, start = read_varint(body, 0, "")

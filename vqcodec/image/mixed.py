@@ -14,7 +14,7 @@ from vqcodec.image.estimate import estimate
 from vqcodec.image.exact import GRAPHICS
 from vqcodec.image.files import Picture
 from vqcodec.image.layers import encode_layers, lay_over, only_needed, present, without
-from vqcodec.image.tries import decibels, file_of, header_of
+from vqcodec.image.tries import bytes_beside_codes, decibels, file_of, header_of
 from vqcodec.options import Progress, Tune
 from vqcodec.target import Aim, Curve, choose_step
 from vqcodec.threads import Workers
@@ -32,7 +32,6 @@ _LOOK, _SEEN = 1.3, 155
 _DOUBT = 1.5  # how many times larger than an exact file codes must be estimated not to be tried
 _NO_ERROR = 200.0  # decibels that stand for infinity, with which a search cannot reckon
 _ANY = Limits(pixels=2**40, side=2**31)
-_PLAUSIBLE = 256  # bytes that the container takes for the payload of any tile
 
 
 class Mixed:
@@ -128,11 +127,7 @@ class Mixed:
     @cached_property
     def _estimates(self) -> tuple[Curve, Curve]:
         sizes, curve = estimate(self.picture.pixels, self.tune)
-        tiles = header_of(self.picture, 0, self.codec, self.tune).grid
-        count = tiles[0] * tiles[1]
-        stand_in = [Chunk(b"\1" * _PLAUSIBLE, (), 0)] * count
-        empty = len(file_of(self.picture, 0, self.codec, self.tune, stand_in)) - _PLAUSIBLE * count
-        return sizes + empty, curve
+        return sizes + bytes_beside_codes(self.picture, self.codec, self.tune), curve
 
 
 def _decoded(file: VqcFile, header: ImageHeader, codec: ImageCodec, faithful: bool) -> Samples:

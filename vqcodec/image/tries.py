@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     PictureCodec = ImageCodec | TokensCodec
 
-__all__ = ["Tries", "decibels", "file_of", "header_of"]
+__all__ = ["Tries", "bytes_beside_codes", "decibels", "file_of", "header_of"]
 
 _SPREAD_DECIBELS = 20 * math.log10(257)  # by which errors look smaller in units of 16-bit samples
 _PLAUSIBLE = 256  # bytes that the container takes for the payload of any tile
@@ -64,6 +64,13 @@ def file_of(
     if alpha is not None:  # of which a file of codes has 8 bits
         alpha = reduce16(alpha) if alpha.dtype == np.uint16 else alpha.astype(np.uint8, copy=False)
     return write_vqc(VqcFile(header, list(chunks), layers=list(layers), metadata=picture.metadata, alpha=alpha))
+
+
+def bytes_beside_codes(picture: Picture, codec: PictureCodec, tune: Tune) -> int:
+    """Bytes of a picture's file that are not payloads."""
+    rows, columns = header_of(picture, 0, codec, tune).grid
+    stand_in = [Chunk(b"\1" * _PLAUSIBLE, (), 0)] * (rows * columns)
+    return len(file_of(picture, 0, codec, tune, stand_in)) - _PLAUSIBLE * len(stand_in)
 
 
 def decibels(a: Samples, b: Samples) -> float:
@@ -178,9 +185,7 @@ class Tries:
         """Of size and decibels at every step, set right at the step that they lead to."""
         pixels = self.picture.pixels
         sizes, curve = estimate(pixels, self.tune)
-        grid = header_of(self.picture, 0, self.codec, self.tune).grid
-        count = grid[0] * grid[1]
-        empty = len(self._pack(0, [Chunk(b"\1" * _PLAUSIBLE, (), 0)] * count)) - _PLAUSIBLE * count
+        empty = bytes_beside_codes(self.picture, self.codec, self.tune)
         step = likely_step(aim, pixels.shape[0] * pixels.shape[1], sizes + empty, curve)
         if aim.psnr is None:
             weight = self.codec.weigh(pixels, step, tune=self.tune, progress=self._telling())

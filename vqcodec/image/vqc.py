@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from vqcodec.image.files import Picture, at_depth, load_picture
 from vqcodec.image.layers import check_layers, effort_for, lay_over, look_for_exact, present
 from vqcodec.image.lossless import decode_lossless, encode_lossless
 from vqcodec.image.mixed import Mixed
-from vqcodec.image.samples import split_alpha
-from vqcodec.image.tokens.codec import TokensCodec
-from vqcodec.image.tokens.tries import file_of_tokens
+from vqcodec.image.samples import reduce16, split_alpha, spread
 from vqcodec.image.tries import Tries, file_of
 from vqcodec.options import CompressSettings, DecompressSettings, Progress, Tune
 from vqcodec.sources import read_all, warn_all
@@ -25,12 +23,11 @@ from vqcodec.threads import Workers
 
 if TYPE_CHECKING:
     from vqcodec.image.codec import ImageCodec
-
-    PictureCodec = ImageCodec | TokensCodec
+    from vqcodec.image.tokens.codec import TokensCodec
+    from vqcodec.image.tries import PictureCodec
 
 __all__ = ["compress_picture", "decode_picture", "encode_picture", "open_picture", "verify_picture"]
 
-_SPREAD = 257  # what an 8-bit sample counts among 16-bit ones
 _BARGAIN = 100  # pixels for a byte, from which on nobody need look for a smaller file than the exact one
 
 
@@ -61,8 +58,9 @@ def compress_picture(
             progress=settings.progress,
         )
     codec = load()
-    if isinstance(codec, TokensCodec):
-        return _tokens(picture, codec, aim, settings.progress, name)
+    if settings.model == "tokens":
+        return _tokens(picture, cast("TokensCodec", codec), aim, settings.progress, name)
+    codec = cast("ImageCodec", codec)
     data = encode_picture(picture, aim, codec, settings.progress, tune=settings.tune)
     if not read_header(data).header.lossless:
         warn_all(_lost_alpha(picture), name)
@@ -71,6 +69,8 @@ def compress_picture(
 
 def _tokens(picture: Picture, codec: TokensCodec, aim: Aim, progress: Progress | None, name: str) -> bytes:
     """A file of tokens, which have 8 bits."""
+    from vqcodec.image.tokens.tries import file_of_tokens  # only here: other pictures need none of it
+
     if picture.deep:
         warn_all(["16 bits per sample are reduced to 8: tokens have no more"], name)
     return file_of_tokens(at_depth(picture, 8), codec, aim, progress)
@@ -85,7 +85,7 @@ def open_picture(source: Any, head: bytes, max_pixels: int, name: str, *, exact:
 def _lost_alpha(picture: Picture) -> list[str]:
     """What a file of codes does not keep of alpha."""
     alpha = picture.alpha
-    if alpha is None or not picture.deep or not (alpha % _SPREAD).any():
+    if alpha is None or not picture.deep or np.array_equal(spread(reduce16(alpha)), alpha):
         return []
     return ["16 bits of alpha are reduced to 8; lossless keeps them"]
 
@@ -170,5 +170,5 @@ def decode_picture(
     layers = [None if i in thin else layer for i, layer in enumerate(file.layers)]
     warn_all(losses(file, header, chunks, layers), name)
     if header.deep and alpha is not None and not header.lossless:
-        alpha = alpha * np.uint16(_SPREAD)
+        alpha = spread(alpha)
     return at_depth(Picture(pixels, alpha, file.metadata), settings.depth)

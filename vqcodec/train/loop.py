@@ -18,7 +18,17 @@ from torch import nn
 from vqcodec.errors import InputError, UsageError
 from vqcodec.sources import write_atomic
 
-__all__ = ["Length", "faded", "follow", "keep_pages", "log_line", "read_checkpoint", "save_checkpoint"]
+__all__ = [
+    "Length",
+    "faded",
+    "follow",
+    "keep_pages",
+    "log_line",
+    "model_to_begin_with",
+    "read_checkpoint",
+    "save_checkpoint",
+    "schedule",
+]
 
 # Large tensors are mapped and unmapped at every operation by default; keeping the pages saves a third of a step.
 MALLOC = {
@@ -66,6 +76,25 @@ class Length:
 def faded(share: float) -> float:
     """Factor of the learning rate: from 1 at share 0 of the way by a cosine to 2 % at share 1."""
     return 0.49 * (1 + math.cos(math.pi * share)) + 0.02
+
+
+def schedule(done: int, share: float, decay_from: float, warm: int = 100) -> float:
+    """Factor of the learning rate: rises over the first steps, is 1, and fades from ``decay_from`` of the way on."""
+    rise = min(1.0, (done + 1) / warm)
+    return rise * faded(min(max(share - decay_from, 0.0) / (1 - decay_from), 1.0))
+
+
+def model_to_begin_with(init: str, nothing: str) -> Path | None:
+    """The file that ``--init`` names; None where it says ``nothing``.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if init == nothing:
+        return None
+    if not Path(init).is_file():
+        raise InputError(f"{init}: no such model; give a .safetensors file of a run, or {nothing}")
+    return Path(init)
 
 
 @torch.no_grad()

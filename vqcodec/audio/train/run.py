@@ -12,7 +12,7 @@ from vqcodec.audio.train.data import parse_folder
 from vqcodec.audio.train.prior import AudioPriorOptions, fit_audio_prior
 from vqcodec.audio.train.transform import load_transform, train_transform
 from vqcodec.errors import InputError, UsageError
-from vqcodec.train.loop import Length, keep_pages
+from vqcodec.train.loop import Length, keep_pages, model_to_begin_with
 
 __all__ = ["AudioRunOptions", "run_audio_stage"]
 
@@ -45,9 +45,7 @@ def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) ->
     config, folders = AUDIO_PRESETS[options.preset], [parse_folder(text) for text in data]
     if options.stage == "transform":
         length = Length.of(options.minutes, options.steps)
-        init = None if options.init == "skeleton" else Path(options.init)
-        if init is not None and not init.is_file():
-            raise InputError(f"{init}: no such model; give a .safetensors file of a run, or skeleton")
+        init = model_to_begin_with(options.init, "skeleton")
         train_transform(config, run, folders, length, resume=options.resume, init=init)
         return
     if options.steps is not None:

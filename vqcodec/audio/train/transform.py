@@ -25,7 +25,7 @@ from vqcodec.audio.train.losses import bin_distance, complex_distance, loudness_
 from vqcodec.audio.train.rate import AudioRate
 from vqcodec.audio.transform import AudioTransform
 from vqcodec.errors import InputError
-from vqcodec.train.loop import Length, faded, follow, log_line, read_checkpoint, save_checkpoint
+from vqcodec.train.loop import Length, follow, log_line, read_checkpoint, save_checkpoint, schedule
 from vqcodec.train.processes import Processes, join_processes
 
 __all__ = ["AudioOptions", "coded", "distances", "load_tensors", "load_transform", "train_transform"]
@@ -154,8 +154,7 @@ class _Training:
     def step(self, source: AudioSource) -> list[float]:
         """One step; returns loss, the four distances, and kbit/s of envelope and lines."""
         o = self.options
-        fade = max(self.share - o.decay_from, 0) / (1 - o.decay_from)
-        lr = min(1.0, (self.done + 1) / 200) * faded(min(fade, 1.0))
+        lr = schedule(self.done, self.share, o.decay_from, warm=200)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * lr
         samples, step = self.draw(source)

@@ -9,8 +9,10 @@ import numpy as np
 
 from vqcodec.bitstream import Chunk, ImageHeader
 from vqcodec.bitstream.arrays import F32, I32, U8
-from vqcodec.errors import ChecksumError, CorruptError, DecodeError, UsageError
+from vqcodec.bitstream.checks import check_written
+from vqcodec.errors import ChecksumError, CorruptError, UsageError
 from vqcodec.image.damage import whole_stages
+from vqcodec.image.tiles import Tile, check_tiles, decode_tiles, scaled, tiles_of
 from vqcodec.image.tokens.codes import Codes, TileWriter, Walk, decode_tile, hash_codes, likeliest
 from vqcodec.image.tokens.config import TOP
 from vqcodec.image.tokens.model import TokensModel, model_id
@@ -19,11 +21,7 @@ from vqcodec.image.tokens.prior import STEPS
 from vqcodec.image.tokens.vectors import bit_weight, choose_codes, expanded, rows_of, shrunk
 from vqcodec.threads import Workers
 
-__all__ = ["TILE_LOG2", "Memory", "TokensCodec"]
-
-TILE_LOG2 = 10
-
-Tile = tuple[slice, slice]  # rows and columns, in cells
+__all__ = ["Memory", "TokensCodec"]
 
 # Of films: share that a mean keeps in a frame without change, and by how much of the usual squared distance another
 # code must be better before it replaces the one of the frame before.
@@ -128,7 +126,7 @@ class TokensCodec:
         codes = _empty(height, width)
         for walk, tile in zip(walks, self.tiles(height, width), strict=True):
             for level in range(2):
-                codes[level][:, *_scaled(tile, 4 << level)] = walk.codes[level]
+                codes[level][:, *scaled(tile, 4 << level)] = walk.codes[level]
         return codes
 
     def _write(self, pixels: U8, step: int, progress: Callable[[float], object] | None) -> list[Chunk]:
@@ -154,7 +152,7 @@ class TokensCodec:
         done: list[int] = []
 
         def find(level: int, vectors: F32, i: int) -> None:
-            x = vectors[_scaled(tiles[i], 4 << level)][None]
+            x = vectors[scaled(tiles[i], 4 << level)][None]
 
             def choose(index: int, weights: I32) -> I32:
                 part = np.ascontiguousarray(STEPS[index].of(x)).reshape(len(weights), -1)
@@ -184,16 +182,13 @@ class TokensCodec:
     def _join(parts: Sequence[I32], tiles: Sequence[Tile], scale: int, height: int, width: int) -> I32:
         out = np.zeros((1, height * scale, width * scale), np.int32)
         for part, tile in zip(parts, tiles, strict=True):
-            out[:, *_scaled(tile, scale)] = part
+            out[:, *scaled(tile, scale)] = part
         return out
 
     @staticmethod
     def tiles(height: int, width: int) -> Iterator[Tile]:
         """Tiles of a picture of so many cells, row by row."""
-        side = (1 << TILE_LOG2) // CELL
-        for y in range(0, height, side):
-            for x in range(0, width, side):
-                yield slice(y, min(y + side, height)), slice(x, min(x + side, width))
+        return tiles_of(height, width, CELL)
 
     def decode(
         self,
@@ -243,36 +238,25 @@ class TokensCodec:
         progress: Callable[[float], object] | None = None,
     ) -> Codes:
         """Codes of the whole picture as of :meth:`codes_of`; errors as for :meth:`decode`."""
-        if header.tile_log2 != TILE_LOG2:
-            raise CorruptError(
-                f"tiles of 2^{header.tile_log2} pixels, this model has 2^{TILE_LOG2}", "header.tile_log2"
-            )
+        check_tiles(header)
         if header.even or header.deep or header.layers:
             raise CorruptError("even steps, 16 bits or layers on a picture of tokens, which has none", "header.flags")
         height, width = -(-header.height // CELL), -(-header.width // CELL)
         codes = _empty(height, width)
         tiles = list(self.tiles(height, width))
-        broken: list[int] = []
-        done: list[int] = []
 
-        def decode(i: int) -> None:
-            chunk, found = chunks[i], None
-            done.append(i)
-            if progress is not None:
-                progress(len(done) / len(tiles))
-            try:
-                found = None if chunk is None else self._decode_tile(header, chunk, tiles[i], i)
-            except DecodeError:
-                if failed is None:
-                    raise
-                failed.append(i)
-            if found is None:
-                broken.append(i)
-                return
+        def place(i: int, found: Codes) -> None:
             for level in range(2):
-                codes[level][:, *_scaled(tiles[i], 4 << level)] = found[level]
+                codes[level][:, *scaled(tiles[i], 4 << level)] = found[level]
 
-        self.workers.each(decode, range(len(tiles)))
+        broken = decode_tiles(
+            chunks,
+            lambda i, chunk: self._decode_tile(header, chunk, tiles[i], i),
+            place,
+            self.workers,
+            failed,
+            progress,
+        )
         if broken and len(broken) < len(tiles):
             self._conceal(codes, header.step, [tiles[i] for i in broken], height, width)
         return codes
@@ -284,25 +268,22 @@ class TokensCodec:
             codes = decode_tile(self.model.codes, header.step, chunk.payload, height, width, stages=stages)
         except CorruptError as e:
             raise CorruptError(str(e), place) from e
-        if stages is None and hash_codes(codes) != chunk.code_hash:
-            raise ChecksumError(
-                "the decoded codes are not those that were written; the file was made by other software or is damaged",
-                place,
-            )
+        if stages is None:
+            check_written(hash_codes(codes), chunk.code_hash, "codes", place)
         return codes
 
     def _conceal(self, codes: Codes, step: int, missing: Sequence[Tile], height: int, width: int) -> None:
         """The mean of the known top in place of what is missing, and of the bottom what is likeliest then."""
         known = np.ones((1, 4 * height, 4 * width), bool)
         for tile in missing:
-            known[:, *_scaled(tile, 4)] = False
+            known[:, *scaled(tile, 4)] = False
         mean = self.model.words[0][codes[0][known]].mean(0, keepdims=True)
         code = choose_codes(mean, self.model.words[0], np.ones((1, len(self.words[0])), np.int32), 0.0)[0]
         for tile in missing:
             walk = Walk(self.model.codes, step, 1, tile[0].stop - tile[0].start, tile[1].stop - tile[1].start)
             walk.codes[0][...] = code
-            codes[0][:, *_scaled(tile, 4)] = code
-            codes[1][:, *_scaled(tile, 8)] = walk.level(1, likeliest)
+            codes[0][:, *scaled(tile, 4)] = code
+            codes[1][:, *scaled(tile, 8)] = walk.level(1, likeliest)
 
 
 def _empty(height: int, width: int) -> Codes:
@@ -313,9 +294,3 @@ def _gray(pixels: U8) -> U8:
     """Mean of the three colours, [H, W, 1]."""
     gray: U8 = np.rint(pixels.mean(2, keepdims=True, dtype=np.float32)).astype(np.uint8)
     return gray
-
-
-def _scaled(tile: Tile, scale: int) -> Tile:
-    """A tile on a grid of so many positions a cell."""
-    rows, columns = tile
-    return slice(rows.start * scale, rows.stop * scale), slice(columns.start * scale, columns.stop * scale)

@@ -16,7 +16,7 @@ from vqcodec.image.train.data import CropSource
 from vqcodec.image.train.prior import PriorOptions, train_prior
 from vqcodec.image.train.synthesis import RestoreOptions, train_restore
 from vqcodec.image.units import BIT_WEIGHT
-from vqcodec.train.loop import Length, keep_pages
+from vqcodec.train.loop import Length, keep_pages, model_to_begin_with
 
 __all__ = ["RunOptions", "run_stage"]
 
@@ -47,10 +47,8 @@ def run_stage(data: Path, run: Path, options: RunOptions) -> None:
     keep_pages()
     run.mkdir(parents=True, exist_ok=True)
     model = run / "model.safetensors"
-    if options.init != "closed-form" and not options.resume:
-        if not Path(options.init).is_file():
-            raise InputError(f"{options.init}: no such model; give a .safetensors file of a run, or closed-form")
-        shutil.copyfile(options.init, model)
+    if not options.resume and (init := model_to_begin_with(options.init, "closed-form")):
+        shutil.copyfile(init, model)
     if options.stage == "start":
         _start(data, model, options)
         return

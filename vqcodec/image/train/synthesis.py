@@ -23,7 +23,7 @@ from vqcodec.image.train.data import photographs, photographs_key
 from vqcodec.image.train.decoded_cache import Crops, build_cache
 from vqcodec.image.train.filter import Conditions, Restore, load_arrays, to_arrays
 from vqcodec.image.train.loss import Errors, RestoreLoss, Weights
-from vqcodec.train.loop import Length, faded, follow, log_line, read_checkpoint, save_checkpoint
+from vqcodec.train.loop import Length, follow, log_line, read_checkpoint, save_checkpoint, schedule
 from vqcodec.train.processes import Processes, join_processes
 
 __all__ = ["RestoreOptions", "train_restore"]
@@ -174,7 +174,7 @@ class _Trainer:
         """One step; the two losses."""
         o = self.options
         for group in self.optimiser.param_groups:
-            group["lr"] = o.learning_rate * _schedule(self.done, share, o.decay_from)
+            group["lr"] = o.learning_rate * schedule(self.done, share, o.decay_from)
         pick = self.crops.rng.integers(self.crops.held_out(o.held_out), len(self.crops.step), o.batch)
         decoded, original, told = self._take(pick, o.side)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
@@ -232,10 +232,3 @@ class _Trainer:
 
 def _decibels(before: Tensor, after: Tensor) -> Tensor:
     return 10 * torch.log10((before + 1e-6) / (after + 1e-6))
-
-
-def _schedule(done: int, share: float, decay_from: float) -> float:
-    warm = min(1.0, (done + 1) / 100)
-    if share < decay_from:
-        return warm
-    return warm * faded(min((share - decay_from) / (1 - decay_from), 1.0))

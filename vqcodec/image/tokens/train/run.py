@@ -10,7 +10,7 @@ from vqcodec.errors import InputError
 from vqcodec.image.tokens.model import load_tokens
 from vqcodec.image.tokens.train.prior import PriorOptions, train_prior
 from vqcodec.image.tokens.train.stage import NetworkOptions, train_network
-from vqcodec.train.loop import Length, keep_pages
+from vqcodec.train.loop import Length, keep_pages, model_to_begin_with
 
 __all__ = ["TokensRunOptions", "run_tokens_stage"]
 
@@ -41,10 +41,8 @@ def run_tokens_stage(data: Path, run: Path, options: TokensRunOptions) -> None:
     run.mkdir(parents=True, exist_ok=True)
     model = run / "model.safetensors"
     length = Length.of(options.minutes, options.steps)
-    if options.init != "closed-form" and not options.resume:
-        if not Path(options.init).is_file():
-            raise InputError(f"{options.init}: no such model; give a .safetensors file of a run, or closed-form")
-        shutil.copyfile(options.init, model)
+    if not options.resume and (init := model_to_begin_with(options.init, "closed-form")):
+        shutil.copyfile(init, model)
     try:
         if options.stage == "network":
             network = NetworkOptions(preset=options.preset, held_out_data=options.held_out, seed=options.seed)

@@ -20,7 +20,7 @@ from vqcodec.image.tokens.train.network import Found, TokensNetwork
 from vqcodec.image.tokens.train.prior import static_prior
 from vqcodec.image.tokens.train.start import fit_colour, start_network, to_planes
 from vqcodec.image.train.data import CropSource, photographs
-from vqcodec.train.loop import Length, faded, follow, log_line, read_checkpoint, save_checkpoint
+from vqcodec.train.loop import Length, follow, log_line, read_checkpoint, save_checkpoint, schedule
 from vqcodec.train.processes import Processes, join_processes
 from vqcodec.train.soap import Soap
 
@@ -184,7 +184,7 @@ class _Trainer:
         """One step; the terms of the loss."""
         o = self.options
         for group in self.optimiser.param_groups:
-            group["lr"] = group["factor"] * o.learning_rate * _schedule(self.done, share, o.decay_from)
+            group["lr"] = group["factor"] * o.learning_rate * schedule(self.done, share, o.decay_from)
         planes, weight = self._batch()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             found = self.network(planes, weight)
@@ -274,8 +274,3 @@ class _Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.done = state["done"]
         return float(state["share"])
-
-
-def _schedule(done: int, share: float, decay_from: float) -> float:
-    warm = min(1.0, (done + 1) / 100)
-    return warm * faded(max(share - decay_from, 0.0) / (1 - decay_from))
