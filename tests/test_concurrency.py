@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -44,13 +45,13 @@ def test_eight_threads_at_once_give_the_same_bytes() -> None:
 def test_threads_that_come_first_together_share_one_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def slow(release: object) -> object:
-        if not made:
-            threading.Event().wait(0.05)
-            made.append(object())
-        return made[0]
+    def slow(release: registry.Release) -> object:
+        threading.Event().wait(0.05)
+        made.append(SimpleNamespace(model_id=release.identity))
+        return made[-1]
 
     monkeypatch.setattr(registry, "_make_image", slow)
+    monkeypatch.setattr(registry, "_loaded", {})
     with ThreadPoolExecutor(THREADS) as pool:
         codecs = list(pool.map(lambda _: registry.load_image_codec(), range(THREADS)))
     assert len(made) == 1

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from vqcodec.bitstream import AudioHeader, ImageHeader
 from vqcodec.errors import CorruptError, ModelError, UnknownModelError
@@ -63,51 +62,38 @@ TOKENS_MODELS = (Release("tokens-1", "tokens-1.safetensors", bytes.fromhex("7b12
 
 
 _LOADING = Lock()
+_loaded: dict[Release, AudioCodec | ImageCodec | TokensCodec] = {}
 
 
-def _load_image(release: Release) -> ImageCodec:
-    with _LOADING:  # threads that come together wait for one codec instead of making one each
-        return _make_image(release)
-
-
-def _load_audio(release: Release) -> AudioCodec:
+def _load(release: Release, make: Callable[[Release], Codec]) -> Codec:
+    """The codec of a release, made once: threads that come together wait for it instead of making one each."""
     with _LOADING:
-        return _make_audio(release)
+        if release not in _loaded:
+            codec = make(release)
+            _check_identity(release, codec.model_id)
+            _loaded[release] = codec
+        return cast("Codec", _loaded[release])
 
 
-@cache
 def _make_image(release: Release) -> ImageCodec:
     from vqcodec.image.codec import ImageCodec
     from vqcodec.image.model import load_model
 
-    codec = ImageCodec(load_model(release.path), IMAGE_MODELS.index(release))
-    _check_identity(release, codec.model_id)
-    return codec
+    return ImageCodec(load_model(release.path), IMAGE_MODELS.index(release))
 
 
-def _load_tokens(release: Release) -> TokensCodec:
-    with _LOADING:
-        return _make_tokens(release)
-
-
-@cache
 def _make_tokens(release: Release) -> TokensCodec:
     from vqcodec.image.tokens.codec import TokensCodec
     from vqcodec.image.tokens.model import load_tokens
 
-    codec = TokensCodec(load_tokens(release.path), TOKENS_MODELS.index(release))
-    _check_identity(release, codec.model_id)
-    return codec
+    return TokensCodec(load_tokens(release.path), TOKENS_MODELS.index(release))
 
 
-@cache
 def _make_audio(release: Release) -> AudioCodec:
     from vqcodec.audio.codec import AudioCodec
     from vqcodec.audio.model import load_audio_model
 
-    codec = AudioCodec(load_audio_model(release.path), AUDIO_MODELS.index(release))
-    _check_identity(release, codec.model_id)
-    return codec
+    return AudioCodec(load_audio_model(release.path), AUDIO_MODELS.index(release))
 
 
 def _check_identity(release: Release, identity: bytes) -> None:
@@ -125,17 +111,17 @@ def load_image_codec() -> ImageCodec:
     Raises:
         ModelError: the weights are damaged, or this machine cannot reproduce the prior.
     """
-    return _load_image(IMAGE_MODELS[-1])
+    return _load(IMAGE_MODELS[-1], _make_image)
 
 
 def load_audio_codec() -> AudioCodec:
     """The newest audio codec, loaded once; errors as of :func:`load_image_codec`."""
-    return _load_audio(AUDIO_MODELS[-1])
+    return _load(AUDIO_MODELS[-1], _make_audio)
 
 
 def load_tokens_codec() -> TokensCodec:
     """The newest tokens codec, loaded once; errors as of :func:`load_image_codec`."""
-    return _load_tokens(TOKENS_MODELS[-1])
+    return _load(TOKENS_MODELS[-1], _make_tokens)
 
 
 def image_codec_for(header: ImageHeader) -> ImageCodec | TokensCodec:
@@ -147,12 +133,12 @@ def image_codec_for(header: ImageHeader) -> ImageCodec | TokensCodec:
         ModelError: as for :func:`load_image_codec`.
     """
     release = _needed(header.model_id, (*IMAGE_MODELS, *TOKENS_MODELS), "pictures")
-    return _load_tokens(release) if release in TOKENS_MODELS else _load_image(release)
+    return _load(release, _make_tokens) if release in TOKENS_MODELS else _load(release, _make_image)
 
 
 def audio_codec_for(header: AudioHeader) -> AudioCodec:
     """The codec that a sound was made with; as :func:`image_codec_for`."""
-    return _load_audio(_needed(header.model_id, AUDIO_MODELS, "sound"))
+    return _load(_needed(header.model_id, AUDIO_MODELS, "sound"), _make_audio)
 
 
 def limited(codec: Codec, threads: int | None) -> Codec:

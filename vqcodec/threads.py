@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TypeVar
 
-__all__ = ["ALONE", "HOME", "Workers", "using_threads"]
+__all__ = ["ALONE", "HOME", "Threaded", "Workers", "using_threads"]
 
 Piece = TypeVar("Piece")
 
@@ -72,6 +72,29 @@ class Workers:
 
 
 ALONE = Workers(1)
+
+
+class Threaded:
+    """Base of the codecs whose calls share their work among threads of ours.
+
+    Args:
+        threads: at most so many, the calling one included; None for as many as there are processors.
+
+    Attributes:
+        workers: these threads.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = threads
+
+    @property
+    def threads(self) -> int | None:
+        """Threads that a call may use, the calling one included; None: as many as there are processors."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, count: int | None) -> None:
+        self._threads, self.workers = count, Workers(count)
 
 
 def _join(helpers: Iterable[Future[None]]) -> None:

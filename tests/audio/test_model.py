@@ -202,7 +202,7 @@ def test_the_identity_in_the_header_decides_not_the_hint() -> None:
 
 
 def test_an_unknown_identity_is_refused_without_loading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_load_audio", None)
+    monkeypatch.setattr(registry, "_load", None)
     with pytest.raises(UnknownModelError):
         audio_codec_for(header(b"none"))
 

@@ -23,7 +23,7 @@ from vqcodec.image.tiles import Tile, check_tiles, decode_tiles, scaled, tiles_o
 from vqcodec.image.units import low_steps, step_sizes, to_planes, to_units
 from vqcodec.prior.integer import planes_first, product
 from vqcodec.prior.rate import bit_costs
-from vqcodec.threads import Workers
+from vqcodec.threads import Threaded
 
 __all__ = ["ImageCodec"]
 
@@ -46,7 +46,7 @@ class CodeScale(CodeWriter):
         self.bits += float(cost.reshape(-1).take(rows.astype(np.intp) * cost.shape[1] + symbols).sum(dtype=np.float64))
 
 
-class ImageCodec:
+class ImageCodec(Threaded):
     """One model. Safe for concurrent encode and decode.
 
     Args:
@@ -58,19 +58,10 @@ class ImageCodec:
     """
 
     def __init__(self, model: ImageModel, hint: int, threads: int | None = None) -> None:
-        self.threads = threads
+        super().__init__(threads)
         self.model = model
         self.model_id = model_id(model)
         self.model_hint = hint
-
-    @property
-    def threads(self) -> int | None:
-        """Threads that a call may use, the calling one included; None: as many as there are processors."""
-        return self._threads
-
-    @threads.setter
-    def threads(self, count: int | None) -> None:
-        self._threads, self._workers = count, Workers(count)
 
     @property
     def cell(self) -> int:
@@ -173,7 +164,7 @@ class ImageCodec:
             if progress is not None:
                 progress(len(done) / len(tiles))
 
-        self._workers.each(code, range(len(tiles)))
+        self.workers.each(code, range(len(tiles)))
 
     def _grid(self, pixels: Samples) -> tuple[int, int]:
         """Rows and columns of cells."""
@@ -185,7 +176,7 @@ class ImageCodec:
     def _analyse(self, pixels: Samples, step: int) -> tuple[I32, list[F32]]:
         """Rounded low band, and vectors of all slices in steps."""
         planes = to_planes(pixels[None], self.model.colour, self.cell)
-        return to_units(self.model.config, planes, np.array([step]), self._workers)
+        return to_units(self.model.config, planes, np.array([step]), self.workers)
 
     def _blank(self, height: int, width: int) -> list[I32]:
         """Codes of a picture of so many cells in which there is nothing."""
@@ -260,7 +251,7 @@ class ImageCodec:
             chunks,
             lambda i, chunk: self._decode_tile(header, chunk, tiles[i], i),
             lambda i, codes: self._place(out, tiles[i], codes),
-            self._workers,
+            self.workers,
             failed,
             progress,
         )
@@ -308,7 +299,7 @@ class ImageCodec:
                 out[k][..., *scaled(tile, 1 << k)] = part
             factor[scaled(tile, blocks)] = known.activity(BLOCK.bit_length() - 1)[0]
 
-        self._workers.each(dequantise, self._tiles(height, width))
+        self.workers.each(dequantise, self._tiles(height, width))
         return out, factor
 
     def synthesise(
@@ -332,7 +323,7 @@ class ImageCodec:
         low = planes_first(codes[0]).astype(np.float32) * (low_steps(config, steps) / unit)
         details, factor = self._details(codes, header.step, config)
         codes.clear()
-        planes = from_bands([low, *details], self._workers)[:, 0]
+        planes = from_bands([low, *details], self.workers)[:, 0]
         del details
         colour, colours = self.model.colour, 1 if header.gray else 3
         # gray: the mean of luma alone; else the rotation is its own inverse's transpose
@@ -352,7 +343,7 @@ class ImageCodec:
             np.clip(samples, 0, top, out=samples)
             pixels[place] = samples.transpose(1, 2, 0)
 
-        self._workers.each(finish, windows(header.height, header.width) if places is None else places)
+        self.workers.each(finish, windows(header.height, header.width) if places is None else places)
         return pixels
 
     def _config(self, *, even: bool) -> ImageConfig:

@@ -17,7 +17,6 @@ from vqcodec.image.layers import encode_layers, lay_over, only_needed, present, 
 from vqcodec.image.tries import bytes_beside_codes, decibels, file_of, header_of
 from vqcodec.options import Progress, Tune
 from vqcodec.target import Aim, Curve, choose_step
-from vqcodec.threads import Workers
 
 if TYPE_CHECKING:
     from vqcodec.image.codec import ImageCodec
@@ -78,7 +77,7 @@ class Mixed:
             return None
         header = header_of(self.picture, 0, self.codec, self.tune, layers=True)
         pixels = self.picture.pixels
-        layers = encode_layers(pixels, self.graphics, header, GRAPHICS, Workers(self.codec.threads))
+        layers = encode_layers(pixels, self.graphics, header, GRAPHICS, self.codec.workers)
         return without(pixels, self.graphics), layers
 
     def _encode(self, step: int) -> bytes:
@@ -133,5 +132,5 @@ class Mixed:
 def _decoded(file: VqcFile, header: ImageHeader, codec: ImageCodec, faithful: bool) -> Samples:
     """Samples of a whole file of codes."""
     pixels = codec.decode(header, present(file.chunks, header), faithful=faithful)
-    lay_over(pixels, file.layers, header, Workers(codec.threads))
+    lay_over(pixels, file.layers, header, codec.workers)
     return pixels

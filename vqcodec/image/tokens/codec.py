@@ -19,7 +19,7 @@ from vqcodec.image.tokens.model import TokensModel, model_id
 from vqcodec.image.tokens.network import CELL, Networks
 from vqcodec.image.tokens.prior import STEPS
 from vqcodec.image.tokens.vectors import bit_weight, choose_codes, expanded, rows_of, shrunk
-from vqcodec.threads import Workers
+from vqcodec.threads import Threaded
 
 __all__ = ["Memory", "TokensCodec"]
 
@@ -61,7 +61,7 @@ class Memory:
         return np.where(distance < best + _INERTIA * error, before, self._mean)
 
 
-class TokensCodec:
+class TokensCodec(Threaded):
     """One model. Safe for concurrent encode and decode.
 
     Args:
@@ -73,20 +73,11 @@ class TokensCodec:
     """
 
     def __init__(self, model: TokensModel, hint: int, threads: int | None = None) -> None:
-        self.threads = threads
+        super().__init__(threads)
         self.model = model
         self.model_id = model_id(model)
         self.model_hint = hint
         self.networks = Networks(model.config, model.network, model.colour)
-
-    @property
-    def threads(self) -> int | None:
-        """Threads that a call may use, the calling one included; None: as many as there are processors."""
-        return self._threads
-
-    @threads.setter
-    def threads(self, count: int | None) -> None:
-        self._threads, self.workers = count, Workers(count)
 
     @cached_property
     def words(self) -> tuple[F32, F32]:
