@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from image.picture_files import encoded
 from PIL import Image, ImageFile
 
 import vqcodec
@@ -288,6 +289,42 @@ class TestPillow:
             assert (image.size, image.mode) == ((56, 40), "RGB")
             assert np.array_equal(np.asarray(image), np.asarray(vqcodec.decompress(path)))
             assert image.get_format_mimetype() == "image/x-vqc"
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"lossless": True},
+            {"lossless": True, "exact_alpha": True},
+            {"model": "tokens"},
+            {"tune": "psnr", "quality": 40},
+            {"strip": True, "threads": 1, "target_size": 2_000},
+        ],
+    )
+    def test_options_do_what_they_do_elsewhere(self, rgb, options):
+        alpha = np.where(np.arange(56) > 20, 255, 0).astype(np.uint8)
+        image = Image.fromarray(np.dstack([rgb, np.broadcast_to(alpha, rgb.shape[:2])]))
+        assert encoded(image, "VQC", **options) == vqcodec.compress(image, **options)
+
+    def test_options_are_not_dropped_in_silence(self, rgb):
+        image = Image.fromarray(rgb)
+        with pytest.warns(VqcWarning, match="without effect on .vqc: optimize, dpi; there are quality, "):
+            assert encoded(image, "VQC", optimize=True, dpi=(72, 72)) == vqcodec.compress(image)
+        for wrong in ({"tune": "x"}, {"lossless": True, "quality": 9}, {"exact_alpha": True}, {"model": "audio"}):
+            with pytest.raises(UsageError):
+                encoded(image, "VQC", **wrong)
+        with pytest.raises(LimitError):
+            encoded(image, "VQC", max_pixels=9)
+
+    def test_16_bits(self, rgb):
+        gray = rgb[:, :, 0].astype(np.uint16) * 250
+        with Image.open(io.BytesIO(encoded(Image.fromarray(gray), "VQC", lossless=True))) as image:
+            assert image.mode == "I;16"
+            assert np.array_equal(np.asarray(image), gray)
+            assert image.mode == "I;16"
+        with Image.open(io.BytesIO(vqcodec.compress(rgb.astype(np.uint16) * 250, lossless=True))) as image:
+            assert image.mode == "RGB"
+            with pytest.warns(VqcWarning, match="16 bits per sample are reduced to 8"):
+                image.load()
 
     @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "1"])
     def test_modes(self, rgb, mode):

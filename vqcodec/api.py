@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
 from vqcodec import registry
 from vqcodec.bitstream import AudioHeader, ImageHeader, VqcFile, read_vqc
@@ -66,22 +66,17 @@ def compress(source: Source, *, kind: Kind | None = None, **options: Unpack[Comp
         if takes_for_sound(content, head, name, kind, settings.sample_rate):
             from vqcodec.audio.vqc import compress_sound
 
-            if settings.model is not None:
-                raise UsageError(f"model {settings.model!r} is for pictures, and this is sound; leave it out")
-            data = compress_sound(content, head, settings, _loader(registry.load_audio_codec, settings))
+            data = compress_sound(
+                content, head, settings, lambda: registry.limited(registry.load_audio_codec(), settings.threads)
+            )
         else:
             from vqcodec.image.vqc import compress_picture
 
-            load: Callable[[], ImageCodec | TokensCodec] = _loader(registry.load_image_codec, settings)
-            if settings.model == "tokens":
-                load = _loader(registry.load_tokens_codec, settings)
-            data = compress_picture(content, head, settings, load, name)
+            data = compress_picture(
+                content, head, settings, lambda: registry.picture_codec(settings.model, settings.threads), name
+            )
         warn_all(larger_than(content, data, lossless=settings.lossless), name)
         return data
-
-
-def _loader(find: Callable[[], registry.Codec], settings: CompressSettings) -> Callable[[], registry.Codec]:
-    return lambda: registry.limited(find(), settings.threads)
 
 
 @overload
@@ -119,14 +114,12 @@ def decompress(
             from vqcodec.audio.vqc import collect
 
             return collect(_stream(file, header, settings, name), file.chunks)
-        from vqcodec.image.files import at_depth, to_image
+        from vqcodec.image.files import for_pillow, to_image
 
         picture = _picture(file, header, settings, name)
-        if picture.deep and settings.depth is None and (picture.alpha is not None or picture.pixels.shape[2] > 1):
-            warn_all(
-                ["16 bits per sample are reduced to 8: Pillow has no such image; decompress_samples keeps them"], name
-            )
-            picture = at_depth(picture, 8)
+        if settings.depth is None:
+            picture, notes = for_pillow(picture)
+            warn_all(notes, name)
         return to_image(picture)
 
 
@@ -169,6 +162,7 @@ def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> Soun
 def _stream(file: VqcFile, header: AudioHeader, settings: DecompressSettings, name: str) -> SoundStream:
     from vqcodec.audio.vqc import decode_exact_sound, decode_sound, telling
 
+    settings.check_sound()
     if header.lossless:
         stream = decode_exact_sound(file, header, settings.stretch, name, conceal=settings.conceal)
     else:

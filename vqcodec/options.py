@@ -160,8 +160,23 @@ class CompressSettings:
         given = [name for name in aims if getattr(self, name) is not None]
         if self.lossless and given:
             raise UsageError(f"lossless and {given[0]} contradict each other; give only one of them")
+        if self.lossless and self.tune != "visual":
+            raise UsageError(f"lossless leaves nothing to tune; leave out tune {self.tune!r}")
         if self.exact_alpha and not self.lossless:
             raise UsageError("exact_alpha goes with lossless only; give both, or neither")
+
+    def check_picture(self) -> None:
+        """Raise UsageError if this can be asked of sound only."""
+        self.aim.check_picture()
+        if self.sample_rate is not None:
+            raise UsageError("sample_rate is for sound, and this is a picture; leave it out")
+
+    def check_sound(self) -> None:
+        """Raise UsageError if this can be asked of a picture only."""
+        self.aim.check_sound()
+        _only_pictures(
+            exact_alpha=self.exact_alpha, model=self.model, tune=self.tune if self.tune != "visual" else None
+        )
 
     @property
     def aim(self) -> Aim:
@@ -208,10 +223,20 @@ class DecompressSettings(ReadSettings):
         """What the container is told."""
         return super().reading | {"allow_truncated": self.allow_truncated, "conceal": self.conceal}
 
+    def check_sound(self) -> None:
+        """Raise UsageError if this can be asked of a picture only."""
+        _only_pictures(depth=self.depth, faithful=self.faithful)
+
     @property
     def stretch(self) -> tuple[float | None, float | None]:
         """Start and end."""
         return self.start, self.end
+
+
+def _only_pictures(**given: object) -> None:
+    for name, value in given.items():
+        if value:
+            raise UsageError(f"{name} is for pictures, and this is sound; leave it out")
 
 
 def settle(kind: type[Settings], options: Mapping[str, Any]) -> Settings:

@@ -10,10 +10,10 @@ __all__ = ["register_pillow"]
 def register_pillow() -> None:
     """Teach Pillow the format: ``Image.open("x.vqc")`` and ``image.save("x.vqc", quality=60)`` work from then on.
 
-    ``save`` takes ``quality``, ``target_bpp``, ``target_size``, ``target_psnr`` and ``strip`` as
-    :func:`vqcodec.compress` does, and ``icc_profile``, ``exif`` and ``xmp`` as bytes to replace what the image carries
-    in its ``.info``.
+    ``save`` takes those options of :func:`vqcodec.compress` that are for pictures, and ``icc_profile``, ``exif`` and
+    ``xmp`` as bytes to replace what the image carries in its ``.info``; of others a warning says that they have no
+    effect.
     """
     from vqcodec.image.plugin import register
 
-    register(registry.load_image_codec, registry.image_codec_for)
+    register(registry.picture_codec, registry.image_codec_for)

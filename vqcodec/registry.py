@@ -28,6 +28,7 @@ __all__ = [
     "load_audio_codec",
     "load_image_codec",
     "load_tokens_codec",
+    "picture_codec",
     "release_of",
 ]
 
@@ -122,6 +123,12 @@ def load_audio_codec() -> AudioCodec:
 def load_tokens_codec() -> TokensCodec:
     """The newest tokens codec, loaded once; errors as of :func:`load_image_codec`."""
     return _load(TOKENS_MODELS[-1], _make_tokens)
+
+
+def picture_codec(model: str | None, threads: int | None) -> ImageCodec | TokensCodec:
+    """The codec for a new picture by the name of its kind, ``tokens`` or by default ``image``, and its threads."""
+    codec: ImageCodec | TokensCodec = load_tokens_codec() if model == "tokens" else load_image_codec()
+    return limited(codec, threads)
 
 
 def image_codec_for(header: ImageHeader) -> ImageCodec | TokensCodec:

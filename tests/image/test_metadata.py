@@ -166,9 +166,16 @@ class TestHandedOver:
             assert "icc_profile" not in saved(Image.fromarray(rgb), icc_profile=icc).info
 
     def test_losses_are_warned_of(self, rgb):
-        wide = Image.fromarray(rgb[:, :, 0].astype(np.uint16) * 257)
-        with pytest.warns(VqcWarning, match="16 bits"):
-            saved(wide)
+        with pytest.warns(VqcWarning, match="only one of its 2 frames"):
+            saved(
+                Image.open(
+                    io.BytesIO(
+                        encoded(
+                            Image.fromarray(rgb), "GIF", save_all=True, append_images=[Image.new("L", rgb.shape[1::-1])]
+                        )
+                    )
+                )
+            )
 
 
 def saved(image: Image.Image, **options: object) -> Image.Image:

@@ -78,9 +78,7 @@ def compress_sound(source: Any, head: bytes, settings: CompressSettings, load: C
     with open_source(source, settings.sample_rate, head, settings.max_seconds, repair=settings.repair) as sound:
         kept = sound.stripped() if settings.strip else sound
         warn_all(kept.notes, name_of(source))
-        aim.check_sound()
-        if settings.exact_alpha:
-            raise UsageError("exact_alpha is for pictures, and this is sound; leave it out")
+        settings.check_sound()
         if settings.lossless:
             return encode_lossless_sound(kept, name_of(source))
         return encode_sound(kept, aim, load(), settings.progress)

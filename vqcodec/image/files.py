@@ -39,6 +39,7 @@ __all__ = [
     "Picture",
     "Source",
     "at_depth",
+    "for_pillow",
     "load_picture",
     "stripped",
     "to_image",
@@ -444,6 +445,14 @@ def at_depth(picture: Picture, depth: int | None) -> Picture:
     pixels, alpha = picture.pixels, picture.alpha
     change = dithered if picture.deep else spread
     return replace(picture, pixels=change(pixels), alpha=None if alpha is None else change(alpha[:, :, None])[:, :, 0])
+
+
+def for_pillow(picture: Picture) -> tuple[Picture, list[str]]:
+    """The picture at a depth that Pillow has an image for, and what is lost by that."""
+    if not picture.deep or (picture.alpha is None and picture.pixels.shape[2] == 1):
+        return picture, []
+    note = "16 bits per sample are reduced to 8: Pillow has no such image; vqcodec.decompress_samples keeps them"
+    return at_depth(picture, 8), [note]
 
 
 def to_image(picture: Picture) -> Image.Image:

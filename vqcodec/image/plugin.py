@@ -14,26 +14,26 @@ from PIL import Image, ImageFile
 
 from vqcodec.bitstream import ImageHeader, Limits, VqcFile, read_vqc
 from vqcodec.bitstream.header import SIGNATURE
-from vqcodec.image.files import load_picture, to_image, to_pil
-from vqcodec.image.vqc import decode_picture, encode_picture
-from vqcodec.options import DecompressSettings
-from vqcodec.sources import warn_all
-from vqcodec.target import make_aim
+from vqcodec.image.files import for_pillow, to_image, to_pil
+from vqcodec.image.vqc import compress_picture, decode_picture
+from vqcodec.options import CompressSettings, DecompressSettings, settle
+from vqcodec.sources import name_of, warn_all
 
 if TYPE_CHECKING:
-    from vqcodec.image.codec import ImageCodec
-    from vqcodec.image.tokens.codec import TokensCodec
+    from vqcodec.image.tries import PictureCodec
 
 __all__ = ["VqcImageFile", "register"]
 
 _FORMAT = "VQC"
-_OPTIONS = ("quality", "target_bpp", "target_size", "target_psnr")
+_OPTIONS = (
+    *("quality", "target_bpp", "target_size", "target_psnr", "lossless", "exact_alpha", "model", "tune", "strip"),
+    *("max_pixels", "threads", "progress"),
+)
 _METADATA = ("icc_profile", "exif", "xmp")
 
-
-Load = Callable[[], "ImageCodec"]
-"""The codec that new files are made with."""
-Find = Callable[[ImageHeader], "ImageCodec | TokensCodec"]
+Load = Callable[[str | None, int | None], "PictureCodec"]
+"""Name of a kind of model and number of threads to the codec that new files are made with."""
+Find = Callable[[ImageHeader], "PictureCodec"]
 """Header of a file to the codec that it was made with."""
 
 
@@ -70,6 +70,8 @@ class VqcImageFile(ImageFile.ImageFile):
         pixels = np.zeros((1, 1, 1 if file.header.gray else 3), np.uint8)
         sample = to_pil(pixels, pixels[:, :, 0] if file.header.alpha else None, file.metadata)
         self._mode = sample.mode
+        if file.header.deep and file.header.gray and not file.header.alpha:
+            self._mode = "I;16"
         self.info.update(sample.info)
 
     def load(self) -> Any:
@@ -77,7 +79,11 @@ class VqcImageFile(ImageFile.ImageFile):
         if self._pending is not None:
             (file, header), self._pending = self._pending, None
             find = partial(type(self).find, header)
-            self.im = to_image(decode_picture(file, header, find, DecompressSettings(depth=8))).im
+            name = name_of(self.filename)
+            picture, notes = for_pillow(decode_picture(file, header, find, DecompressSettings(), name))
+            warn_all(notes, name)
+            image = to_image(picture)
+            self.im, self._mode = image.im, image.mode  # another one where alpha is lost
             if self._exclusive_fp and self.fp is not None:
                 self.fp.close()
             self.fp = None
@@ -86,8 +92,12 @@ class VqcImageFile(ImageFile.ImageFile):
 
 def _save(load: Load, im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options = dict(im.encoderinfo)
-    aim = make_aim(**{name: options[name] for name in _OPTIONS if name in options})
+    known = {name: options[name] for name in _OPTIONS if name in options}
     given = {name: options[name] for name in _METADATA if name in options}
-    picture = load_picture(im, max_pixels=2**40, strip=bool(options.get("strip", False)), given=given)
-    warn_all(picture.notes, "")
-    fp.write(encode_picture(picture, aim, load()))
+    unknown = [name for name in options if name not in (*_OPTIONS, *_METADATA)]
+    if unknown:
+        names = f"{', '.join((*_OPTIONS, *_METADATA))}"
+        warn_all([f"without effect on .vqc: {', '.join(unknown)}; there are {names}"], "")
+    # Pillow's own limit guards the size as for every format, so ours need not.
+    settings = settle(CompressSettings, {"max_pixels": 2**40, **known})
+    fp.write(compress_picture(im, b"", settings, lambda: load(settings.model, settings.threads), "", given))

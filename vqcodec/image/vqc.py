@@ -13,6 +13,7 @@ from vqcodec.image.damage import losses, only_useful
 from vqcodec.image.files import Picture, at_depth, load_picture
 from vqcodec.image.layers import check_layers, effort_for, lay_over, look_for_exact, present
 from vqcodec.image.lossless import decode_lossless, encode_lossless
+from vqcodec.image.metadata import Given
 from vqcodec.image.mixed import Mixed
 from vqcodec.image.samples import reduce16, split_alpha, spread
 from vqcodec.image.tries import Tries, file_of
@@ -32,7 +33,12 @@ _BARGAIN = 100  # pixels for a byte, from which on nobody need look for a smalle
 
 
 def compress_picture(
-    source: Any, head: bytes, settings: CompressSettings, load: Callable[[], PictureCodec], name: str
+    source: Any,
+    head: bytes,
+    settings: CompressSettings,
+    load: Callable[[], PictureCodec],
+    name: str,
+    given: Given | None = None,
 ) -> bytes:
     """Read a picture and compress it.
 
@@ -40,14 +46,17 @@ def compress_picture(
         source: see :func:`vqcodec.api.compress`; ``head`` is what was already read of an open file.
         load: gives the codec, once the picture was read.
         name: of the source, for warnings.
+        given: metadata that replaces those of a Pillow image.
 
     Raises:
         InputError, LimitError: the picture cannot be read.
         UsageError: the options are not for pictures, or a target is out of reach.
     """
+    settings.check_picture()
     aim = settings.aim
-    aim.check_picture()
-    picture = open_picture(source, head, settings.max_pixels, name, exact=settings.lossless, strip=settings.strip)
+    picture = open_picture(
+        source, head, settings.max_pixels, name, exact=settings.lossless, strip=settings.strip, given=given
+    )
     warn_all(picture.notes, name)
     if settings.lossless:
         return encode_lossless(
@@ -76,10 +85,20 @@ def _tokens(picture: Picture, codec: TokensCodec, aim: Aim, progress: Progress |
     return file_of_tokens(at_depth(picture, 8), codec, aim, progress)
 
 
-def open_picture(source: Any, head: bytes, max_pixels: int, name: str, *, exact: bool, strip: bool = False) -> Picture:
+def open_picture(
+    source: Any,
+    head: bytes,
+    max_pixels: int,
+    name: str,
+    *,
+    exact: bool,
+    strip: bool = False,
+    deep: bool = True,
+    given: Given | None = None,
+) -> Picture:
     """Whatever :func:`vqcodec.compress` takes as a picture, 16 bits where it has them; else as :func:`load_picture`."""
     content = head + read_all(source, "the input") if hasattr(source, "read") else source
-    return load_picture(content, max_pixels=max_pixels, strip=strip, name=name, deep=True, exact=exact)
+    return load_picture(content, max_pixels=max_pixels, strip=strip, given=given, name=name, deep=deep, exact=exact)
 
 
 def _lost_alpha(picture: Picture) -> list[str]:
