@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import warnings
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
 
 import vqcodec
 from vqcodec.cli import options
-from vqcodec.cli.report import Progress, say, say_error, say_json, with_hint
-from vqcodec.cli.streams import naming_source, read_source, weight_of
-from vqcodec.errors import UsageError, VqcError
+from vqcodec.cli.report import Progress, say, say_error, say_json, say_warning, with_hint
+from vqcodec.cli.streams import STREAM, naming_source, open_source, read_source, weight_of
+from vqcodec.errors import UsageError, VqcError, VqcWarning
 
 __all__ = ["verify"]
 
@@ -32,33 +34,66 @@ def verify(
 ) -> None:
     """Check that every byte of .vqc files is right, and that they decode to the codes that were encoded.
 
-    With --against, a lossless file must hold ORIGINAL exactly; of others it is told how far away they are. A path may
+    With --against, a lossless file must hold ORIGINAL exactly, colour profile and all; of others it is told how far
+    away they are, colours of invisible pixels apart. EXIF, XMP and tags are not compared. A path, or ORIGINAL, may
     be - for standard input.
     """
     if against is not None and len(paths) > 1:
         raise UsageError("--against is for one file; verify the others by themselves")
+    if against == STREAM and STREAM in paths:
+        raise UsageError("standard input can be read once only; name the file or the original")
     weights = [weight_of(path) for path in paths]
     progress = Progress(weights, quiet=quiet or as_json)
     worst = 0
     for path, weight in zip(paths, weights, strict=True):
         progress.at(path)
-        message, code, decibels = "", 0, None
-        try:
-            with naming_source(path):
-                decibels = vqcodec.verify(read_source(path), against=against, **settings)
-        except VqcError as error:
-            message, code = with_hint(error), error.exit_code
+        found = _checked(path, against, settings)
         progress.finish(weight)
         progress.clear()
-        worst = max(worst, code)
+        worst = max(worst, found.code)
         if as_json:
-            found = {} if decibels is None else {"psnr": decibels if math.isfinite(decibels) else None}
-            say_json({"input": path, "ok": not code} | ({"error": message, "exit_code": code} if code else found))
-        if code:
-            say_error(message)
+            say_json(found.record(path))
+        elif not quiet:
+            for note in found.notes:
+                say_warning(note)
+        if found.code:
+            say_error(found.message)
         elif not quiet and not as_json:
-            say(f"{path}: fine{_distance(decibels, against)}")
+            say(f"{path}: fine{_distance(found.decibels, against)}")
     ctx.exit(worst)
+
+
+@dataclass
+class _Found:
+    """What is to be said of a file."""
+
+    message: str = ""
+    code: int = 0
+    decibels: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def record(self, path: str) -> dict[str, Any]:
+        """The same for programs."""
+        out: dict[str, Any] = {"input": path, "ok": not self.code}
+        if self.code:
+            out |= {"error": self.message, "exit_code": self.code}
+        elif self.decibels is not None:
+            out["psnr"] = self.decibels if math.isfinite(self.decibels) else None
+        return out | ({"warnings": self.notes} if self.notes else {})
+
+
+def _checked(path: str, against: str | None, settings: dict[str, Any]) -> _Found:
+    found = _Found()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", VqcWarning)
+        try:
+            with naming_source(path):
+                original = None if against is None else open_source(against)
+                found.decibels = vqcodec.verify(read_source(path), against=original, **settings)
+        except VqcError as error:
+            found.message, found.code = with_hint(error), error.exit_code
+    found.notes = [str(each.message) for each in caught]
+    return found
 
 
 def _distance(decibels: float | None, original: str | None) -> str:

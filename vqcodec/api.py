@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
@@ -186,21 +186,30 @@ def _what(file: VqcFile) -> str:
     return "sound" if isinstance(file.header, AudioHeader) else "a picture"
 
 
-def verify(data: Compressed, *, against: Source | None = None, **options: Unpack[ReadOptions]) -> float | None:
+def verify(
+    data: Compressed, *, against: Source | None = None, sample_rate: int | None = None, **options: Unpack[ReadOptions]
+) -> float | None:
     """Check a .vqc file completely: every byte is accounted for, and its codes decode to what was encoded.
 
     Args:
-        against: the original, whatever :func:`compress` takes without further arguments, which the file must hold:
-            exactly if it is lossless, else at the same size.
+        against: the original, whatever :func:`compress` takes, which the file must hold: exactly if it is lossless,
+            else at the same size. Of a picture that are its pixels and its colour profile, of a sound its samples.
+        sample_rate: Hz, of an original that is an array or tensor of sound; the file's own unless told.
 
     Returns:
         Decibels between what the file holds and the original, infinite where they are the same; None without one.
+        Colours that nobody sees do not count.
+
+    Warns:
+        VqcWarning: not all of the original is compared; a lossless file does not keep the colours of invisible pixels.
 
     Raises:
         DecodeError, InputError, LimitError, ModelError: the first thing found wrong.
         MismatchError: it does not hold the original.
     """
     settings = settle(ReadSettings, options)
+    if sample_rate is not None and against is None:
+        raise UsageError("sample_rate is for an original to compare with, and there is none; leave it out")
     with _opened(data, settings) as (file, name):
         header = file.header
         if isinstance(header, AudioHeader):
@@ -211,26 +220,39 @@ def verify(data: Compressed, *, against: Source | None = None, **options: Unpack
             from vqcodec.image.vqc import verify_picture
 
             verify_picture(file, header, lambda: _image_codec(header, settings.threads), settings.threads)
-        return None if against is None else _compared(file, name, against, settings)
+        return None if against is None else _compared(file, name, against, sample_rate, settings)
 
 
-def _compared(file: VqcFile, name: str, original: Source, settings: ReadSettings) -> float:
+def _samples_of_sound(array: Any) -> bool:
+    """Whether an array or a tensor holds sound rather than a picture, by its shape and type."""
+    return array.ndim < 3 and getattr(array.dtype, "kind", "") != "u"
+
+
+def _compared(file: VqcFile, name: str, original: Source, sample_rate: int | None, settings: ReadSettings) -> float:
     decoding = DecompressSettings(settings.max_pixels, settings.max_seconds, settings.threads)
     header = file.header
     with opened(original) as content:
         head = head_of(content)
-        sound = takes_for_sound(content, head, name_of(original), None, None)
+        bare = hasattr(content, "dtype")
+        sound = _samples_of_sound(content) if bare else takes_for_sound(content, head, name_of(original), None, None)
         if sound != isinstance(header, AudioHeader):
             raise MismatchError(f"holds {_what(file)}, and the original is none; it was made of another one")
         if isinstance(header, AudioHeader):
             from vqcodec.audio import against as sounds
             from vqcodec.audio.vqc import open_source
 
-            with open_source(content, None, head, settings.max_seconds) as source:
+            rate = header.sample_rate if bare and sample_rate is None else sample_rate
+            with open_source(content, rate, head, settings.max_seconds) as source:
+                warn_all(source.notes, name_of(original))
                 stream = _stream(file, header, decoding, name)
                 return sounds.compared(stream, source, lossless=header.lossless)
+        if sample_rate is not None:
+            raise UsageError("sample_rate is for sound, and this is a picture; leave it out")
         from vqcodec.image import against as pictures
         from vqcodec.image.vqc import open_picture
 
         given = open_picture(content, head, settings.max_pixels, name_of(original), exact=header.lossless)
-        return pictures.compared(_picture(file, header, decoding, name), given, lossless=header.lossless)
+        warn_all(given.notes, name_of(original))
+        decibels, notes = pictures.compared(_picture(file, header, decoding, name), given, lossless=header.lossless)
+        warn_all(notes, name)
+        return decibels

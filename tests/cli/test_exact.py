@@ -8,19 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
+import torch
+from command_line import vqc
 from conftest import scene
-from PIL import Image
+from PIL import Image, ImageCms
 
 import vqcodec
-from vqcodec.cli import main
-from vqcodec.errors import MismatchError, VqcWarning
+from vqcodec.errors import MismatchError, UsageError, VqcWarning
+from vqcodec.image.colour import from_cicp
 from vqcodec.image.files import Picture, load_picture
 from vqcodec.image.save import save_picture
-
-
-def vqc(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture
@@ -67,6 +64,7 @@ def test_contradictions(tmp_path: Path, photo: Path) -> None:
         (("--lossless", "-q", "50"), "lossless and quality contradict each other"),
         (("--lossless", "--target-size", "5"), "lossless and target_size contradict each other"),
         (("--exact-alpha",), "exact_alpha goes with lossless only"),
+        (("--lossless", "--tune", "psnr"), "lossless leaves nothing to tune"),
     ):
         result = vqc("compress", photo, tmp_path / "a.vqc", *words)
         assert result.exit_code == 2
@@ -96,14 +94,90 @@ class TestAgainst:
         assert result.exit_code == 2
         assert "--against is for one file" in result.stderr
 
-    def test_invisible_pixels_do_not_count(self) -> None:
+    def test_invisible_pixels(self, tmp_path: Path) -> None:
         samples = np.random.default_rng(0).integers(0, 256, (20, 30, 4), dtype=np.uint8)
         samples[:, :, 3] *= samples[:, :, 3] > 99
-        assert vqcodec.verify(vqcodec.compress(samples, lossless=True), against=samples) == np.inf
+        hidden = samples.copy()
+        y, x = np.argwhere(samples[:, :, 3] == 0)[0]
+        hidden[y, x, 1] ^= 8
+        plain = vqcodec.compress(samples, lossless=True)
+        exact = vqcodec.compress(samples, lossless=True, exact_alpha=True)
+        count = np.count_nonzero(samples[:, :, 3] == 0)
+        with pytest.warns(VqcWarning, match=f"does not keep the colours of {count} invisible pixels"):
+            assert vqcodec.verify(plain, against=samples) == np.inf
+        assert vqcodec.verify(exact, against=samples) == np.inf
+        with pytest.raises(MismatchError, match=f"first at pixel {x} across, {y} down: green"):
+            vqcodec.verify(exact, against=hidden)
+        Image.fromarray(samples).save(tmp_path / "a.png")
+        (tmp_path / "a.vqc").write_bytes(plain)
+        result = vqc("verify", tmp_path / "a.vqc", "--against", tmp_path / "a.png", "--json")
+        assert "invisible pixels" in json.loads(result.stdout)["warnings"][0]
         changed = samples.copy()
         changed[0, 0, 3] ^= 64
         with pytest.raises(MismatchError, match="first at pixel 0 across, 0 down"):
             vqcodec.verify(vqcodec.compress(samples, lossless=True), against=changed)
+
+    @pytest.mark.filterwarnings("ignore:.*or keep the source")
+    def test_colour_profiles(self, tmp_path: Path) -> None:
+        path, plain = tmp_path / "a.png", tmp_path / "b.png"
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        p3 = from_cicp(bytes([12, 13, 0, 1]))
+        assert p3 is not None
+        wide = p3.profile()
+        Image.fromarray(scene(40, 56)).save(path, icc_profile=wide)
+        Image.fromarray(scene(40, 56)).save(plain)
+        exact = vqcodec.compress(path, lossless=True)
+        assert vqcodec.verify(exact, against=path) == np.inf
+        with pytest.raises(MismatchError, match="has another colour profile than the original"):
+            vqcodec.verify(exact, against=plain)
+        with pytest.raises(MismatchError, match="has no colour profile, unlike the original"):
+            vqcodec.verify(vqcodec.compress(plain, lossless=True), against=path)
+        with pytest.warns(VqcWarning, match="converted to sRGB, which is not without loss"):
+            bare = vqcodec.compress(path, lossless=True, strip=True)
+        with pytest.raises(MismatchError, match=r"made by --strip"):
+            vqcodec.verify(bare, against=path)
+        with pytest.warns(VqcWarning, match="both are compared as sRGB"):
+            found = vqcodec.verify(vqcodec.compress(path, quality=90, strip=True), against=path)
+        assert found is not None
+        assert found > 30
+        Image.fromarray(scene(40, 56)).save(path, icc_profile=profile)  # which changes nothing
+        with pytest.warns(VqcWarning, match="both are compared as sRGB"):
+            assert vqcodec.verify(vqcodec.compress(path, lossless=True, strip=True), against=path) == np.inf
+
+    def test_losses_in_alpha_and_frames_are_told(self, tmp_path: Path) -> None:
+        samples = np.dstack([scene(40, 56), np.full((40, 56), 90, np.uint8)])
+        data = vqcodec.compress(samples, quality=50)
+        samples[:, :, 3] += 1
+        with pytest.warns(VqcWarning, match="another alpha plane"):
+            vqcodec.verify(data, against=samples)
+        film = tmp_path / "film.png"
+        Image.fromarray(scene(9, 9)).save(film, save_all=True, append_images=[Image.fromarray(scene(9, 9)[::-1])])
+        exact = vqcodec.compress(scene(9, 9), lossless=True)
+        with pytest.warns(VqcWarning, match="only one of its 2 frames"):
+            assert vqcodec.verify(exact, against=film) == np.inf
+
+    def test_arrays_of_sound(self) -> None:
+        samples = (np.sin(np.arange(9_000) / 30) * 0.3).astype(np.float32)
+        data = vqcodec.compress((samples * 2**15).astype(np.int16), sample_rate=8_000, lossless=True)
+        rounded = np.round(samples * 2**15 - 0.5).astype(np.int16)
+        for original in (vqcodec.decompress(data).samples, torch.from_numpy(vqcodec.decompress(data).samples.T.copy())):
+            assert vqcodec.verify(data, against=original) == np.inf
+            assert vqcodec.verify(data, against=original, sample_rate=8_000) == np.inf
+        with pytest.raises(MismatchError, match="the original 1 at 16,000 Hz"):
+            vqcodec.verify(data, against=rounded, sample_rate=16_000)
+        with pytest.raises(UsageError, match="sample_rate"):
+            vqcodec.verify(data, sample_rate=8_000)
+        picture = vqcodec.compress(scene(9, 9), lossless=True)
+        assert vqcodec.verify(picture, against=torch.from_numpy(scene(9, 9).transpose(2, 0, 1).copy())) == np.inf
+        with pytest.raises(MismatchError, match="holds a picture"):
+            vqcodec.verify(picture, against=samples)
+
+    def test_an_original_from_standard_input(self, tmp_path: Path, photo: Path) -> None:
+        packed = tmp_path / "a.vqc"
+        packed.write_bytes(vqcodec.compress(photo, lossless=True))
+        result = vqc("verify", packed, "--against", "-", data=photo.read_bytes())
+        assert (result.exit_code, "the same as -" in result.stderr) == (0, True)
+        assert vqc("verify", "-", "--against", "-", data=photo.read_bytes()).exit_code == 2
 
     def test_depths(self, wide: Path) -> None:
         exact = vqcodec.compress(wide, lossless=True)

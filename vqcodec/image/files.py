@@ -124,7 +124,7 @@ def load_picture(
         UsageError: an array or tensor of another shape or type.
     """
     picture = _load(source, _Wanted(max_pixels, deep, exact), given or {}, name)
-    return stripped(picture) if strip else picture
+    return stripped(picture, exact=exact) if strip else picture
 
 
 def _load(source: Source, wanted: _Wanted, given: Given, name: str) -> Picture:
@@ -419,10 +419,13 @@ def _from_tensor(tensor: Any) -> UInt8:
     return np.ascontiguousarray(samples.transpose(1, 2, 0))
 
 
-def stripped(picture: Picture) -> Picture:
+def stripped(picture: Picture, *, exact: bool = False) -> Picture:
     """The picture without metadata, its colours in sRGB, as which everybody reads a picture that has no profile.
 
     Colours are converted at 8 bits.
+
+    Args:
+        exact: whether nothing was to be lost, so that it is said that something is.
     """
     icc = picture.metadata.get("icc")
     if icc is None:
@@ -435,6 +438,8 @@ def stripped(picture: Picture) -> Picture:
     if converted is None:
         notes.append("its colour profile cannot be used for a conversion; its colours are taken as sRGB")
         return replace(picture, metadata={}, notes=tuple(notes))
+    if exact and not np.array_equal(converted, np.broadcast_to(pixels, converted.shape)):
+        notes.append("its colours are converted to sRGB, which is not without loss; leave out strip to keep them")
     return Picture(join_equal(converted), alpha, {}, tuple(notes))
 
 
