@@ -7,7 +7,6 @@ import threading
 import time
 import traceback
 import warnings
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,7 @@ from typing import Any
 
 from vqcodec.cli.outcome import Outcome
 from vqcodec.cli.plan import Pair, Plan, Skip
-from vqcodec.cli.report import Progress, say, say_error, say_json, say_warning, with_hint
+from vqcodec.cli.report import Progress, say, say_error, say_json, say_skipped, say_warning, with_hint
 from vqcodec.cli.streams import STREAM, weight_of
 from vqcodec.errors import UsageError, VqcError, VqcWarning, WorkerDiedError
 from vqcodec.sources import discard_unfinished
@@ -27,8 +26,6 @@ Share = Callable[[float], object]
 """Told which share of a file is done, 0 to 1."""
 
 Work = Callable[[Pair, Share | None], Mapping[str, Any]]
-
-_NAMED = 5  # files that are named where many were skipped
 
 # Python keeps who catches warnings in one place for all threads, and a machine of a cluster may do several files.
 _catching = threading.Lock()
@@ -185,9 +182,4 @@ def _report_skipped(skipped: Sequence[Skip], running: Running) -> None:
         for skip in skipped:
             say_json({"input": skip.source, "skipped": skip.reason})
     elif not running.quiet:
-        by_reason: dict[str, list[str]] = defaultdict(list)
-        for skip in skipped:
-            by_reason[skip.reason].append(skip.source)
-        for reason, names in by_reason.items():
-            shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-            say(f"{len(names)} file{'s' * (len(names) > 1)} skipped: {shown} ({reason})")
+        say_skipped(skipped)

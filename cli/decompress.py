@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from vqcodec.cli import options
 from vqcodec.cli.batch import Share, run_batch
 from vqcodec.cli.plan import Pair, Taken, check_pair, plan, settle_existing
 from vqcodec.cli.streams import STREAM, naming_source, open_stdout, read_source, write_stdout
-from vqcodec.errors import UsageError, VqcWarning
+from vqcodec.errors import ChecksumError, TruncatedError, UsageError, VqcWarning
 from vqcodec.image.save import SUFFIXES, format_for, save_picture, write_picture
 from vqcodec.kinds import SOUND_SUFFIXES, is_vqc_sound
 from vqcodec.sources import head_of, is_pipe
@@ -83,13 +84,24 @@ def _decompress_one(pair: Pair, share: Share | None, *, settings: dict[str, Any]
         what = f"the suffix {target.suffix}" if target.suffix else "a name without suffix"
         raise UsageError(f"{target}: cannot write {what}; use one of {' '.join((*SUFFIXES, *SOUND_SUFFIXES))}")
     check_pair(pair, force=force)
-    with naming_source(pair.source):
+    with naming_source(pair.source), _recovering(settings):
         source = read_source(pair.source)
         make = _picture if vqcodec.info(source)["kind"] == "image" else _sound
         facts, notes = make(source, pair, settings | {"progress": share}, force)
     for note in notes:
         warnings.warn(f"{target}: {note}", VqcWarning, stacklevel=1)
     return facts
+
+
+@contextmanager
+def _recovering(settings: Mapping[str, Any]) -> Iterator[None]:
+    """An error that comes although the damage was to be lived with does not advise to live with it."""
+    try:
+        yield
+    except (TruncatedError, ChecksumError) as error:
+        if settings["allow_truncated" if isinstance(error, TruncatedError) else "conceal"]:
+            error.remedy = "get another copy"
+        raise
 
 
 def _picture(
@@ -114,9 +126,7 @@ def _sound(source: str | bytes, pair: Pair, settings: dict[str, Any], force: boo
 
     if pair.target != STREAM:
         check_sound_suffix(Path(pair.target))
-    sound = vqcodec.stream_sound(
-        source, **{key: value for key, value in settings.items() if key not in ("max_pixels", "depth", "faithful")}
-    )
+    sound = vqcodec.stream_sound(source, **settings)
     facts = {
         "kind": "audio",
         "duration": round(sound.samples / sound.sample_rate, 6),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import click
 
-from vqcodec.cli.report import say_error, with_hint
+from vqcodec.cli.report import say_error, saying_warnings, with_hint
 from vqcodec.cli.streams import prepare, silence
 from vqcodec.errors import VqcError
 from vqcodec.sources import discard_unfinished
@@ -63,7 +63,8 @@ class LazyGroup(click.Group):
 
     def _run(self, *args: Any, **kwargs: Any) -> int:
         try:
-            result = super().main(*args, **{**kwargs, "standalone_mode": False})
+            with saying_warnings():
+                result = super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.Abort:
             say_error("interrupted")
             return INTERRUPTED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 __all__ = [
     "common",
     "end",
+    "force",
     "jobs",
     "max_pixels",
     "max_seconds",
+    "one_path",
     "output_folder",
     "paths",
+    "quiet",
     "running",
     "start",
     "threads",
@@ -29,11 +32,19 @@ __all__ = [
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+Names = TypeVar("Names", str, tuple[str, ...])
+
+
+def _names(ctx: click.Context, param: click.Parameter, value: Names) -> Names:
     """An empty name would stand for the working folder."""
-    if "" in value:
+    if "" in (value if isinstance(value, tuple) else (value,)):
         raise click.UsageError("an argument is empty; name a file (is a variable of the shell not set?)", ctx)
     return value
+
+
+def one_path(name: str, metavar: str) -> Decorator:
+    """An argument that is one file or folder."""
+    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True), callback=_names)
 
 
 paths: Decorator = click.argument("paths", nargs=-1, required=True, type=click.Path(allow_dash=True), callback=_names)
@@ -81,15 +92,15 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 
 start: Decorator = click.option("--start", metavar="TIME", callback=_seconds, help="Begin at 90 or 1:30 (sound).")
 end: Decorator = click.option("--end", metavar="TIME", callback=_seconds, help="Stop at 90 or 1:30 (sound).")
-_force: Decorator = click.option("-f", "--force", is_flag=True, help="Replace outputs that exist.")
+force: Decorator = click.option("-f", "--force", is_flag=True, help="Replace outputs that exist.")
 _skip: Decorator = click.option("--skip-existing", is_flag=True, help="Leave inputs alone whose output exists.")
-_quiet: Decorator = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+quiet: Decorator = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 _json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per file on stdout.")
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that writes files."""
-    parts = (_json, _quiet, _skip, _force, max_seconds, max_pixels, _cluster, threads, jobs, output_folder)
+    parts = (_json, quiet, _skip, force, max_seconds, max_pixels, _cluster, threads, jobs, output_folder)
     for option in parts:
         command = option(command)
     return command

@@ -6,14 +6,18 @@ import json
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from vqcodec.errors import (
     ChecksumError,
     CorruptError,
+    DecodeError,
     LimitError,
     NotVqcError,
     OutputError,
@@ -21,9 +25,25 @@ from vqcodec.errors import (
     UnknownModelError,
     UnsupportedVersionError,
     VqcError,
+    VqcWarning,
 )
 
-__all__ = ["Progress", "printable", "say", "say_error", "say_json", "say_result", "say_warning", "with_hint"]
+if TYPE_CHECKING:
+    from vqcodec.cli.plan import Skip
+
+__all__ = [
+    "Progress",
+    "is_quiet",
+    "printable",
+    "say",
+    "say_error",
+    "say_json",
+    "say_result",
+    "say_skipped",
+    "say_warning",
+    "saying_warnings",
+    "with_hint",
+]
 
 # The layers that know bytes only cannot know the command line's remedies.
 _HINTS: tuple[tuple[type[VqcError], str], ...] = (
@@ -42,6 +62,7 @@ _LIMITS = {"pixels)": "--max-pixels", "seconds)": "--max-seconds"}
 # halves of surrogates, which stand for bytes of a name that are no UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_NAMED = 5  # files that are named where many were skipped
 _WIDTH = 78
 _EVERY = 0.1  # seconds between two pictures of the progress line
 _EARLY = 1.0  # seconds before which nobody can say how long the rest will take
@@ -49,6 +70,8 @@ _EARLY = 1.0  # seconds before which nobody can say how long the rest will take
 
 def with_hint(error: VqcError) -> str:
     """The error's message, with the remedy that the command line offers for its kind."""
+    if isinstance(error, DecodeError) and error.remedy:
+        return f"{error}; {error.remedy}"
     for kind, hint in _HINTS:
         if isinstance(error, kind) and hint not in str(error):
             return f"{error}; {hint}"
@@ -76,6 +99,46 @@ def say_error(text: str, details: str = "") -> None:
 def say_warning(text: str) -> None:
     """One line that says what was lost."""
     say(f"vqcodec: warning: {text}")
+
+
+def say_skipped(skipped: Sequence[Skip]) -> None:
+    """How many files were left alone for each reason, and the first of them by name."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for skip in skipped:
+        by_reason[skip.reason].append(skip.source)
+    for reason, names in by_reason.items():
+        shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        say(f"{len(names)} file{'s' * (len(names) > 1)} skipped: {shown} ({reason})")
+
+
+def is_quiet() -> bool:
+    """Whether the command at work was told to say nothing but errors."""
+    ctx = click.get_current_context(silent=True)
+    return ctx is not None and bool(ctx.params.get("quiet"))
+
+
+@contextmanager
+def saying_warnings() -> Iterator[None]:
+    """Within, what is lost is said as it comes, a line each, unless the command is quiet; other warnings stay."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if not issubclass(category, VqcWarning):
+                others(message, category, filename, lineno, file, line)
+            elif not is_quiet():
+                say_warning(str(message))
+
+        warnings.showwarning = show
+        warnings.simplefilter("always", VqcWarning)
+        yield
 
 
 def say_result(lines: Sequence[str]) -> None:

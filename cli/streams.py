@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO, TextIO
 
 from vqcodec.errors import InputError, OutputError
-from vqcodec.sources import is_pipe, naming, read_compressed, read_content
+from vqcodec.sources import is_pipe, naming, opened, read_all, read_compressed, read_content
 
 __all__ = [
     "STREAM",
@@ -17,6 +17,7 @@ __all__ = [
     "open_source",
     "open_stdout",
     "prepare",
+    "read_any",
     "read_source",
     "silence",
     "weight_of",
@@ -81,6 +82,14 @@ def read_source(source: str) -> str | bytes:
     if source == STREAM:
         return read_compressed(_stdin())
     return read_content(source)[0] if is_pipe(source) else source
+
+
+def read_any(source: str) -> str | bytes:
+    """As :func:`read_source`, of files of any kind."""
+    if source != STREAM and not is_pipe(source):
+        return source
+    with opened(source if source != STREAM else _stdin()) as file:
+        return read_all(file, "standard input" if source == STREAM else source)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vqcodec.audio.files import Sound
     from vqcodec.facts import info
     from vqcodec.image.files import Picture
-    from vqcodec.image.tokens.stored import Tokens
+    from vqcodec.image.tokens.stored import Tokens, read_tokens, write_tokens
     from vqcodec.plugin import register_pillow
     from vqcodec.token_api import detokenize, restore, restore_frames, sample, tokens, tokens_of_frames
 
@@ -40,6 +40,7 @@ __all__ = [
     "detokenize",
     "errors",
     "info",
+    "read_tokens",
     "register_pillow",
     "restore",
     "restore_frames",
@@ -48,6 +49,7 @@ __all__ = [
     "tokens",
     "tokens_of_frames",
     "verify",
+    "write_tokens",
 ]
 
 __version__ = "0.1.0"
@@ -61,6 +63,7 @@ _HOMES = {
     "decompress_samples": "vqcodec.api",
     "detokenize": "vqcodec.token_api",
     "info": "vqcodec.facts",
+    "read_tokens": "vqcodec.image.tokens.stored",
     "register_pillow": "vqcodec.plugin",
     "restore": "vqcodec.token_api",
     "restore_frames": "vqcodec.token_api",
@@ -69,6 +72,7 @@ _HOMES = {
     "tokens": "vqcodec.token_api",
     "tokens_of_frames": "vqcodec.token_api",
     "verify": "vqcodec.api",
+    "write_tokens": "vqcodec.image.tokens.stored",
 }
 
 

@@ -111,9 +111,13 @@ class DecodeError(VqcError, ValueError):
     Args:
         message: what is wrong, without the place.
         place: where, in the terms of SPEC.md, e.g. ``"header.width"`` or ``"chunk 3"``.
+
+    Attributes:
+        remedy: what helps, where somebody on the error's way knows better than its kind tells; else nothing.
     """
 
     exit_code = 3
+    remedy = ""
 
     def __init__(self, message: str, place: str = "") -> None:
         super().__init__(f"{place}: {message}" if place else message)

@@ -13,11 +13,15 @@ __all__ = ["AudioFacts", "ImageFacts", "info"]
 
 
 class _Facts(TypedDict):
-    """Of both. ``model_name`` is None for a model that this version does not have, both where none is needed."""
+    """Of both.
+
+    ``model_name`` is None for a model that this version does not have, both where none is needed; ``step`` and
+    ``quality`` are None of a lossless file, which has none.
+    """
 
     format_version: str
-    step: int
-    quality: float
+    step: int | None
+    quality: float | None
     lossless: bool
     model_id: str | None
     model_name: str | None
@@ -69,8 +73,8 @@ def _common(file: FileInfo) -> _Facts:
     release = release_of(header.model_id)
     return {
         "format_version": ".".join(map(str, file.version)),
-        "step": header.step,
-        "quality": round(quality_of_step(header.step), 2),
+        "step": None if header.lossless else header.step,
+        "quality": None if header.lossless else round(quality_of_step(header.step), 2),
         "lossless": header.lossless,
         "model_id": None if header.lossless else header.model_id.hex(),
         "model_name": release.name if release else None,

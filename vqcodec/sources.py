@@ -18,6 +18,7 @@ from vqcodec.errors import InputError, LimitError, OutputError, UsageError, VqcE
 
 __all__ = [
     "HEAD",
+    "MOST_STREAMED",
     "Compressed",
     "Stream",
     "check_writable",

@@ -30,6 +30,7 @@ from vqcodec.image.png import PNG_SIGNATURE, PngFacts, png_facts, without_bad_ch
 from vqcodec.image.samples import dithered, eight_bit, join_equal, reduce16, split_alpha, spread
 from vqcodec.image.tiff import PHOTOMETRIC, TIFF_STARTS, black_is_zero, kind_of_samples, without_range
 from vqcodec.image.wide import has_wide_samples, turned, wide_samples
+from vqcodec.kinds import is_sound
 from vqcodec.sources import dense
 
 __all__ = [
@@ -148,6 +149,11 @@ def _load(source: Source, wanted: _Wanted, given: Given, name: str) -> Picture:
         try:
             return _from_pil(_identify(file, head), name, wanted, file=file)
         except VqcError:
+            raise
+        except UnidentifiedImageError:
+            if is_sound(head, name):
+                what = "holds sound" if is_sound(head) else "is sound by its name"
+                raise InputError(f"{name}: {what}, and a picture is needed; name one") from None
             raise
         except Exception as error:  # Pillow's readers raise almost anything on damaged files
             mended = _mended(file, head, name)

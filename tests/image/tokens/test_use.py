@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zipfile
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import vqc
-from conftest import scene
+import soundfile
+from command_line import fails, names, vqc
+from conftest import EXAMPLES, scene
 from PIL import Image
 
 import vqcodec
-from vqcodec.errors import InputError, OutputError, UsageError, VqcWarning
+from vqcodec import read_tokens, write_tokens
+from vqcodec.errors import InputError, LimitError, OutputError, UsageError, VqcWarning
 from vqcodec.image.tokens import use
 from vqcodec.image.tokens.codec import Memory, TokensCodec
-from vqcodec.image.tokens.stored import read_tokens, write_tokens
 
 
 def test_what_is_drawn_depends_on_the_seed_alone(installed: TokensCodec) -> None:
@@ -50,12 +54,66 @@ def test_a_hole_is_filled_and_the_rest_kept(installed: TokensCodec) -> None:
     out = np.asarray(vqcodec.restore(pixels, mask=hole))
     assert np.array_equal(out[hole == 0], pixels[hole == 0])
     assert not np.array_equal(out[hole > 0], pixels[hole > 0])
-    nothing = np.asarray(vqcodec.restore(pixels, mask=np.zeros_like(hole)))
+    with pytest.warns(VqcWarning, match="has no holes"):
+        nothing = np.asarray(vqcodec.restore(pixels, mask=np.zeros_like(hole)))
     assert np.array_equal(nothing, pixels)
-    everything = np.asarray(vqcodec.restore(pixels, mask=np.full_like(hole, 255)))
-    assert everything.shape == pixels.shape
+    with pytest.raises(InputError, match="is all hole"):
+        vqcodec.restore(pixels, mask=np.full_like(hole, 255))
     with pytest.raises(InputError, match="same size"):
         vqcodec.restore(pixels, mask=hole[:100])
+
+
+@pytest.mark.parametrize("kind", ["transparent", "deep", "ones", "booleans", "alpha alone"])
+def test_masks_of_every_kind_select_the_same(installed: TokensCodec, tmp_path: Path, kind: str) -> None:
+    """What is neither black nor transparent is a hole, however dark it is."""
+    pixels, path = scene(64, 80), tmp_path / "mask.png"
+    hole = np.zeros((64, 80), bool)
+    hole[20:40, 30:50] = True
+    mask: object = path
+    if kind == "transparent":  # a white patch on ground that is transparent, whatever colour it hides
+        Image.fromarray(np.dstack([np.full((64, 80, 3), 255, np.uint8), hole * np.uint8(255)])).save(path)
+    elif kind == "deep":
+        Image.fromarray(hole * np.uint16(7)).save(path)
+    elif kind == "ones":
+        Image.fromarray(hole * np.uint8(1)).save(path)
+    elif kind == "booleans":
+        mask = hole
+    else:
+        Image.fromarray(np.dstack([hole * np.uint8(255), np.full((64, 80), 9, np.uint8)])).save(path)
+    out = np.asarray(vqcodec.restore(pixels, mask=mask))  # type: ignore[arg-type]
+    wanted = np.asarray(vqcodec.restore(pixels, mask=hole * np.uint8(255)))
+    assert np.array_equal(out, wanted)
+    assert np.array_equal(out[~hole], pixels[~hole])
+
+
+def test_a_mask_that_is_nearly_black_is_told_of(installed: TokensCodec) -> None:
+    mask = np.zeros((64, 80), np.uint8)
+    mask[20:40, 30:50] = 255
+    mask[19, 30:50] = 3
+    with pytest.warns(VqcWarning, match="20 nearly black pixels are holes, too"):
+        vqcodec.restore(scene(64, 80), mask=mask)
+
+
+def test_what_a_picture_says_of_itself_stays_or_is_told(installed: TokensCodec, tmp_path: Path) -> None:
+    path, out = tmp_path / "a.png", tmp_path / "b.jpg"
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    Image.fromarray(scene(64, 80)).save(path, exif=exif)
+    assert b"maker" in vqcodec.restore(path, denoise=True).info["exif"]
+    with pytest.warns(VqcWarning, match="its EXIF is left out"):
+        vqcodec.tokens(path)
+    for i in range(2):
+        Image.fromarray(np.dstack([scene(64, 80), np.full((64, 80), 9, np.uint8)])).save(tmp_path / f"f{i}.png")
+    result = vqc("restore", tmp_path / "f0.png", out, "--denoise")
+    assert result.exit_code == 0
+    lines = result.stderr.splitlines()
+    assert lines[0] == f"vqcodec: warning: {tmp_path / 'f0.png'}: its alpha plane is left out: tokens have none"
+    assert lines[1] == f"{out}, 80 x 64"
+    assert vqc("restore", tmp_path / "f0.png", out, "--denoise", "-f", "--quiet").stderr == ""
+    path.unlink()
+    film = vqc("tokens", tmp_path, tmp_path / "t.npz")  # once for the film, not for each frame
+    assert film.stderr.count("alpha plane") == 1
+    assert "1 file skipped: " not in film.stderr  # b.jpg is a picture, too
 
 
 def test_noise_goes_away(installed: TokensCodec) -> None:
@@ -78,10 +136,36 @@ def test_one_kind_of_repair_at_a_time(installed: TokensCodec) -> None:
     for wrong in ({}, {"denoise": True, "upscale": 2}, {"upscale": 3}):
         with pytest.raises(UsageError):
             vqcodec.restore(scene(64, 64), **wrong)  # type: ignore[arg-type]
-    with pytest.raises(UsageError):
-        vqcodec.sample(0)
-    with pytest.raises(UsageError):
-        vqcodec.tokens(scene(64, 64), step=256)
+    with pytest.raises(UsageError, match="seed"):
+        vqcodec.restore(scene(64, 64), denoise=True, seed=2)
+
+
+def test_numbers_are_whole_and_within_bounds(installed: TokensCodec) -> None:
+    picture = scene(64, 64)
+    for step in (-1, 256, 1.5, "1"):
+        with pytest.raises(UsageError, match="step"):
+            vqcodec.tokens(picture, step=step)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="step"):
+            vqcodec.tokens_of_frames([picture], step=step)  # type: ignore[arg-type]
+    for name, value in (
+        *(("count", 0), ("count", 1.5), ("width", 0), ("height", 2.5), ("seed", -1), ("seed", 0.5), ("threads", 0)),
+        *(("temperature", -1), ("temperature", float("nan"))),
+    ):
+        with pytest.raises(UsageError, match="side" if name in ("width", "height") else name):
+            vqcodec.sample(**{name: value})  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="seed"):
+        vqcodec.restore(picture, mask=np.eye(64, dtype=bool), seed=-1)
+    with pytest.raises(UsageError, match="threads"):
+        vqcodec.restore(picture, denoise=True, threads=0)
+    with pytest.raises(UsageError, match="contradict"):
+        vqcodec.sample(like=picture, width=64)
+    for call in (
+        lambda: vqcodec.sample(width=65, height=64, max_pixels=4096),
+        lambda: vqcodec.tokens(scene(65, 64), max_pixels=4096),
+        lambda: vqcodec.detokenize(vqcodec.tokens(scene(65, 64)), max_pixels=4096),
+    ):
+        with pytest.raises(LimitError, match="raise the limit by --max-pixels"):
+            call()
 
 
 def test_gray_stays_gray_and_alpha_is_told_of(installed: TokensCodec) -> None:
@@ -94,33 +178,68 @@ def test_tokens_come_back_from_their_file(installed: TokensCodec, tmp_path: Path
     pixels, path = scene(100, 130), tmp_path / "t.npz"
     tokens = vqcodec.tokens(pixels)
     write_tokens(tokens, path)
-    (image,) = vqcodec.detokenize(read_tokens(path, 10**8))
     wanted = installed.paint(installed.codes_of(pixels), 100, 130)
-    assert np.array_equal(np.asarray(image), wanted)
+    with path.open("rb") as file:
+        for given in (tokens, path, str(path), path.read_bytes(), read_tokens(path), file):
+            (image,) = vqcodec.detokenize(given)
+            assert np.array_equal(np.asarray(image), wanted)
     with pytest.raises(OutputError):
         write_tokens(tokens, path)
+    with pytest.raises(LimitError, match="--max-pixels"):
+        read_tokens(path, max_pixels=100)
+    for wrong in (None, 5, {"top": 1}, [tokens]):
+        with pytest.raises(UsageError):
+            vqcodec.detokenize(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError):
+        write_tokens(path, tmp_path / "u.npz")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("change", ["size", "top", "model", "garbage", "missing"])
+BAD = {
+    "size": np.array([640, 64]),
+    "size that is none": np.array([np.nan, 64]),
+    "size without end": np.array([np.inf, 64]),
+    "size below zero": np.array([-64, -64]),
+    "size of three": np.array([64, 64, 64]),
+    "top": np.zeros((4, 4), np.float32),
+    "bottom": np.zeros((3, 8, 8), np.uint16),
+    "top_words": np.zeros((2, 2), object),
+    "bottom_words": np.zeros(5, np.float32),
+    "model": np.zeros(4, np.int64),
+}
+
+
+@pytest.mark.parametrize("change", [*BAD, "lost", "garbage", "missing", "folder", "array", "huge", "flipped", "cut"])
 def test_what_holds_no_tokens_is_refused(installed: TokensCodec, tmp_path: Path, change: str) -> None:
     path = tmp_path / "t.npz"
     write_tokens(vqcodec.tokens(scene(64, 64)), path)
+    content = path.read_bytes()
     with np.load(path) as stored:
         arrays = dict(stored)
-    if change == "size":
-        arrays["size"] = np.array([640, 64])
-    elif change == "top":
-        arrays["top"] = arrays["top"].astype(np.float32)
-    elif change == "model":
-        del arrays["model"]
-    if change == "garbage":
+    path.unlink()
+    if change in BAD:
+        np.savez(path, **(arrays | {change.split()[0]: BAD[change]}))
+    elif change == "lost":
+        np.savez(path, **{key: value for key, value in arrays.items() if key != "model"})
+    elif change == "garbage":
         path.write_bytes(b"no zip at all")
-    elif change == "missing":
-        path.unlink()
-    else:
-        np.savez(path, **arrays)
-    with pytest.raises(InputError, match=r"t\.npz"):
-        read_tokens(path, 10**8)
+    elif change == "folder":
+        path.mkdir()
+    elif change == "array":
+        np.save(tmp_path / "t.npy", arrays["top"])
+        (tmp_path / "t.npy").rename(path)
+    elif change == "huge":  # a header that promises what is not there
+        with zipfile.ZipFile(path, "w") as out:
+            for name in arrays:
+                header = f"{{'descr': '<u2', 'fortran_order': False, 'shape': ({2**40}, 4), }}".ljust(117) + "\n"
+                out.writestr(f"{name}.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode())
+    elif change == "flipped":
+        path.write_bytes(content[:60] + bytes([content[60] ^ 255]) + content[61:])
+    elif change == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    for call in (read_tokens, vqcodec.detokenize):
+        with pytest.raises(InputError, match=r"t\.npz: "):
+            call(path)
+    assert vqc("tokens", path, tmp_path / "x.png").exit_code == 3
 
 
 def test_tokens_of_another_model_or_codebook(installed: TokensCodec) -> None:
@@ -130,7 +249,10 @@ def test_tokens_of_another_model_or_codebook(installed: TokensCodec) -> None:
     with pytest.raises(InputError, match="model"):
         vqcodec.detokenize(replace(tokens, model="00000000"))
     with pytest.raises(InputError, match="codebook"):
-        vqcodec.detokenize(replace(tokens, top=tokens.top + 1000))
+        vqcodec.detokenize(replace(tokens, top=tokens.top + np.uint16(1000)))
+    for wrong in ({"top": tokens.top.astype(np.int64) - 9}, {"bottom": tokens.bottom[1:]}, {"height": 64.0}):
+        with pytest.raises(InputError, match="make it anew"):
+            vqcodec.detokenize(replace(tokens, **wrong))
 
 
 def test_frames_do_not_flicker(installed: TokensCodec) -> None:
@@ -160,24 +282,105 @@ def test_the_commands(installed: TokensCodec, photo: Path, tmp_path: Path) -> No
     with Image.open(back) as image:
         assert image.size == (56, 40)
     assert vqc("tokens", photo, tmp_path / "wrong.txt").exit_code == 2
-    assert vqc("sample", "-n", 2, "-o", tmp_path / "drawn", "--size", "64x64", "--like", photo).exit_code == 0
-    assert sorted(p.name for p in (tmp_path / "drawn").iterdir()) == ["000.png", "001.png"]
+    assert vqc("sample", "-n", 2, "-o", tmp_path / "drawn", "--like", photo).exit_code == 0
+    assert names(tmp_path / "drawn") == ["000.png", "001.png"]
+    assert vqc("sample", "-n", 1, "-o", tmp_path / "two", "--size", "70x64").exit_code == 0
     assert vqc("sample", "-n", 2, "-o", tmp_path / "drawn", "--size", "64").exit_code == 2
     assert vqc("restore", photo, tmp_path / "large.png", "--upscale", 2).exit_code == 0
     assert vqc("restore", photo, tmp_path / "large.png", "--upscale", 2).exit_code == 1  # it exists
     assert vqc("restore", photo, tmp_path / "none.png").exit_code == 2
 
 
+def test_options_without_effect_are_refused(installed: TokensCodec, photo: Path, tmp_path: Path) -> None:
+    npz, out = tmp_path / "t.npz", tmp_path / "out.png"
+    write_tokens(vqcodec.tokens(photo), npz)
+    fails(vqc("tokens", npz, out, "--step", 0), 2, "--step")
+    fails(vqc("sample", "-o", tmp_path / "s", "--like", photo, "--size", "64x64"), 2, "like and a size contradict")
+    fails(vqc("restore", photo, out, "--denoise", "--seed", 3), 2, "seed")
+    for limit in (
+        ("sample", "-o", tmp_path / "s", "--size", "20000x20000"),
+        ("tokens", npz, out, "--max-pixels", 9),
+        ("tokens", photo, tmp_path / "u.npz", "--max-pixels", 9),
+        ("restore", photo, out, "--denoise", "--max-pixels", 9),
+    ):
+        fails(vqc(*limit), 4, "raise the limit by --max-pixels")
+    assert names(tmp_path) == ["photo.png", "t.npz"]
+
+
+def test_streams(installed: TokensCodec, photo: Path, tmp_path: Path) -> None:
+    content, out = photo.read_bytes(), tmp_path / "out.png"
+    npz = vqc("tokens", "-", "-", data=content).stdout_bytes
+    (tmp_path / "t.npz").write_bytes(npz)
+    (wanted,) = vqcodec.detokenize(vqcodec.tokens(photo))
+    for result in (vqc("tokens", "-", "-", data=npz), vqc("tokens", tmp_path / "t.npz", "-")):
+        with Image.open(io.BytesIO(result.stdout_bytes)) as image:
+            assert np.array_equal(np.asarray(image), np.asarray(wanted))
+    assert vqc("restore", "-", "-", "--denoise", data=content).stdout_bytes.startswith(b"\x89PNG")
+    assert vqc("restore", photo, out, "--mask", "-", data=mask_file()).exit_code == 0
+    fails(vqc("restore", "-", out, "--mask", "-", data=content), 2, "read once only")
+    assert vqc("sample", "-n", 1, "-o", tmp_path / "s", "--like", "-", data=content).exit_code == 0
+    fails(vqc("sample", "-n", 1, "-o", "-"), 2, "go to a folder")
+    with photo.open("rb") as file:
+        assert np.array_equal(vqcodec.tokens(file).top, vqcodec.tokens(bytearray(content)).top)
+
+
+def mask_file() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.eye(40, 56, dtype=np.uint8) * 255).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_sound_is_called_one(installed: TokensCodec, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(800), 8_000)
+    fails(vqc("tokens", path, tmp_path / "t.npz"), 3, "a.wav: holds sound, and a picture is needed")
+    fails(vqc("restore", path, tmp_path / "t.png", "--denoise"), 3, "holds sound")
+    fails(vqc("restore", EXAMPLES / "lake.png", tmp_path / "t.png", "--mask", path), 3, "a.wav: holds sound")
+    with pytest.raises(InputError, match="holds sound, and a picture is needed"):
+        vqcodec.compress(path, kind="image")
+
+
 def test_a_folder_is_a_film(installed: TokensCodec, tmp_path: Path) -> None:
+    """Its frames are taken by the numbers in their names, and never written among."""
     film = tmp_path / "film"
     film.mkdir()
-    for i in range(3):
-        Image.fromarray(scene(64, 80)).save(film / f"{i}.png")
-    assert vqc("tokens", film, tmp_path / "film.npz").exit_code == 0
+    bright = [(i, scene(64, 80) // (12 - i)) for i in (1, 2, 10)]
+    for i, pixels in bright:
+        Image.fromarray(pixels).save(film / f"Frame {i}.png")
+    (film / "notes.txt").write_text("no frame")
+    (film / "._Frame 3.png").write_text("a Mac's")
+    result = vqc("tokens", film, tmp_path / "film.npz")
+    assert result.exit_code == 0
+    assert f"1 file skipped: {film / 'notes.txt'} (no pictures by their names)" in result.stderr
+    assert "side files of a Mac" in result.stderr
+    wanted = vqcodec.tokens_of_frames([pixels for _, pixels in bright])
+    assert np.array_equal(read_tokens(tmp_path / "film.npz").top, wanted.top)
     assert vqc("tokens", tmp_path / "film.npz", tmp_path / "back").exit_code == 0
     assert vqc("restore", film, tmp_path / "clean", "--denoise").exit_code == 0
     for folder in ("back", "clean"):
-        assert len(list((tmp_path / folder).iterdir())) == 3
+        assert names(tmp_path / folder) == ["000.png", "001.png", "002.png"]
+    before = names(film)
+    (tmp_path / "again").symlink_to(film)
+    for target in (film, tmp_path / "again"):
+        fails(vqc("restore", film, target, "--denoise", "--force"), 2, "the folder of the inputs")
+    fails(vqc("restore", film / "Frame 1.png", film / "Frame 1.png", "--denoise", "--force"), 2, "is the input itself")
+    fails(
+        vqc("restore", film / "Frame 1.png", film / "Frame 2.png", "--mask", film / "Frame 2.png", "-f"),
+        2,
+        "the input itself",
+    )
+    (tmp_path / "drawn").mkdir()
+    like = tmp_path / "drawn" / "000.png"
+    like.write_bytes((film / "Frame 1.png").read_bytes())
+    fails(vqc("sample", "-n", 1, "-o", tmp_path / "drawn", "--like", like, "-f"), 2, "the input itself")
+    for command in (
+        ("tokens", tmp_path / "film.npz", tmp_path / "film.png"),
+        ("tokens", tmp_path / "film.npz", "-"),
+        ("restore", film, tmp_path / "out.png", "--denoise"),
+        ("sample", "-n", 2, "-o", tmp_path / "out.png"),
+    ):
+        fails(vqc(*command), 2, "go to a folder")
+    assert names(film) == before
     empty = tmp_path / "empty"
     empty.mkdir()
     assert vqc("restore", empty, tmp_path / "x", "--denoise").exit_code == 3

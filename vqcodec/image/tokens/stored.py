@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import io
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib import format
 
 from vqcodec.bitstream.arrays import F32, U16
-from vqcodec.errors import InputError
+from vqcodec.errors import InputError, LimitError, UsageError
 from vqcodec.image.tokens.config import BOTTOM, TOP
-from vqcodec.sources import write_atomic
+from vqcodec.image.tokens.network import CELL
+from vqcodec.options import MAX_PIXELS
+from vqcodec.sources import MOST_STREAMED, Compressed, name_of, naming, opened, read_all, write_atomic
 
-__all__ = ["Tokens", "read_tokens", "write_tokens"]
+__all__ = ["ZIP", "Tokens", "check_pixels", "check_tokens", "pack_tokens", "read_tokens", "write_tokens"]
+
+ZIP = b"PK\x03\x04"
+"""What an .npz file begins with."""
+
+_ARRAYS = ("top", "bottom", "top_words", "bottom_words")
+_WRONG = "make it anew with vqcodec tokens"
 
 
 @dataclass(frozen=True)
@@ -43,44 +54,129 @@ class Tokens:
         return len(self.top) if self.top.ndim == 3 else None
 
 
-def write_tokens(tokens: Tokens, path: Path, *, force: bool = False, parents: bool = False) -> None:
+def pack_tokens(tokens: Tokens) -> bytes:
+    """The bytes of an .npz file.
+
+    Raises:
+        UsageError, InputError: these are no tokens.
+    """
+    buffer = io.BytesIO()
+    _write(tokens, buffer)
+    return buffer.getvalue()
+
+
+def write_tokens(tokens: Tokens, path: str | os.PathLike[str], *, force: bool = False, parents: bool = False) -> None:
     """Write an .npz file, whole or not at all.
+
+    Args:
+        force: whether an existing file may be replaced.
+        parents: whether missing folders are made.
 
     Raises:
         OutputError: it exists and ``force`` is not set, or it cannot be written.
+        UsageError, InputError: these are no tokens.
     """
-    arrays: dict[str, Any] = {name: getattr(tokens, name) for name in ("top", "bottom", "top_words", "bottom_words")}
+    write_atomic(Path(path), lambda file: _write(tokens, file), force=force, parents=parents)
+
+
+def _write(tokens: Tokens, file: BinaryIO) -> None:
+    check_tokens(tokens)
+    arrays: dict[str, Any] = {name: getattr(tokens, name) for name in _ARRAYS}
     arrays |= {"size": np.array([tokens.height, tokens.width], np.int64), "cells": np.array([TOP, BOTTOM], np.int64)}
-    model = np.frombuffer(bytes.fromhex(tokens.model), np.uint8)
-    write_atomic(path, lambda file: np.savez_compressed(file, **arrays, model=model), force=force, parents=parents)
+    np.savez_compressed(file, **arrays, model=np.frombuffer(bytes.fromhex(tokens.model), np.uint8))
 
 
-def read_tokens(path: Path, max_pixels: int) -> Tokens:
+def read_tokens(source: Compressed, *, max_pixels: int = MAX_PIXELS) -> Tokens:
     """Inverse of :func:`write_tokens`.
+
+    Args:
+        source: a path, the bytes of the file, or the file open for bytes.
+        max_pixels: larger pictures are refused.
 
     Raises:
         InputError: there is no such file, or it does not hold tokens.
+        LimitError: the picture has more pixels than allowed, or the arrays take more than 2 GiB.
+        UsageError: this is no file.
     """
+    name = name_of(source)
+    with naming(name or "the input"), opened(source) as content:
+        a = _arrays(content)
+        size, model = a["size"], a["model"]
+        if size.dtype.kind not in "iu" or size.shape != (2,) or model.dtype != np.uint8 or model.shape != (4,):
+            raise InputError(f"its size or its model is none; {_WRONG}")
+        height, width = (int(side) for side in size)
+        check_pixels(width, height, max_pixels)
+        found = Tokens(a["top"], a["bottom"], a["top_words"], a["bottom_words"], height, width, model.tobytes().hex())
+        check_tokens(found)
+        return found
+
+
+def check_pixels(width: int, height: int, max_pixels: int) -> None:
+    """Raise LimitError if there are more pixels than allowed."""
+    if width * height > max_pixels:
+        raise LimitError(
+            f"{width} x {height} is more than {max_pixels:,} pixels; raise the limit by --max-pixels (max_pixels)"
+        )
+
+
+def _arrays(content: Any) -> dict[str, Any]:
+    """What a path, bytes or an open file hold under the names of tokens' arrays."""
+    if hasattr(content, "read"):
+        content = read_all(content, "the input")
+    if not isinstance(content, (bytes, str)):
+        raise UsageError(f"{type(content).__name__} is no file of tokens; give a path, bytes or an open file")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            a = {name: stored[name] for name in ("top", "bottom", "top_words", "bottom_words", "size", "model")}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as e:
-        raise InputError(f"{path}: holds no tokens ({e}); give an .npz file that vqcodec tokens wrote") from e
-    height, width = (int(side) for side in a["size"].ravel()[:2]) if a["size"].size == 2 else (0, 0)
-    top, bottom = a["top"], a["bottom"]
-    cells = tuple(-(-side // 64) for side in (height, width))
-    fits = (
-        top.dtype == bottom.dtype == np.uint16
-        and top.ndim in (2, 3)
-        and top.shape[:-2] == bottom.shape[:-2]
-        and top.shape[-2:] == (4 * cells[0], 4 * cells[1])
-        and bottom.shape[-2:] == (8 * cells[0], 8 * cells[1])
-        and min(height, width) > 0
-        and height * width <= max_pixels
-        and top.size > 0
-        and a["model"].dtype == np.uint8
-        and a["model"].size == 4
-    )
-    if not fits:
-        raise InputError(f"{path}: its arrays do not fit together; make it anew with vqcodec tokens")
-    return Tokens(top, bottom, a["top_words"], a["bottom_words"], height, width, a["model"].tobytes().hex())
+        with zipfile.ZipFile(io.BytesIO(content) if isinstance(content, bytes) else content) as stored:
+            return {name: _array(stored, f"{name}.npy") for name in (*_ARRAYS, "size", "model")}
+    except (LimitError, MemoryError):
+        raise
+    except FileNotFoundError as error:
+        raise InputError("no such file; check the path") from error
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror or error}); name an .npz file") from error
+    except Exception as error:  # the readers of zip and of arrays raise almost anything on damaged files
+        detail = str(error).strip("'\"").splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise InputError(f"holds no tokens ({detail}); give an .npz file that vqcodec tokens wrote") from error
+
+
+def _array(stored: zipfile.ZipFile, name: str) -> Any:
+    """One array. Of its header nothing is believed that is not there, as numpy's own reader would."""
+    size = stored.getinfo(name).file_size
+    if size > MOST_STREAMED:
+        raise LimitError(f"{name} has {size:,} bytes, which are not read into memory; make the film shorter")
+    with stored.open(name) as member:
+        file = io.BytesIO(member.read(size))
+    first = format.read_magic(file) == (1, 0)
+    shape, by_columns, kind = (format.read_array_header_1_0 if first else format.read_array_header_2_0)(file)
+    if kind.hasobject:
+        raise ValueError(f"{name} holds objects")
+    values = np.frombuffer(file.read(), kind)
+    return values.reshape(shape, order="F" if by_columns else "C").copy()
+
+
+def check_tokens(tokens: Tokens) -> None:
+    """Refuse what does not fit together, so that whoever has made it learns what.
+
+    Raises:
+        UsageError: these are no tokens.
+        InputError: the arrays do not fit together, or a number is out of range.
+    """
+    if not isinstance(tokens, Tokens):
+        raise UsageError(f"{type(tokens).__name__} is no Tokens; take what vqcodec.tokens or read_tokens give")
+    top, bottom, height, width = tokens.top, tokens.bottom, tokens.height, tokens.width
+    if any(not isinstance(x, np.ndarray) for x in (top, bottom)) or top.dtype != np.uint16 or bottom.dtype != np.uint16:
+        raise InputError(f"its codes are no whole numbers of 16 bits (uint16); {_WRONG}")
+    if any(not isinstance(x, (int, np.integer)) or x < 1 for x in (height, width)):
+        raise InputError(f"its size {width} x {height} is none; {_WRONG}")
+    h, w = -(-height // CELL), -(-width // CELL)
+    grids = [(4 * h, 4 * w), (8 * h, 8 * w)]
+    fits = [
+        x.ndim in (2, 3) and x.size > 0 and x.shape[-2:] == grid for x, grid in zip((top, bottom), grids, strict=True)
+    ]
+    if not all(fits) or top.shape[:-2] != bottom.shape[:-2]:
+        raise InputError(
+            f"its grids of {top.shape} and {bottom.shape} codes do not fit {width} x {height} pixels; {_WRONG}"
+        )
+    words = tokens.top_words, tokens.bottom_words
+    if any(not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.ndim != 2 for x in words):
+        raise InputError(f"its codebooks are no float32 [K, d]; {_WRONG}")
