@@ -17,6 +17,7 @@ import vqcodec
 from vqcodec.audio import vqc
 from vqcodec.audio.files import Sound, SoundSource, array_source, open_sound, sound_source
 from vqcodec.audio.layout import DEFAULT_MASKS, MASK_TAG
+from vqcodec.audio.metadata import read_metadata
 from vqcodec.audio.save import save_sound
 from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import METADATA_BYTES, flac_picture
@@ -192,6 +193,73 @@ def test_vorbis_and_opus_come_in_wave_order(name, channels):
     expected = FREQUENCIES[:3] + FREQUENCIES[4:5] + FREQUENCIES[5:6] if channels == 5 else FREQUENCIES[:channels]
     assert np.allclose(spectrum.argmax(0), expected, atol=2)
     assert sound.channels == channels
+
+
+@pytest.fixture
+def ffmpeg(tmp_path, monkeypatch):
+    """A program in its place that writes what it is told to, as W64 and FLAC."""
+    (tmp_path / "bin").mkdir()
+    soundfile.write(tmp_path / "s.w64", PCM, RATE, format="W64", subtype="PCM_16")
+    Sound(PCM[:100, None] / np.float32(32_768), RATE, {"TITLE": ["abc"]}, COVER).save(tmp_path / "t.flac")
+    program = tmp_path / "bin" / "ffmpeg"
+
+    def make(script: str) -> None:
+        program.write_text(f'#!/bin/sh\nfor out; do :; done\nout="${{out#file:}}"\n{script}\n')
+        program.chmod(0o755)
+
+    make(f'case "$out" in *.w64) cp {tmp_path}/s.w64 "$out";; *) cp {tmp_path}/t.flac "$out";; esac')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    return make
+
+
+class TestCut:
+    """What is missing of a sound that can be decoded as far as it goes is told."""
+
+    @pytest.mark.parametrize(("kind", "subtype"), [("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS")])
+    def test_in_the_middle(self, kind, subtype):
+        buffer = io.BytesIO()
+        noise = 0.1 * np.random.default_rng(0).normal(size=(2, 48_000 * 2)).T
+        soundfile.write(buffer, noise, 48_000, format=kind, subtype=subtype)
+        content = buffer.getvalue()
+        assert read(content)[1].notes == ()
+        assert read(content + b"TAG".ljust(128, b"\0"))[1].notes == ()
+        samples, sound = read(content[: len(content) * 2 // 3])
+        assert 24_000 < len(samples) < 90_000
+        (note,) = sound.notes
+        assert note.endswith("was it cut?")
+
+    @pytest.mark.parametrize(
+        ("head", "promised"),
+        [
+            (b"Xing" + struct.pack(">3I", 3, 9, 5_000), 5_000),
+            (b"Info" + struct.pack(">2I", 2, 5_000), 5_000),
+            (b"Info" + struct.pack(">2I", 1, 5_000), 0),
+            (b"VBRI" + bytes(6) + struct.pack(">I", 5_000), 5_000),
+            (b"Xing", 0),
+        ],
+    )
+    def test_headers_of_mp3(self, tmp_path, head, promised):
+        path = tmp_path / "a.mp3"
+        start = b"\xff\xfb\x90\x00" + bytes(32) + head
+        path.write_bytes(id3(4, frame(4, b"TIT2", b"\3a")) + start.ljust(5_000, b"\0"))
+        assert read_metadata(path).note == ""
+        path.write_bytes(id3(4, frame(4, b"TIT2", b"\3a")) + start.ljust(4_000, b"\0"))
+        assert bool(read_metadata(path).note) is bool(promised)
+
+    def test_by_ffmpeg(self, ffmpeg, tmp_path):
+        ffmpeg(
+            'echo "[matroska,webm @ 0x560b3d5a5880] File ended prematurely" >&2\n'
+            f'case "$out" in *.w64) cp {tmp_path}/s.w64 "$out";; *) cp {tmp_path}/t.flac "$out";; esac'
+        )
+        _, sound = read(FOREIGN["mp4"])
+        assert sound.notes == ("it is damaged, and what is left is read (File ended prematurely); was it cut?",)
+
+    @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+    @pytest.mark.parametrize("suffix", ["wma", "aac"])
+    def test_by_the_real_program(self, suffix):
+        content = (CASES / f"tone.{suffix}").read_bytes()
+        _, sound = read(content[: len(content) * 2 // 3 + 5])
+        assert [note for note in sound.notes if note.endswith("was it cut?")]
 
 
 class TestLayout:
@@ -375,22 +443,6 @@ class TestForeign:
     def test_pictures_are_not_taken_for_sounds(self):
         for brand in (b"avif", b"heic", b"mif1"):
             assert not is_sound(b"\0\0\0\x20ftyp" + brand)
-
-    @pytest.fixture
-    def ffmpeg(self, tmp_path, monkeypatch):
-        """A program in its place that writes what it is told to, as W64 and FLAC."""
-        (tmp_path / "bin").mkdir()
-        soundfile.write(tmp_path / "s.w64", PCM, RATE, format="W64", subtype="PCM_16")
-        Sound(PCM[:100, None] / np.float32(32_768), RATE, {"TITLE": ["abc"]}, COVER).save(tmp_path / "t.flac")
-        program = tmp_path / "bin" / "ffmpeg"
-
-        def make(script: str) -> None:
-            program.write_text(f'#!/bin/sh\nfor out; do :; done\nout="${{out#file:}}"\n{script}\n')
-            program.chmod(0o755)
-
-        make(f'case "$out" in *.w64) cp {tmp_path}/s.w64 "$out";; *) cp {tmp_path}/t.flac "$out";; esac')
-        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-        return make
 
     def test_converted(self, tmp_path, ffmpeg):
         (tmp_path / "a.m4a").write_bytes(FOREIGN["m4a"])

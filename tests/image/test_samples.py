@@ -72,6 +72,7 @@ def test_tiff_with_white_as_zero(order, bits):
         (np.full((2, 2, 1), 2**30, np.uint32), 1, "32-bit whole-number|beyond 16 bits"),
         (np.ones((2, 2, 3), np.uint32), 1, "32-bit whole-number samples, 3 per pixel"),
         (np.ones((2, 2, 3), np.int16), 2, "16-bit signed"),
+        (np.ones((2, 2, 2), np.uint16), 1, "16-bit whole-number samples, 2 per pixel, .*; convert it to PNG first"),
     ],
 )
 def test_tiff_of_other_kinds_says_what_it_is(order, samples, form, words):

@@ -14,6 +14,7 @@ __all__ = ["convert"]
 
 _PART = re.compile(r"^\[[^\]]* @ 0x[0-9a-f]+\] ")  # of ffmpeg that speaks, with its address
 _REASON = re.compile("[Ee]rror|[Ii]nvalid|matches no")
+_CUT = re.compile("ended prematurely|[Cc]orrupt|[Tt]runcated|Input/output error|too small|exhausted")
 _VIDEO = re.compile(r"Stream #0:\d+.*: Video: (?!.*\(attached pic\))")
 
 
@@ -51,6 +52,9 @@ def convert(
         why = next((line[:120] for line in lines), "ffmpeg failed")
         raise InputError(f"{name}: cannot be read as {kind.what} ({why}); is the file whole, and does it hold sound?")
     notes = ["only its sound is kept, the video is left out"] if _VIDEO.search(done.stderr) else []
+    broken = next((_PART.sub("", line).strip()[:120] for line in done.stderr.splitlines() if _CUT.search(line)), "")
+    if broken:
+        notes.append(f"it is damaged, and what is left is read ({broken.rstrip('.')}); was it cut?")
     # What the container says about itself is no tag, nor is ffmpeg's own name.
     ours = [word for key in ("major_brand", "minor_version", "compatible_brands") for word in ("-metadata", f"{key}=")]
     short = [*ours, "-fflags", "+bitexact", "-t", "0.1", "-c:a", "flac", "-f", "flac", f"file:{tags}"]

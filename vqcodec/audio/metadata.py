@@ -21,6 +21,8 @@ from vqcodec.audio.tags import Found, parse_comments, parse_picture
 __all__ = ["Metadata", "read_metadata"]
 
 _MOST = 2**25  # bytes of one packet: twice what a .vqc file keeps, for base64
+_FRAME = 64  # bytes of an MPEG frame in which a header for the whole file may begin and end
+_MOST_PAGE, _MOST_BEHIND = 65_307, 4_096  # bytes of an Ogg page; of what others append to a file
 _CHUNKED = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b"caff")
 _BLOCK_NAMES = {2: "FLAC APPLICATION", 5: "FLAC CUESHEET"}
 
@@ -64,6 +66,8 @@ def read_metadata(path: Path) -> Metadata:
             out.mask, out.view, out.note = body.mask, body.view, body.note
         elif start[:4] == b".snd":
             out.note = _au_note(file, start)
+        elif start[:1] == b"\xff":
+            out.note = _mpeg_note(file, offset)
         out.found.merge(before)
         if start[:4] not in (*_CHUNKED, b"OggS", b".snd"):
             read_tail(file, out.found)
@@ -133,6 +137,20 @@ def _read_ogg(file: BinaryIO, offset: int, out: Metadata) -> None:
     opus, flac = first.startswith(b"OpusHead"), first.startswith(b"\x7fFLAC")
     out.vorbis_order = first[1:7] == b"vorbis" or (opus and first[18:19] == b"\1")
     parse_comments(second[4 if flac else 8 if opus else 7 :], out.found)
+    if not _has_last_page(file):
+        out.note = "its last page is not there; was it cut?"
+
+
+def _has_last_page(file: BinaryIO) -> bool:
+    """Whether an Ogg file ends with a page that says that it is the last (RFC 3533, 6), and all of that is there."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _MOST_PAGE - _MOST_BEHIND))
+    tail = file.read()
+    at = tail.rfind(b"OggS\0")
+    if at < 0 or len(tail) < at + 27 or not tail[at + 5] & 4:
+        return False
+    lacing = tail[at + 27 : at + 27 + tail[at + 26]]
+    return len(lacing) == tail[at + 26] and at + 27 + len(lacing) + sum(lacing) <= len(tail)
 
 
 def _ogg_packets(file: BinaryIO) -> Iterator[bytes]:
@@ -154,6 +172,24 @@ def _ogg_packets(file: BinaryIO) -> Iterator[bytes]:
         if len(packet) > _MOST:
             yield bytes(packet)
             return
+
+
+def _mpeg_note(file: BinaryIO, offset: int) -> str:
+    """MPEG audio, whose first frame may say how many bytes there are: under Xing's names or Fraunhofer's."""
+    file.seek(offset)
+    frame = file.read(_FRAME)
+    promised = 0
+    for name in (b"Xing", b"Info"):
+        at = frame.find(name)
+        if at >= 0 and len(frame) >= at + 16:
+            flags, first, second = struct.unpack_from(">3I", frame, at + 4)
+            promised = (second if flags & 1 else first) if flags & 2 else 0
+    if frame[36:40] == b"VBRI":
+        (promised,) = struct.unpack_from(">I", frame, 46)
+    there = file.seek(0, 2) - offset
+    if promised <= there:
+        return ""
+    return f"its header promises {promised:,} bytes of sound and only {there:,} are there; was it cut?"
 
 
 def _au_note(file: BinaryIO, start: bytes) -> str:

@@ -150,12 +150,10 @@ def _load(source: Source, wanted: _Wanted, given: Given, name: str) -> Picture:
             return _from_pil(_identify(file, head), name, wanted, file=file)
         except VqcError:
             raise
-        except UnidentifiedImageError:
-            if is_sound(head, name):
+        except Exception as error:  # Pillow's readers raise almost anything on damaged files
+            if isinstance(error, UnidentifiedImageError) and is_sound(head, name):
                 what = "holds sound" if is_sound(head) else "is sound by its name"
                 raise InputError(f"{name}: {what}, and a picture is needed; name one") from None
-            raise
-        except Exception as error:  # Pillow's readers raise almost anything on damaged files
             mended = _mended(file, head, name)
             if mended is None:
                 raise
@@ -251,8 +249,8 @@ def _mended(file: IO[bytes], head: bytes, name: str) -> tuple[IO[bytes], Image.I
         kind = kind_of_samples(content) if head.startswith(TIFF_STARTS) else ""
         if kind:
             raise InputError(
-                f"{name}: a TIFF file with {kind} is of a kind that cannot be read; "
-                "convert it to 8-bit gray or RGB first"
+                f"{name}: a TIFF file with {kind}, is of a kind that cannot be read; "
+                "convert it to PNG first, which keeps 16 bits, gray or colours, with alpha"
             ) from None
         return None
     if photometric is not None:
