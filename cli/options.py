@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,19 +32,20 @@ __all__ = [
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-Names = TypeVar("Names", str, tuple[str, ...])
-
-
-def _names(ctx: click.Context, param: click.Parameter, value: Names) -> Names:
+def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     """An empty name would stand for the working folder."""
-    if "" in (value if isinstance(value, tuple) else (value,)):
+    if "" in value:
         raise click.UsageError("an argument is empty; name a file (is a variable of the shell not set?)", ctx)
     return value
 
 
+def _name(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    return _names(ctx, param, (value,))[0]
+
+
 def one_path(name: str, metavar: str) -> Decorator:
     """An argument that is one file or folder."""
-    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True), callback=_names)
+    return click.argument(name, metavar=metavar, type=click.Path(allow_dash=True), callback=_name)
 
 
 paths: Decorator = click.argument("paths", nargs=-1, required=True, type=click.Path(allow_dash=True), callback=_names)

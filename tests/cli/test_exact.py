@@ -221,8 +221,16 @@ def test_lossless_sounds(tmp_path: Path) -> None:
     soundfile.write(source, whole.astype(np.int32), 48_000, "PCM_24")
     assert vqc("compress", source, packed, "--lossless").exit_code == 0
     assert "lossless" in vqc("info", packed).stdout
+    facts = vqcodec.info(packed)
+    assert (facts["quality"], facts["step"]) == (None, None)
+    for words in (("--depth", 8), ("--faithful",)):
+        result = vqc("decompress", packed, out, *words)
+        assert (result.exit_code, "is for pictures, and this is sound" in result.stderr) == (2, True)
     assert vqc("decompress", packed, out).exit_code == 0
     assert np.array_equal(soundfile.read(out, dtype="int32")[0], whole)
-    result = vqc("compress", source, tmp_path / "c.vqc", "--lossless", "--exact-alpha")
-    assert result.exit_code == 2
-    assert "exact_alpha is for pictures" in result.stderr
+    for words in (("--lossless", "--exact-alpha"), ("--tune", "psnr"), ("--model", "tokens")):
+        result = vqc("compress", source, tmp_path / "c.vqc", *words)
+        assert result.exit_code == 2
+        assert " is for pictures, and this is sound; leave it out" in result.stderr
+    with pytest.raises(UsageError, match="sample_rate is for sound"):
+        vqcodec.compress(scene(9, 9), kind="image", sample_rate=8_000)

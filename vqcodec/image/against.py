@@ -49,7 +49,7 @@ def compared(decoded: Picture, original: Picture, *, lossless: bool) -> tuple[fl
             notes.append(
                 f"does not keep the colours of {count:,} invisible pixels, as --exact-alpha (exact_alpha) would"
             )
-    elif not np.array_equal(*(x if x.dtype == np.uint8 else reduce16(x) for x in (ours[:, :, 3], theirs[:, :, 3]))):
+    elif not np.array_equal(_eight_bit(ours[:, :, 3]), _eight_bit(theirs[:, :, 3])):
         notes.append("has another alpha plane than the original")
     return decibels(ours[:, :, :3] * visible, theirs[:, :, :3] * visible), notes
 
@@ -71,7 +71,11 @@ def _same_colours(decoded: Picture, original: Picture, notes: list[str], *, loss
 
 
 def _changed(plain: Picture, picture: Picture) -> bool:
-    return not np.array_equal(*(np.broadcast_to(x.pixels, (*x.pixels.shape[:2], 3)) for x in (plain, picture)))
+    return not np.array_equal(_planes(plain)[:, :, :3], _planes(picture)[:, :, :3])
+
+
+def _eight_bit(plane: Samples) -> Samples:
+    return plane if plane.dtype == np.uint8 else reduce16(plane)
 
 
 def _first_difference(ours: Samples, theirs: Samples, same: npt.NDArray[np.bool_]) -> str:

@@ -163,7 +163,8 @@ def check_tokens(tokens: Tokens) -> None:
     """
     if not isinstance(tokens, Tokens):
         raise UsageError(f"{type(tokens).__name__} is no Tokens; take what vqcodec.tokens or read_tokens give")
-    top, bottom, height, width = tokens.top, tokens.bottom, tokens.height, tokens.width
+    given: Any = tokens  # nobody has checked the types of its parts
+    top, bottom, height, width = given.top, given.bottom, given.height, given.width
     if any(not isinstance(x, np.ndarray) for x in (top, bottom)) or top.dtype != np.uint16 or bottom.dtype != np.uint16:
         raise InputError(f"its codes are no whole numbers of 16 bits (uint16); {_WRONG}")
     if any(not isinstance(x, (int, np.integer)) or x < 1 for x in (height, width)):
@@ -177,6 +178,6 @@ def check_tokens(tokens: Tokens) -> None:
         raise InputError(
             f"its grids of {top.shape} and {bottom.shape} codes do not fit {width} x {height} pixels; {_WRONG}"
         )
-    words = tokens.top_words, tokens.bottom_words
+    words = given.top_words, given.bottom_words
     if any(not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.ndim != 2 for x in words):
         raise InputError(f"its codebooks are no float32 [K, d]; {_WRONG}")
