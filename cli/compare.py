@@ -14,8 +14,8 @@ import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.report import say, say_json, say_result
 from vqcodec.errors import UsageError
-from vqcodec.kinds import is_sound, is_vqc
-from vqcodec.sources import check_writable, head_of, is_pipe, write_atomic
+from vqcodec.kinds import is_sound, is_vqc, is_vqc_sound
+from vqcodec.sources import check_writable, head_of, is_pipe, warn_all, write_atomic
 
 if TYPE_CHECKING:
     from vqcodec.benchmarks.compare import PictureSide, SoundSide
@@ -37,7 +37,8 @@ def compare(
 ) -> None:  # settings: what decompress takes
     """Compare two pictures or two sounds, .vqc files or others: PSNR, SSIMULACRA2 where it is installed, sizes.
 
-    Of sounds it is the signal-to-noise ratio, which says little about how a lossy one sounds.
+    Pictures are compared in sRGB at 8 bits, transparent parts on white. Of sounds it is the signal-to-noise ratio,
+    which says little about how a lossy one sounds.
     """
     from vqcodec.benchmarks import compare as measured
 
@@ -70,13 +71,16 @@ def _load(path: str, settings: Mapping[str, Any]) -> PictureSide | SoundSide:
     from vqcodec.benchmarks.compare import PictureSide, SoundSide
 
     head = head_of(path)
-    what = vqcodec.decompress(path, **settings, depth=8) if is_vqc(head) else path
+    what: Any = path
+    if is_vqc(head):
+        what = vqcodec.decompress(path, **settings, **({} if is_vqc_sound(head) else {"depth": 8}))
     if isinstance(what, vqcodec.Sound):
         return SoundSide(Path(path), what.samples, what.sample_rate)
     if what is path and is_sound(head, path):
         from vqcodec.audio.vqc import open_source
 
         with open_source(path, None, b"", settings["max_seconds"]) as sound:
+            warn_all(sound.notes, path)
             return SoundSide(
                 Path(path),
                 np.concatenate([np.zeros((0, sound.channels), np.float32), *sound.blocks()]),
@@ -84,7 +88,8 @@ def _load(path: str, settings: Mapping[str, Any]) -> PictureSide | SoundSide:
             )
     from vqcodec.image.files import load_picture
 
-    picture = load_picture(what, max_pixels=settings["max_pixels"])
+    picture = load_picture(what, max_pixels=settings["max_pixels"], strip=True)
+    warn_all(picture.notes, path)
     pixels = np.broadcast_to(picture.pixels, (*picture.pixels.shape[:2], 3))
     if picture.alpha is not None:
         share = picture.alpha[:, :, None].astype(np.float32) / 255

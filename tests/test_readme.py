@@ -64,7 +64,9 @@ def test_command_lines_run(folder):
 
 
 def test_python_snippets_run(folder, capsys):
-    pictures, sound = blocks("python")
+    tokens, pictures, sound = blocks("python")
+    exec(compile(tokens, "README.md", "exec"), {})
+    assert (folder / "lake-codes.npz").exists()
     small = pictures.replace("20_000", "2_000")
     exec(compile(small, "README.md", "exec"), {})
     assert float(capsys.readouterr().out) > 0

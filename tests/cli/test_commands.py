@@ -18,6 +18,8 @@ import vqcodec.registry
 from vqcodec.bitstream import read_vqc, write_vqc
 from vqcodec.cli import COMMANDS
 from vqcodec.cli.report import Progress
+from vqcodec.image.colour import from_cicp
+from vqcodec.image.files import load_picture
 
 
 def opened(path: Path) -> Image.Image:
@@ -481,6 +483,17 @@ class TestCompare:
         assert "@@" not in text
         assert text.count("data:image/png;base64,") == 2
         fails(vqc("compare", photo, packed, "--html", page), 1, "page.html: exists already")
+
+    def test_colours_are_compared_as_they_look(self, tmp_path, rgb):
+        p3 = from_cicp(bytes([12, 13, 0, 1]))
+        wide, plain, film = (tmp_path / name for name in ("wide.png", "plain.png", "film.png"))
+        muted = (rgb // 2 + 64).astype(np.uint8)  # colours that sRGB has
+        Image.fromarray(muted).save(wide, icc_profile=p3.profile())
+        Image.fromarray(load_picture(wide, strip=True).pixels).save(plain)
+        assert json.loads(vqc("compare", wide, plain, "--json").stdout)["psnr"] is None
+        Image.fromarray(rgb).save(film, save_all=True, append_images=[Image.fromarray(rgb[::-1])])
+        result = vqc("compare", film, film)
+        assert f"vqcodec: warning: {film}: only one of its 2 frames is kept" in result.stderr
 
     def test_equal_pictures(self, photo):
         assert "inf dB" in vqc("compare", photo, photo).stdout
