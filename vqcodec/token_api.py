@@ -11,7 +11,7 @@ import numpy as np
 
 from vqcodec import registry
 from vqcodec.errors import InputError, UsageError
-from vqcodec.image.files import stripped, to_pil
+from vqcodec.image.picture import stripped, to_pil
 from vqcodec.image.tokens.stored import Tokens, check_pixels, check_tokens, read_tokens
 from vqcodec.image.vqc import open_picture
 from vqcodec.options import MAX_PIXELS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vqcodec.bitstream.arrays import U8
-    from vqcodec.image.files import Picture
+    from vqcodec.image.picture import Picture
     from vqcodec.image.tokens.codec import Memory, TokensCodec
     from vqcodec.sources import Compressed
 

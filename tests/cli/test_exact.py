@@ -16,7 +16,8 @@ from PIL import Image, ImageCms
 import vqcodec
 from vqcodec.errors import MismatchError, UsageError, VqcWarning
 from vqcodec.image.colour import from_cicp
-from vqcodec.image.files import Picture, load_picture
+from vqcodec.image.files import load_picture
+from vqcodec.image.picture import Picture
 from vqcodec.image.save import save_picture
 
 

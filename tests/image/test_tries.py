@@ -14,7 +14,8 @@ from vqcodec import registry
 from vqcodec.bitstream import read_vqc
 from vqcodec.image.codec import ImageCodec
 from vqcodec.image.estimate import BLOCK, sample
-from vqcodec.image.files import Picture, load_picture
+from vqcodec.image.files import load_picture
+from vqcodec.image.picture import Picture
 from vqcodec.image.tries import Tries, header_of
 from vqcodec.target import make_aim, psnr
 
