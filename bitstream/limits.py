@@ -19,6 +19,9 @@ FREE_SECONDS, _BYTES_PER_SECOND = 60, 50
 # The same of what is lossless: 10 kB for 57 megapixels, which at 16 bits with alpha take 5 seconds and 0.8 GB.
 FREE_EXACT_PIXELS, EXACT_PIXELS_PER_BYTE = 2**24, 4_096
 _CELL = 64  # pixels a side of what is coded at least
+# How the public functions, and the command line, name what sets a limit.
+_RAISE_PIXELS = "raise the limit by --max-pixels (max_pixels)"
+_RAISE_SECONDS = "raise the limit by --max-seconds (max_seconds)"
 _VALUES_A_SECOND = 96_000  # of stereo at 48 kHz: more rate or more channels leave room for fewer seconds
 
 
@@ -77,11 +80,11 @@ class Limits:
         if max(width, height) > self.side:
             raise LimitError(f"{width} x {height} pixels: a side is over the limit of {self.side} (raise Limits.side)")
         if width * height > self.pixels:
-            raise LimitError(f"{width} x {height} pixels: over the limit of {self.pixels} (raise Limits.pixels)")
+            raise LimitError(f"{width} x {height} pixels: over the limit of {self.pixels:,}; {_RAISE_PIXELS}")
         most = self.pixels_of(size, lossless=lossless)
         if _coded(width, height, lossless) > most:
             raise LimitError(
-                f"{width} x {height} pixels: over the limit of {most} for a file of {size} bytes (raise Limits.pixels)"
+                f"{width} x {height} pixels: over the limit of {most:,} for a file of {size:,} bytes; {_RAISE_PIXELS}"
             )
 
     def check_audio(self, sample_rate: int, channels: int, samples: int, size: int | None = None) -> None:
@@ -94,18 +97,17 @@ class Limits:
             raise LimitError(f"{channels} channels: over the limit of {self.channels} (raise Limits.channels)")
         if samples > self.seconds * sample_rate:
             seconds = samples // sample_rate
-            raise LimitError(f"{seconds} s of sound: over the limit of {self.seconds} s (raise Limits.seconds)")
+            raise LimitError(f"{seconds} s of sound: over the limit of {self.seconds:,} s; {_RAISE_SECONDS}")
         if samples * channels > self.seconds * _VALUES_A_SECOND:
             raise LimitError(
                 f"{samples:,} samples of {channels} channels: over the limit of {self.seconds} s, which allows "
-                f"{self.seconds * _VALUES_A_SECOND:,} in all channels together (raise --max-seconds, Limits.seconds)"
+                f"{self.seconds * _VALUES_A_SECOND:,} in all channels together; {_RAISE_SECONDS}"
             )
 
         if size is not None and samples * channels > self.seconds_of(size) * sample_rate:
             raise LimitError(
                 f"{samples // sample_rate} s of sound in {channels} channels: over the limit of "
-                f"{self.seconds_of(size)} s in all channels together for a file of {size} bytes "
-                "(raise --max-seconds, Limits.seconds)"
+                f"{self.seconds_of(size):,} s in all channels together for a file of {size:,} bytes; {_RAISE_SECONDS}"
             )
 
     def check_metadata(self, size: int) -> None:

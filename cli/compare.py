@@ -73,7 +73,7 @@ def _load(path: str, settings: Mapping[str, Any]) -> PictureSide | SoundSide:
     head = head_of(path)
     what: Any = path
     if is_vqc(head):
-        what = vqcodec.decompress(path, **settings, **({} if is_vqc_sound(head) else {"depth": 8}))
+        what = vqcodec.decompress(path, **settings, depth=None if is_vqc_sound(head) else 8)
     if isinstance(what, vqcodec.Sound):
         return SoundSide(Path(path), what.samples, what.sample_rate)
     if what is path and is_sound(head, path):

@@ -13,7 +13,7 @@ from vqcodec.cli.streams import STREAM
 from vqcodec.errors import InputError, OutputError, UsageError, VqcError
 from vqcodec.sources import check_writable
 
-__all__ = ["Pair", "Plan", "Skip", "Taken", "check_pair", "plan", "settle_existing"]
+__all__ = ["Pair", "Plan", "Skip", "Taken", "check_pair", "is_folder", "plan", "settle_existing"]
 
 _SIDE_FILE = "._"  # a Mac's, of what a foreign file system cannot hold; its name ends like that of the real file
 
@@ -88,7 +88,7 @@ def _single(arguments: Sequence[str], new_suffix: Callable[[Path], str]) -> Pair
     if len(arguments) > 2:
         raise UsageError("give IN and OUT, IN alone, or any number of inputs and -o OUTDIR")
     source = arguments[0]
-    if _is_folder(Path(source)):
+    if is_folder(Path(source)):
         raise UsageError(f"{source}: is a folder; give the folder for the outputs with -o OUTDIR")
     if len(arguments) == 2:
         return Pair(source, arguments[1])
@@ -120,7 +120,7 @@ def _into_folder(arguments: Sequence[str], folder: str, taken: Taken, new_suffix
 
 def _inputs(argument: Path, outputs: Path, taken: Taken, made: Plan) -> Iterator[tuple[Path, Path]]:
     """Files of an argument, each with its path below the folder that outputs go to; the rest is noted in the plan."""
-    if not _is_folder(argument):
+    if not is_folder(argument):
         yield argument, Path(argument.name)
         return
     found = False
@@ -158,7 +158,8 @@ def _files(folder: Path, outputs: Path, made: Plan) -> Iterator[Path]:
     yield from sorted(found)
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder of this name, which may be none that a file can have."""
     try:
         return path.is_dir()
     except (OSError, ValueError):  # a name that is too long; whoever opens it says so

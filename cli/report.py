@@ -18,7 +18,6 @@ from vqcodec.errors import (
     ChecksumError,
     CorruptError,
     DecodeError,
-    LimitError,
     NotVqcError,
     OutputError,
     TruncatedError,
@@ -55,9 +54,6 @@ _HINTS: tuple[tuple[type[VqcError], str], ...] = (
     (CorruptError, "get another copy"),
 )
 
-# The last words of the bitstream's own messages, and the option that sets what they name.
-_LIMITS = {"pixels)": "--max-pixels", "seconds)": "--max-seconds"}
-
 # What a terminal would act on: control characters, marks that turn the direction of writing, separators of lines, and
 # halves of surrogates, which stand for bytes of a name that are no UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -75,9 +71,6 @@ def with_hint(error: VqcError) -> str:
     for kind, hint in _HINTS:
         if isinstance(error, kind) and hint not in str(error):
             return f"{error}; {hint}"
-    if isinstance(error, LimitError) and "--max-" not in str(error):
-        option = _LIMITS.get(str(error).rpartition("(raise Limits.")[2])
-        return f"{error}; raise the limit by {option}" if option else str(error)
     return str(error)
 
 

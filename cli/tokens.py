@@ -12,7 +12,7 @@ import click
 
 import vqcodec
 from vqcodec.cli import options
-from vqcodec.cli.plan import Pair, Skip, check_pair
+from vqcodec.cli.plan import Pair, Skip, check_pair, is_folder
 from vqcodec.cli.report import is_quiet, say, say_skipped
 from vqcodec.cli.streams import STREAM, read_any, write_stdout
 from vqcodec.errors import InputError, UsageError
@@ -53,7 +53,7 @@ def tokens(
     A folder stands for the frames of a film, 2.png before 10.png: as IN its pictures, as OUT the one that they go to.
     IN and OUT may be - for standard input and output; a picture is then written as PNG.
     """
-    film = Path(source).is_dir()
+    film = is_folder(Path(source))
     content = source if film else read_any(source)
     if Path(source).suffix.lower() == _NPZ or head_of(content).startswith(ZIP):
         if step is not None:
@@ -150,11 +150,11 @@ def restore(source: str, target: str, *, mask: str | None, force: bool, quiet: b
     """
     if source == mask == STREAM:
         raise UsageError("standard input can be read once only; name IN or MASK")
-    film = _frames(source) if Path(source).is_dir() else None
+    film = _frames(source) if is_folder(Path(source)) else None
     pairs = [Pair(source, target)]
     if film is not None:
         pairs = _numbered(film, target, f"{source} is a film, and its frames")
-        if Path(target).exists() and Path(target).samefile(source):
+        if is_folder(Path(target)) and Path(target).samefile(source):
             raise UsageError(f"{target}: is the folder of the inputs, among which outputs would be lost; name another")
     _check(pairs, [] if mask is None else [mask], force=force)
     frames: Sequence[str | bytes] = [read_any(source)] if film is None else film
@@ -200,7 +200,7 @@ def _numbered(sources: Sequence[str], folder: str, what: str) -> list[Pair]:
         UsageError: that is no name of a folder.
     """
     path = Path(folder)
-    if folder in ("", STREAM) or (path.suffix.lower() in SUFFIXES and not path.is_dir()):
+    if folder in ("", STREAM) or (path.suffix.lower() in SUFFIXES and not is_folder(path)):
         raise UsageError(f"{folder or 'an empty name'}: {what} go to a folder; name one without such a suffix")
     digits = max(3, len(str(len(sources) - 1)))
     return [Pair(source, str(path / f"{i:0{digits}d}.png"), folder) for i, source in enumerate(sources)]

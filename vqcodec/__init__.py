@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vqcodec.api import compress, decompress, decompress_samples, stream_sound, verify
     from vqcodec.audio.files import Sound
     from vqcodec.facts import info
-    from vqcodec.image.picture import Picture
+    from vqcodec.image.loaded import Picture
     from vqcodec.image.tokens.stored import Tokens, read_tokens, write_tokens
     from vqcodec.plugin import register_pillow
     from vqcodec.token_api import detokenize, restore, restore_frames, sample, tokens, tokens_of_frames
@@ -55,7 +55,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Picture": "vqcodec.image.picture",
+    "Picture": "vqcodec.image.loaded",
     "Sound": "vqcodec.audio.files",
     "compress": "vqcodec.api",
     "decompress": "vqcodec.api",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from vqcodec.audio.files import Sound
     from vqcodec.audio.stream import SoundStream
     from vqcodec.image.codec import ImageCodec
-    from vqcodec.image.picture import Picture
+    from vqcodec.image.loaded import Picture
     from vqcodec.image.tokens.codec import TokensCodec
 
     Source = Compressed | BinaryIO | Image.Image | npt.NDArray[np.generic] | Tensor | Sound
@@ -114,7 +114,7 @@ def decompress(
             from vqcodec.audio.vqc import collect
 
             return collect(_stream(file, header, settings, name), file.chunks)
-        from vqcodec.image.picture import for_pillow, to_image
+        from vqcodec.image.loaded import for_pillow, to_image
 
         picture = _picture(file, header, settings, name)
         if settings.depth is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from vqcodec import registry
 from vqcodec.errors import InputError, UsageError
-from vqcodec.image.picture import stripped, to_pil
+from vqcodec.image.loaded import stripped, to_pil
 from vqcodec.image.tokens.stored import Tokens, check_pixels, check_tokens, read_tokens
 from vqcodec.image.vqc import open_picture
 from vqcodec.options import MAX_PIXELS
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vqcodec.bitstream.arrays import U8
-    from vqcodec.image.picture import Picture
+    from vqcodec.image.loaded import Picture
     from vqcodec.image.tokens.codec import Memory, TokensCodec
     from vqcodec.sources import Compressed
 
     Source = Compressed | Image.Image | npt.NDArray[np.generic] | Tensor
-    Frames = Sequence[Source]
+    Frames = Iterable[Source]
     Mask = npt.NDArray[np.bool_]
 
 __all__ = ["detokenize", "restore", "restore_frames", "sample", "tokens", "tokens_of_frames"]
@@ -292,8 +293,8 @@ def _film(frames: Frames, max_pixels: int, *, metadata: bool = False) -> Iterato
     """Frames one after the other, with one memory for all."""
     from vqcodec.image.tokens.codec import Memory
 
-    if not len(frames):
-        raise InputError("there is no frame; give a folder of pictures")
+    if isinstance(frames, (str, os.PathLike, bytes, bytearray, memoryview)):
+        raise UsageError("one file is no film; give the names of its frames in a list")
     memory, first = Memory(), None
     told: set[str] = set()
     for frame in frames:
@@ -302,6 +303,8 @@ def _film(frames: Frames, max_pixels: int, *, metadata: bool = False) -> Iterato
         if picture.pixels.shape[:2] != first:
             raise InputError(f"{name_of(frame)}: the frames of a film have one size; this one has another")
         yield picture, memory
+    if first is None:
+        raise InputError("there is no frame; give one or more")
 
 
 def _colours(source: Source, max_pixels: int, told: set[str], *, metadata: bool = False) -> Picture:

@@ -17,7 +17,7 @@ import vqcodec
 from vqcodec.errors import MismatchError, UsageError, VqcWarning
 from vqcodec.image.colour import from_cicp
 from vqcodec.image.files import load_picture
-from vqcodec.image.picture import Picture
+from vqcodec.image.loaded import Picture
 from vqcodec.image.save import save_picture
 
 

@@ -11,7 +11,7 @@ from image.picture_files import CASES, encoded, gray_png, png_chunk, with_chunks
 from PIL import Image, ImageCms
 
 from vqcodec.image.files import load_picture
-from vqcodec.image.picture import Picture, to_pil
+from vqcodec.image.loaded import Picture, to_pil
 from vqcodec.image.save import save_picture
 
 P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))

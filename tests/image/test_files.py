@@ -18,7 +18,7 @@ from PIL import Image, ImageCms, TiffImagePlugin
 
 from vqcodec.errors import InputError, LimitError, UsageError
 from vqcodec.image.files import load_picture
-from vqcodec.image.picture import to_pil
+from vqcodec.image.loaded import to_pil
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:

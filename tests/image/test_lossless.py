@@ -204,7 +204,7 @@ def test_a_small_file_may_not_ask_for_much() -> None:
     data = write_vqc(file)  # which the writer fills up
     assert 0 <= len(data) - Limits.least_size(side, side, lossless=True) < 20
     assert len(data) > 30_000
-    with pytest.raises(LimitError, match="over the limit of 100000000"):
+    with pytest.raises(LimitError, match="over the limit of 100,000,000; raise the limit by --max-pixels"):
         vqcodec.decompress(data)
     small = replace(header, width=4_100, height=4_100)
     filled = write_vqc(VqcFile(small, [flat] * 4))

@@ -15,7 +15,7 @@ import vqcodec
 from vqcodec.errors import VqcWarning
 from vqcodec.image.exif import Exif, exif_body, with_resolution, without_orientation
 from vqcodec.image.files import load_picture
-from vqcodec.image.picture import to_pil
+from vqcodec.image.loaded import to_pil
 from vqcodec.image.save import SUFFIXES, save_picture
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -143,3 +143,24 @@ class TestFill:
 
     def test_nothing_visible_costs_nothing(self, rgb):
         assert len(np.unique(fill_invisible(rgb, np.zeros((40, 56), np.uint8)))) == 1
+
+
+@pytest.mark.parametrize("order", ["II", "MM"])
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_tiff_of_gray_and_alpha_at_16_bits(order, photometric):
+    """Which Pillow does not read."""
+    samples = np.random.default_rng(0).integers(0, 2**16, (5, 7, 2)).astype(np.uint16)
+    data = tiff(order, samples, photometric, alpha=True)
+    gray, alpha = samples[:, :, 0] if photometric else 65_535 - samples[:, :, 0], samples[:, :, 1]
+    deep = load_picture(data, deep=True, exact=True)
+    assert np.array_equal(deep.pixels[:, :, 0], gray)
+    assert np.array_equal(deep.alpha, alpha)
+    plain = load_picture(data, exact=True)
+    assert plain.notes == ("16 bits per sample are reduced to 8",)
+    assert np.abs(plain.pixels[:, :, 0] * 257.0 - gray).max() <= 128
+    assert np.abs(plain.alpha * 257.0 - alpha).max() <= 128
+    for tag in (317, 284):  # differences of neighbours, planes apart: not what can be read byte by byte
+        at = data.index(struct.pack("<HH" if order == "II" else ">HH", 339, 3))
+        other = data[:at] + struct.pack("<HHIH" if order == "II" else ">HHIH", tag, 3, 1, 2) + data[at + 10 :]
+        with pytest.raises(InputError, match="2 per pixel, is of a kind that cannot be read"):
+            load_picture(other)

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from vqcodec.errors import OutputError, UsageError
 from vqcodec.image.files import load_picture
-from vqcodec.image.picture import to_pil
+from vqcodec.image.loaded import to_pil
 from vqcodec.image.save import SUFFIXES, save_picture
 from vqcodec.sources import write_atomic
 

@@ -15,7 +15,7 @@ from vqcodec.bitstream import read_vqc
 from vqcodec.image.codec import ImageCodec
 from vqcodec.image.estimate import BLOCK, sample
 from vqcodec.image.files import load_picture
-from vqcodec.image.picture import Picture
+from vqcodec.image.loaded import Picture
 from vqcodec.image.tries import Tries, header_of
 from vqcodec.target import make_aim, psnr
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from vqcodec.bitstream.arrays import Samples
 from vqcodec.errors import MismatchError
-from vqcodec.image.picture import Picture, at_depth, stripped
+from vqcodec.image.loaded import Picture, at_depth, stripped
 from vqcodec.image.samples import reduce16
 from vqcodec.image.tries import decibels
 

@@ -24,12 +24,12 @@ from vqcodec.image.avif import is_avif, nclx, without_exif
 from vqcodec.image.bmp import bmp_colours
 from vqcodec.image.colour import describe
 from vqcodec.image.icc import profile_fault
+from vqcodec.image.loaded import Picture, stripped
 from vqcodec.image.metadata import Given, collect, keep_resolution, parse_exif, take_orientation
-from vqcodec.image.picture import Picture, stripped
 from vqcodec.image.png import PNG_SIGNATURE, PngFacts, png_facts, without_bad_chunks
 from vqcodec.image.samples import eight_bit, join_equal, reduce16, split_alpha
-from vqcodec.image.tiff import PHOTOMETRIC, TIFF_STARTS, black_is_zero, kind_of_samples, without_range
-from vqcodec.image.wide import has_wide_samples, turned, wide_samples
+from vqcodec.image.tiff import PHOTOMETRIC, TIFF_STARTS, as_bytes, black_is_zero, kind_of_samples, without_range
+from vqcodec.image.wide import disguised, has_wide_samples, only_wide, turned, wide_samples
 from vqcodec.kinds import is_sound
 from vqcodec.options import MAX_PIXELS
 from vqcodec.sources import dense
@@ -209,6 +209,8 @@ def _mended(file: IO[bytes], head: bytes, name: str) -> tuple[IO[bytes], Image.I
         notes = ["its EXIF is damaged and was dropped"]
     elif head.startswith(TIFF_STARTS) and (rising := black_is_zero(content)) is not None:
         content, photometric = rising, 0
+    four = as_bytes(content) if head.startswith(TIFF_STARTS) else None
+    content = content if four is None else four[0]
     try:
         image = _identify(io.BytesIO(content), head)
     except Exception:
@@ -219,6 +221,8 @@ def _mended(file: IO[bytes], head: bytes, name: str) -> tuple[IO[bytes], Image.I
                 "convert it to PNG first, which keeps 16 bits, gray or colours, with alpha"
             ) from None
         return None
+    if four is not None:
+        disguised(image, four[1])
     if photometric is not None:
         image.tag_v2[PHOTOMETRIC] = photometric  # type: ignore[attr-defined]  # so that the samples are turned round
     return io.BytesIO(content), image, notes
@@ -275,9 +279,11 @@ def _from_pil(
     if frames > 1:
         what = "pictures (the others may be a preview, depth or a gain map)" if image.format == "MPO" else "frames"
         notes.append(f"only one of its {frames} {what} is kept")
-    wide = _wide(image, file, name) if wanted.deep and has_wide_samples(image) else None
-    if wide is None and has_wide_samples(image):
-        notes.append("16 bits per sample are reduced to 8")
+    wide = None
+    if has_wide_samples(image):
+        wide = _wide(image, file, name) if wanted.deep or only_wide(image) else None
+        if wide is None or not wanted.deep:
+            notes.append("16 bits per sample are reduced to 8")
     image.load()
     _check_size(*image.size, name, wanted.max_pixels)  # a few formats learn their size while loading
     metadata = collect(image, {**own, **(given or {})}, notes.append)
@@ -287,6 +293,8 @@ def _from_pil(
     keep_resolution(metadata, image, turned=orientation > 4)
     _drop_foreign_profile(metadata, {"CMYK": ("CMYK",), "LAB": ("Lab",)}.get(image.mode, ("RGB", "GRAY")), notes)
     samples: Samples = eight_bit(image, name, facts.depth, metadata, notes) if wide is None else wide
+    if wide is not None and not wanted.deep:
+        samples = reduce16(wide)
     if orientation > 1:
         samples = turned(samples, orientation)
     pixels, alpha = split_alpha(samples, fill=not wanted.exact)

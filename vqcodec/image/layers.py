@@ -18,8 +18,8 @@ from vqcodec.bitstream.arrays import U8, Samples
 from vqcodec.errors import DecodeError
 from vqcodec.image.exact import FAST, GRAPHICS, PHOTO, UTMOST, Effort, decode_tile, encode_tile, is_smooth, place_of
 from vqcodec.image.fill import fill_invisible
+from vqcodec.image.loaded import Picture
 from vqcodec.image.lossless import encode_lossless
-from vqcodec.image.picture import Picture
 from vqcodec.threads import Workers
 
 __all__ = [

@@ -10,7 +10,7 @@ from vqcodec.bitstream import NO_MODEL, Chunk, ImageHeader, VqcFile, write_vqc
 from vqcodec.bitstream.arrays import Samples
 from vqcodec.errors import DecodeError
 from vqcodec.image.exact import Effort, Place, decode_tile, encode_tile, place_of
-from vqcodec.image.picture import Picture
+from vqcodec.image.loaded import Picture
 from vqcodec.threads import Workers
 
 __all__ = ["decode_lossless", "encode_lossless", "file_of", "tiles_of"]

@@ -13,7 +13,7 @@ from vqcodec.bitstream.arrays import Samples
 from vqcodec.image.estimate import estimate
 from vqcodec.image.exact import GRAPHICS
 from vqcodec.image.layers import encode_layers, lay_over, only_needed, present, without
-from vqcodec.image.picture import Picture
+from vqcodec.image.loaded import Picture
 from vqcodec.image.tries import bytes_beside_codes, decibels, file_of, header_of
 from vqcodec.options import Progress, Tune
 from vqcodec.target import Aim, Curve, choose_step

@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 
 from vqcodec.bitstream import ImageHeader, Limits, VqcFile, read_vqc
 from vqcodec.bitstream.header import SIGNATURE
-from vqcodec.image.picture import for_pillow, to_image, to_pil
+from vqcodec.image.loaded import for_pillow, to_image, to_pil
 from vqcodec.image.vqc import compress_picture, decode_picture
 from vqcodec.options import CompressSettings, DecompressSettings, settle
 from vqcodec.sources import name_of, warn_all

@@ -15,7 +15,7 @@ from vqcodec.image.fill import fill_invisible
 from vqcodec.image.icc import profile_space
 from vqcodec.image.tiff import PHOTOMETRIC
 
-__all__ = ["dithered", "eight_bit", "join_equal", "reduce16", "split_alpha", "spread", "wide_gray"]
+__all__ = ["dithered", "eight_bit", "join_equal", "reduce16", "split_alpha", "spread", "white_is_zero", "wide_gray"]
 
 UInt8 = npt.NDArray[np.uint8]
 UInt16 = npt.NDArray[np.uint16]
@@ -49,7 +49,7 @@ def eight_bit(image: Image.Image, name: str, depth: int, metadata: dict[str, byt
     if not image.has_transparency_data:
         return _channels(image.convert("L" if image.mode in ("1", "L") else "RGB"))
     samples = _channels(image.convert("LA" if image.mode in ("La", "LA") else "RGBA"))
-    if _white_is_zero(image) and samples.shape[2] == 2:
+    if white_is_zero(image) and samples.shape[2] == 2:
         samples = np.dstack([255 - samples[:, :, 0], samples[:, :, 1]])
     return samples
 
@@ -79,7 +79,8 @@ def _with_key(samples: UInt8, key: npt.NDArray[np.int64]) -> UInt8:
     return np.dstack([samples, alpha])
 
 
-def _white_is_zero(image: Image.Image) -> bool:
+def white_is_zero(image: Image.Image) -> bool:
+    """Whether a TIFF's samples rise from white."""
     tags = getattr(image, "tag_v2", None)
     return tags is not None and tags.get(PHOTOMETRIC) == 0
 
@@ -93,7 +94,7 @@ def wide_gray(image: Image.Image, name: str) -> UInt16:
     wide = np.asarray(image).astype(np.int64)
     if wide.min() < 0 or wide.max() > 65_535:
         raise InputError(f"{name}: holds samples beyond 16 bits; convert it to 8 bits first")
-    if _white_is_zero(image):
+    if white_is_zero(image):
         wide = 65_535 - wide
     transparent = image.info.get("transparency")
     planes = [wide] if not isinstance(transparent, int) else [wide, np.where(wide == transparent, 0, 65_535)]

@@ -18,8 +18,8 @@ from PIL import Image, PngImagePlugin
 from vqcodec.errors import OutputError, UsageError
 from vqcodec.image.exif import exif_body, exif_with_prefix
 from vqcodec.image.icc import profile_fault, to_srgb
+from vqcodec.image.loaded import Picture, at_depth, to_image, to_pil
 from vqcodec.image.metadata import parse_exif
-from vqcodec.image.picture import Picture, at_depth, to_image, to_pil
 from vqcodec.image.wide_files import WIDE_FORMATS, wide_file
 from vqcodec.sources import write_atomic
 

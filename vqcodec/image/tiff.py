@@ -6,11 +6,12 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["TIFF_STARTS", "black_is_zero", "kind_of_samples", "without_range"]
+__all__ = ["TIFF_STARTS", "as_bytes", "black_is_zero", "kind_of_samples", "without_range"]
 
 TIFF_STARTS = (b"II*\0", b"MM\0*")
 PHOTOMETRIC = 262
 _BITS, _SAMPLES, _FORMAT = 258, 277, 339
+_PLANAR, _PREDICTOR, _EXTRA = 284, 317, 338
 _FORMATS = {1: "whole-number", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 _SHORT = 3
 
@@ -22,6 +23,32 @@ def black_is_zero(content: bytes) -> bytes | None:
             order = "<H" if content[:2] == b"II" else ">H"
             return content[: at + 8] + struct.pack(order, 1) + content[at + 10 :]
     return None
+
+
+def as_bytes(content: bytes) -> tuple[bytes, str] | None:
+    """The same file with the two bytes of gray and the two of alpha declared as four samples, which Pillow reads.
+
+    Returns:
+        The file, and which byte of a sample comes first: the low one (L) or the high one (B); None where it has other
+        samples, premultiplied ones, or those that are stored as differences or apart.
+    """
+    found = {tag: (at, value) for at, tag, _, value in _tags(content)}
+
+    def says(tag: int, *values: list[int]) -> bool:
+        return (found[tag][1] if tag in found else []) in values
+
+    plain = says(_PLANAR, [], [1]) and says(_PREDICTOR, [], [1]) and says(_FORMAT, [], [1], [1, 1])
+    if not (plain and says(_BITS, [16, 16]) and says(_SAMPLES, [2]) and says(PHOTOMETRIC, [1]) and says(_EXTRA, [2])):
+        return None
+    order = "<" if content[:2] == b"II" else ">"
+    out = bytearray(content + bytes(len(content) % 2))
+    bits = struct.pack(order + "4H", 8, 8, 8, 8)
+    changes = [(_BITS, 4, struct.pack(order + "I", len(out))), (_SAMPLES, 1, struct.pack(order + "2H", 4, 0))]
+    changes += [(PHOTOMETRIC, 1, struct.pack(order + "2H", 2, 0)), (_FORMAT, 1, struct.pack(order + "2H", 1, 0))]
+    for tag, count, value in changes:
+        if tag in found:
+            struct.pack_into(order + "I4s", out, found[tag][0] + 4, count, value)
+    return bytes(out + bits), "L" if order == "<" else "B"
 
 
 def kind_of_samples(content: bytes) -> str:

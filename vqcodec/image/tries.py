@@ -16,7 +16,7 @@ import numpy as np
 from vqcodec.bitstream import Chunk, ImageHeader, VqcFile, write_vqc
 from vqcodec.bitstream.arrays import I32, Samples
 from vqcodec.image.estimate import SEAMS, estimate, sample
-from vqcodec.image.picture import Picture
+from vqcodec.image.loaded import Picture
 from vqcodec.image.samples import reduce16
 from vqcodec.options import Progress, Tune
 from vqcodec.target import Aim, Curve, choose_step, likely_step, psnr

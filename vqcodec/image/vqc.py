@@ -12,10 +12,10 @@ from vqcodec.bitstream.arrays import Samples
 from vqcodec.image.damage import losses, only_useful
 from vqcodec.image.files import load_picture
 from vqcodec.image.layers import check_layers, effort_for, lay_over, look_for_exact, present
+from vqcodec.image.loaded import Picture, at_depth
 from vqcodec.image.lossless import decode_lossless, encode_lossless
 from vqcodec.image.metadata import Given
 from vqcodec.image.mixed import Mixed
-from vqcodec.image.picture import Picture, at_depth
 from vqcodec.image.samples import reduce16, split_alpha, spread
 from vqcodec.image.tries import Tries, file_of
 from vqcodec.options import CompressSettings, DecompressSettings, Progress, Tune

@@ -14,22 +14,35 @@ import numpy.typing as npt
 from PIL import Image, ImageFile
 
 from vqcodec.bitstream.arrays import Samples
-from vqcodec.image.samples import wide_gray
+from vqcodec.image.samples import white_is_zero, wide_gray
 
-__all__ = ["has_wide_samples", "turned", "wide_samples"]
+__all__ = ["disguised", "has_wide_samples", "only_wide", "turned", "wide_samples"]
 
 UInt16 = npt.NDArray[np.uint16]
 
 _NATIVE, _OTHER = ("L", "B") if sys.byteorder == "little" else ("B", "L")
 # Of a raw mode that gives the high bytes, the one that gives the low ones.
 _LOW = {"16B": "16L", "16L": "16B", "16N": f"16{_OTHER}"}
+_FIRST = {"16B": 1, "16L": 0}  # which byte of a sample comes first: the high one, the low one
 _RGB = ("RGB", "RGBA", "RGBX")
+_DISGUISED = ("LA;16B", "LA;16L")
 
 
 def has_wide_samples(image: Image.Image) -> bool:
     """Whether an image, not yet loaded, has more than 8 bits per sample in its file."""
     tiles = getattr(image, "tile", ())
     return image.mode.startswith("I") or any(";16" in str(tile.args) or _ppm_range(tile) > 255 for tile in tiles)
+
+
+def only_wide(image: Image.Image) -> bool:
+    """Whether an image, not yet loaded, is one that Pillow cannot load by itself; see :func:`disguised`."""
+    return any(_raw_mode(tile.args) in _DISGUISED for tile in getattr(image, "tile", ()) if image.format == "TIFF")
+
+
+def disguised(image: Image.Image, first: str) -> None:
+    """Say of a TIFF of gray and alpha that was opened by :func:`vqcodec.image.tiff.as_bytes` what its samples are."""
+    tiles = image.tile  # type: ignore[attr-defined]  # of a file
+    tiles[:] = [tile._replace(args=(f"LA;16{first}", *tile.args[1:])) for tile in tiles]
 
 
 def _ppm_range(tile: ImageFile._Tile) -> int:
@@ -60,9 +73,12 @@ def wide_samples(image: Image.Image, content: bytes, again: Callable[[], Image.I
         return _ppm_samples(image, tiles[0], content)
     (kind,) = kinds
     colours, _, bits = kind.partition(";")
-    if (colours, bits) == ("LA", "16B"):  # four bytes a pixel, whose filters are those of 8-bit RGBA
-        gray = np.asarray(_loaded(image, "RGBA")).astype(np.uint16)
-        return (gray[:, :, ::2] << 8 | gray[:, :, 1::2]).astype(np.uint16, copy=False)
+    if colours == "LA" and bits in _FIRST:  # four bytes a pixel, whose filters are those of 8-bit RGBA
+        four, high = np.asarray(_loaded(image, "RGBA")).astype(np.uint16), 1 - _FIRST[bits]
+        two: UInt16 = four[:, :, high::2] << 8 | four[:, :, 1 - high :: 2]
+        if white_is_zero(image):
+            two[:, :, 0] = 65_535 - two[:, :, 0]
+        return two
     if colours not in _RGB or bits not in _LOW:
         return None
     low = np.asarray(_loaded(again(), f"{colours};{_LOW[bits]}"))

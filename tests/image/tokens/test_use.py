@@ -265,6 +265,14 @@ def test_frames_do_not_flicker(installed: TokensCodec) -> None:
     assert changes[1] < changes[0]
     with pytest.raises(InputError, match="size"):
         vqcodec.tokens_of_frames([scene(64, 64), scene(64, 70)])
+    assert np.array_equal(vqcodec.tokens_of_frames(iter(frames)).top[4], smooth[4][0])
+    with pytest.raises(InputError, match="no frame"):
+        vqcodec.tokens_of_frames([])
+    for one in ("folder", Path("folder"), b"bytes"):
+        with pytest.raises(UsageError, match="no film"):
+            vqcodec.tokens_of_frames(one)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="no film"):
+            list(vqcodec.restore_frames(one, denoise=True))  # type: ignore[arg-type]
 
 
 def test_a_hole_in_a_film_keeps_its_filling(installed: TokensCodec) -> None:
@@ -305,6 +313,17 @@ def test_options_without_effect_are_refused(installed: TokensCodec, photo: Path,
     ):
         fails(vqc(*limit), 4, "raise the limit by --max-pixels")
     assert names(tmp_path) == ["photo.png", "t.npz"]
+
+
+def test_names_that_no_file_can_have(installed: TokensCodec, photo: Path, tmp_path: Path) -> None:
+    long = "n" * 300
+    fails(vqc("tokens", long, tmp_path / "t.npz"), 3, "File name too long")
+    fails(vqc("tokens", photo, tmp_path / f"{long}.npz"), 1, "File name too long")
+    fails(vqc("restore", long, tmp_path / "o.png", "--denoise"), 3, "File name too long")
+    fails(vqc("restore", photo, tmp_path / f"{long}.png", "--denoise"), 1, "File name too long")
+    fails(vqc("sample", "-n", 1, "-o", tmp_path / long), 1, "File name too long")
+    fails(vqc("tokens", "", tmp_path / "t.npz"), 2, "an argument is empty")
+    fails(vqc("restore", photo, photo / "o.png", "--denoise"), 1, "does not exist")
 
 
 def test_streams(installed: TokensCodec, photo: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from vqcodec.bitstream import Chunk
-from vqcodec.image.picture import Picture
+from vqcodec.image.loaded import Picture
 from vqcodec.image.tokens.codec import TokensCodec
 from vqcodec.image.tries import file_of, header_of
 from vqcodec.options import Progress
