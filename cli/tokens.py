@@ -82,7 +82,7 @@ def _paint(
     stored = read_tokens(content, max_pixels=max_pixels)
     pairs = [Pair(source, target)]
     if stored.frames is not None:
-        pairs = _numbered([source] * stored.frames, target, f"{source} holds {stored.frames} frames")
+        pairs = _numbered([source] * stored.frames, target, f"the {stored.frames} frames of {source}")
     _check(pairs, force=force)
     with naming(source):
         images = vqcodec.detokenize(stored, max_pixels=max_pixels, threads=threads)
@@ -117,7 +117,7 @@ def sample(
         if found is None:
             raise UsageError(f"size {size!r} is not known; give width and height, such as 256x256")
         settings |= {"width": int(found[1]), "height": int(found[2])}
-    pairs = _numbered([""] * count, folder, "what is drawn")
+    pairs = _numbered([""] * count, folder, "pictures that are drawn")
     _check(pairs, [] if like is None else [like], force=force)
     _save(vqcodec.sample(count, like=None if like is None else read_any(like), **settings), pairs, force=force)
 
@@ -153,7 +153,7 @@ def restore(source: str, target: str, *, mask: str | None, force: bool, quiet: b
     film = _frames(source) if is_folder(Path(source)) else None
     pairs = [Pair(source, target)]
     if film is not None:
-        pairs = _numbered(film, target, f"{source} is a film, and its frames")
+        pairs = _numbered(film, target, f"the frames of {source}")
         if is_folder(Path(target)) and Path(target).samefile(source):
             raise UsageError(f"{target}: is the folder of the inputs, among which outputs would be lost; name another")
     _check(pairs, [] if mask is None else [mask], force=force)

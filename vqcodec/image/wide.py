@@ -75,7 +75,7 @@ def wide_samples(image: Image.Image, content: bytes, again: Callable[[], Image.I
     colours, _, bits = kind.partition(";")
     if colours == "LA" and bits in _FIRST:  # four bytes a pixel, whose filters are those of 8-bit RGBA
         four, high = np.asarray(_loaded(image, "RGBA")).astype(np.uint16), 1 - _FIRST[bits]
-        two: UInt16 = four[:, :, high::2] << 8 | four[:, :, 1 - high :: 2]
+        two: UInt16 = (four[:, :, high::2] << 8 | four[:, :, 1 - high :: 2]).astype(np.uint16, copy=False)
         if white_is_zero(image):
             two[:, :, 0] = 65_535 - two[:, :, 0]
         return two
