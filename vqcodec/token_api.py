@@ -195,14 +195,14 @@ class RestoreOptions(TypedDict, total=False):
 
 
 def restore(source: Source, **options: Unpack[RestoreOptions]) -> Image.Image:
-    """A picture repaired; its EXIF and XMP stay, its colours become sRGB.
+    """A picture repaired; its alpha, EXIF and XMP stay, its colours become sRGB, what is filled in becomes opaque.
 
     Args:
         source: see :func:`tokens`.
         options: see :class:`RestoreOptions`.
 
     Warns:
-        VqcWarning: alpha is left out; the mask has no holes, or some that may not be meant.
+        VqcWarning: the mask has no holes, or some that may not be meant.
 
     Raises:
         UsageError: none of mask, denoise and upscale, or two; a seed without a mask; else as of :func:`tokens`.
@@ -229,26 +229,28 @@ def restore_frames(
     if seed is not None and mask is None:
         raise UsageError("seed is for what is drawn into the holes of a mask, and there is none; leave it out")
     codec = _codec(threads)
-    work = _work(codec, mask, denoise, 1 if seed is None else _whole("seed", seed, 0), max_pixels)
+    work, veil = _work(codec, mask, denoise, 1 if seed is None else _whole("seed", seed, 0), max_pixels)
 
     def run() -> Iterator[Image.Image]:
-        for picture, memory in _film(frames, max_pixels, metadata=True):
+        for picture, memory in _film(frames, max_pixels, whole=True):
             gray = picture.pixels.shape[2] == 1
             out = work(np.repeat(picture.pixels, 3, 2) if gray else picture.pixels, memory)
-            yield to_pil(out[:, :, 1:2] if gray else out, None, picture.metadata)
+            alpha = None if picture.alpha is None else veil(picture.alpha)
+            yield to_pil(out[:, :, 1:2] if gray else out, alpha, picture.metadata)
 
     return run()
 
 
 def _work(
     codec: TokensCodec, mask: Source | None, denoise: bool, seed: int, max_pixels: int
-) -> Callable[[U8, Memory], U8]:
+) -> tuple[Callable[[U8, Memory], U8], Callable[[U8], U8]]:
+    """What is done to pixels [H, W, 3] and to alpha [H, W]."""
     from vqcodec.image.tokens import use
 
     if denoise:
-        return lambda pixels, memory: use.denoise(codec, pixels, memory)
+        return lambda pixels, memory: use.denoise(codec, pixels, memory), lambda alpha: alpha
     if mask is None:
-        return lambda pixels, memory: use.upscale(codec, pixels, memory)
+        return lambda pixels, memory: use.upscale(codec, pixels, memory), use.doubled
     hole = _hole(mask, max_pixels)
 
     def fill(pixels: U8, memory: Memory) -> U8:
@@ -257,7 +259,7 @@ def _work(
             raise InputError(f"the mask has {sizes[0]} pixels, the picture {sizes[1]}; give a mask of the same size")
         return use.fill_hole(codec, pixels, hole, use.Filling(seed=seed), memory)
 
-    return fill
+    return fill, lambda alpha: np.where(hole, np.uint8(255), alpha)
 
 
 def _hole(mask: Source, max_pixels: int) -> Mask:
@@ -289,7 +291,7 @@ def _hole(mask: Source, max_pixels: int) -> Mask:
     return hole
 
 
-def _film(frames: Frames, max_pixels: int, *, metadata: bool = False) -> Iterator[tuple[Picture, Memory]]:
+def _film(frames: Frames, max_pixels: int, *, whole: bool = False) -> Iterator[tuple[Picture, Memory]]:
     """Frames one after the other, with one memory for all."""
     from vqcodec.image.tokens.codec import Memory
 
@@ -298,7 +300,7 @@ def _film(frames: Frames, max_pixels: int, *, metadata: bool = False) -> Iterato
     memory, first = Memory(), None
     told: set[str] = set()
     for frame in frames:
-        picture = _colours(frame, max_pixels, told, metadata=metadata)
+        picture = _colours(frame, max_pixels, told, whole=whole)
         first = first or picture.pixels.shape[:2]
         if picture.pixels.shape[:2] != first:
             raise InputError(f"{name_of(frame)}: the frames of a film have one size; this one has another")
@@ -307,23 +309,23 @@ def _film(frames: Frames, max_pixels: int, *, metadata: bool = False) -> Iterato
         raise InputError("there is no frame; give one or more")
 
 
-def _colours(source: Source, max_pixels: int, told: set[str], *, metadata: bool = False) -> Picture:
+def _colours(source: Source, max_pixels: int, told: set[str], *, whole: bool = False) -> Picture:
     """A picture whose pixels are sRGB; what else it has is warned of.
 
     Args:
         told: notes that have been warned of, which are not repeated for each frame of a film.
-        metadata: keep EXIF and XMP.
+        whole: keep alpha, EXIF and XMP.
     """
     name = name_of(source)
     with naming(name), opened(source) as content:
         picture = open_picture(content, b"", max_pixels, name, exact=False, deep=False)
     kept = {key: value for key, value in picture.metadata.items() if key != "icc"}
     picture = stripped(picture)
-    lost = ["alpha plane"] * (picture.alpha is not None) + [key.upper() for key in kept if not metadata]
+    lost = [] if whole else ["alpha plane"] * (picture.alpha is not None) + [key.upper() for key in kept]
     notes = [*picture.notes, *(f"its {what} is left out: tokens have none" for what in lost)]
     warn_all([note for note in notes if note not in told], name)
     told.update(notes)
-    return replace(picture, metadata=kept if metadata else {})
+    return replace(picture, metadata=kept)
 
 
 def _codec(threads: int | None) -> TokensCodec:

@@ -107,8 +107,18 @@ def test_what_a_picture_says_of_itself_stays_or_is_told(installed: TokensCodec, 
     result = vqc("restore", tmp_path / "f0.png", out, "--denoise")
     assert result.exit_code == 0
     lines = result.stderr.splitlines()
-    assert lines[0] == f"vqcodec: warning: {tmp_path / 'f0.png'}: its alpha plane is left out: tokens have none"
+    assert lines[0] == f"vqcodec: warning: {out}: JPEG keeps no transparency: the picture was laid on white"
     assert lines[1] == f"{out}, 80 x 64"
+    alpha = np.full((64, 80), 9, np.uint8)
+    hole = np.zeros((64, 80), bool)
+    hole[20:30, 20:30] = True
+    for options, wanted in (
+        ({"denoise": True}, alpha),
+        ({"upscale": 2}, np.full((128, 160), 9)),
+        ({"mask": hole}, np.where(hole, 255, alpha)),  # what is filled in can be seen
+    ):
+        image = vqcodec.restore(tmp_path / "f0.png", **options)  # type: ignore[arg-type]
+        assert np.array_equal(np.asarray(image)[:, :, 3], wanted)
     assert vqc("restore", tmp_path / "f0.png", out, "--denoise", "-f", "--quiet").stderr == ""
     path.unlink()
     film = vqc("tokens", tmp_path, tmp_path / "t.npz")  # once for the film, not for each frame

@@ -16,7 +16,7 @@ from vqcodec.image.tokens.codes import Codes, Walk
 from vqcodec.image.tokens.network import CELL
 from vqcodec.image.tokens.prior import STEPS
 
-__all__ = ["Filling", "denoise", "draw_codes", "fill_hole", "upscale"]
+__all__ = ["Filling", "denoise", "doubled", "draw_codes", "fill_hole", "upscale"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -196,6 +196,12 @@ def _mean(x: F32, side: int) -> F32:
         first, last = (total[:-side], total[side:]) if axis == 0 else (total[:, :-side], total[:, side:])
         x = ((last - first) / side).astype(np.float32)
     return x
+
+
+def doubled(plane: U8) -> U8:
+    """A plane [H, W] at twice the size."""
+    height, width = plane.shape
+    return np.asarray(Image.fromarray(plane).resize((2 * width, 2 * height), Image.Resampling.BICUBIC))
 
 
 def upscale(codec: TokensCodec, pixels: U8, memory: Memory | None = None) -> U8:
