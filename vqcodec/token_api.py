@@ -303,7 +303,7 @@ def _film(frames: Frames, max_pixels: int, *, whole: bool = False) -> Iterator[t
         picture = _colours(frame, max_pixels, told, whole=whole)
         first = first or picture.pixels.shape[:2]
         if picture.pixels.shape[:2] != first:
-            raise InputError(f"{name_of(frame)}: the frames of a film have one size; this one has another")
+            raise InputError(f"{name_of(frame) or 'a frame'}: the frames of a film have one size; this one has another")
         yield picture, memory
     if first is None:
         raise InputError("there is no frame; give one or more")
