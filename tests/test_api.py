@@ -309,6 +309,8 @@ class TestPillow:
         image = Image.fromarray(rgb)
         with pytest.warns(VqcWarning, match="without effect on .vqc: optimize, dpi; there are quality, "):
             assert encoded(image, "VQC", optimize=True, dpi=(72, 72)) == vqcodec.compress(image)
+        with pytest.warns(VqcWarning, match="without effect on .vqc: append_images"):
+            assert encoded(image, "VQC", save_all=True, append_images=[image]) == vqcodec.compress(image)
         for wrong in ({"tune": "x"}, {"lossless": True, "quality": 9}, {"exact_alpha": True}, {"model": "audio"}):
             with pytest.raises(UsageError):
                 encoded(image, "VQC", **wrong)

@@ -42,6 +42,7 @@ def register(load: Load, find: Find) -> None:
     reader = type(VqcImageFile.__name__, (VqcImageFile,), {"find": staticmethod(find)})
     Image.register_open(_FORMAT, reader, _accept)
     Image.register_save(_FORMAT, partial(_save, load))
+    Image.register_save_all(_FORMAT, partial(_save, load))  # which warns of the other frames
     Image.register_extension(_FORMAT, ".vqc")
     Image.register_mime(_FORMAT, "image/x-vqc")
 
