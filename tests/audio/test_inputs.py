@@ -228,6 +228,22 @@ class TestCut:
         (note,) = sound.notes
         assert note.endswith("was it cut?")
 
+    @pytest.mark.parametrize("rate", [44_100, 24_000, 11_025])
+    def test_mp3_without_a_header(self, tmp_path, rate):
+        buffer, path = io.BytesIO(), tmp_path / "a.mp3"
+        soundfile.write(buffer, 0.1 * np.random.default_rng(0).normal(size=2 * rate), rate, format="MP3")
+        content = buffer.getvalue()
+        bare = content[content.index(content[:2], 4) :]
+        for there, note in (
+            (bare, ""),
+            (bare + b"TAG".ljust(128, b"\0"), ""),
+            (bare[:-1], "its last frame is not all there; was it cut?"),
+            (bare[:-1] + b"TAG".ljust(128, b"\0"), "its last frame is not all there; was it cut?"),
+            (bare + b"something else", ""),
+        ):
+            path.write_bytes(there)
+            assert read_metadata(path).note == note
+
     @pytest.mark.parametrize(
         ("head", "promised"),
         [

@@ -22,6 +22,11 @@ __all__ = ["Metadata", "read_metadata"]
 
 _MOST = 2**25  # bytes of one packet: twice what a .vqc file keeps, for base64
 _FRAME = 64  # bytes of an MPEG frame in which a header for the whole file may begin and end
+_TAIL = 16_384  # bytes at the end of MPEG audio, some ten frames or more
+# By the field of a header: kbit/s of a frame of MPEG 1, of 2 and 2.5; Hz of MPEG 1, of which the others are parts.
+_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_KBITS_LOW = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_HERTZ = (44_100, 48_000, 32_000)
 _MOST_PAGE, _MOST_BEHIND = 65_307, 4_096  # bytes of an Ogg page; of what others append to a file
 _CHUNKED = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b"caff")
 _BLOCK_NAMES = {2: "FLAC APPLICATION", 5: "FLAC CUESHEET"}
@@ -187,9 +192,44 @@ def _mpeg_note(file: BinaryIO, offset: int) -> str:
     if frame[36:40] == b"VBRI":
         (promised,) = struct.unpack_from(">I", frame, 46)
     there = file.seek(0, 2) - offset
-    if promised <= there:
-        return ""
-    return f"its header promises {promised:,} bytes of sound and only {there:,} are there; was it cut?"
+    if promised > there:
+        return f"its header promises {promised:,} bytes of sound and only {there:,} are there; was it cut?"
+    file.seek(max(offset, offset + there - _TAIL))
+    return "" if promised or not _ends_in_a_frame(file.read()) else "its last frame is not all there; was it cut?"
+
+
+def _ends_in_a_frame(tail: bytes) -> bool:
+    """Whether the last bytes of MPEG audio end before the frame does that they end with."""
+    tail = tail[:-128] if tail[-128:-125] == b"TAG" else tail
+    at = next((i for i in range(len(tail)) if _follow(tail, i, 3)), len(tail))
+    while at < len(tail):
+        size = _frame_size(tail[at : at + 4])
+        if not size:
+            return False
+        at += size
+    return at > len(tail)
+
+
+def _follow(content: bytes, at: int, count: int) -> bool:
+    """Whether so many frames begin one after the other."""
+    for _ in range(count):
+        size = _frame_size(content[at : at + 4])
+        if not size:
+            return False
+        at += size
+    return True
+
+
+def _frame_size(head: bytes) -> int:
+    """Bytes of a frame of MPEG audio, layer III, by its header (ISO 11172-3, 2.4.2.3); 0 where that is none."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
+        return 0
+    version, rate, place = head[1] >> 3 & 3, head[2] >> 2 & 3, head[2] >> 4
+    if version == 1 or rate == 3 or place in (0, 15):
+        return 0
+    kbits = (_KBITS if version == 3 else _KBITS_LOW)[place - 1]
+    hertz = _HERTZ[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    return (144_000 if version == 3 else 72_000) * kbits // hertz + (head[2] >> 1 & 1)
 
 
 def _au_note(file: BinaryIO, start: bytes) -> str:
