@@ -30,7 +30,7 @@ from vqcodec.bitstream import AudioHeader, Chunk, ImageHeader, RangeEncoder, Vqc
 from vqcodec.bitstream.alpha import encode_alpha
 from vqcodec.bitstream.checks import crc32
 from vqcodec.bitstream.directory import ChunkEntry, Directory, pack_directory
-from vqcodec.bitstream.header import SECTIONS, pack_header
+from vqcodec.bitstream.header import MAX_CHUNKS, SECTIONS, pack_header
 from vqcodec.bitstream.metadata import ALPHA, METADATA, encode_metadata
 from vqcodec.bitstream.varint import VARINT_MAX, write_varint
 from vqcodec.image.codes import hash_codes, walk
@@ -209,6 +209,8 @@ def _costly(base: Base, rng: np.random.Generator) -> Mutant:
     if isinstance(header, ImageHeader):
         side = int(rng.choice(np.array([1_000, 8_000, 10_000, 60_000])))
         large = replace(header, width=side, height=int(rng.choice(np.array([1, 1_000, side]))), alpha=False)
+        if large.parts > MAX_CHUNKS:  # more than a header can say: small tiles of a small lossless picture
+            large = replace(large, tile_log2=10)
         return Mutant(f"{side} pixels of nothing", assemble(large, [chunk] * large.parts))
     rate = int(rng.choice(np.array([1, 8_000, 1_048_575])))
     seconds, channels = int(rng.choice(np.array([1, 60, 86_400]))), int(rng.choice(np.array([1, 2, 8])))

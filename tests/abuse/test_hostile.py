@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
 from abuse.bases import bases
 from abuse.cost import flat_picture, long_silence, measure, wrong_sound
-from abuse.craft import assemble
+from abuse.craft import assemble, crafted
 from abuse.hostile import Tally, judge, run
 from abuse.mutate import Mutant
 
@@ -43,6 +44,13 @@ def test_the_judge_sees_what_it_should() -> None:
     assert tally.faults == ["another file: not detected"]
     judge(base, Mutant("another file", other.data, same_codes=True), tally, mended=True)
     assert tally.faults[1:] == ["another file: other codes under a check that fits"]
+
+
+def test_every_hostile_file_can_be_made() -> None:
+    """Of a small lossless picture, which has small tiles, a large one once had more than a header can say."""
+    exact = next(base for base in bases() if base.name == "exact")
+    for seed in range(12):
+        assert len(list(islice(crafted(exact, np.random.default_rng(seed)), 6))) == 6
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 112, 300])
