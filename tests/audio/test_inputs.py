@@ -332,6 +332,21 @@ class TestLayout:
 
 
 class TestOut:
+    @pytest.mark.parametrize("bits", [16, 24])
+    def test_many_tags_do_not_hide_the_samples_of_a_wav(self, tmp_path, bits):
+        """Behind 64 KiB of short ones the library finds no samples, so they go to the end."""
+        path = tmp_path / "a.wav"
+        samples = PCM[:999, None] / np.float32(32_768)
+        Sound(samples, RATE, {"TITLE": ["========="] * 9_000, "ARTIST": ["me"]}, bits=bits).save(path)
+        assert np.array_equal(soundfile.read(path, always_2d=True)[0], samples)
+        content = path.read_bytes()
+        assert int.from_bytes(content[4:8], "little") == len(content) - 8
+        got, sound = read(path)
+        assert np.array_equal(got, samples)
+        assert sound.notes == ()
+        assert sound.metadata["tags"].count(b"TITLE=") == 9_000
+        assert sound.metadata["tags"].endswith(b"ARTIST=me\n")
+
     def stream(self, tags=None, picture: bytes | None = None) -> SoundStream:
         return SoundStream(RATE, 1, len(PCM), iter([PCM[:, None] / np.float32(32_768)]), tags or {}, picture)
 

@@ -29,6 +29,9 @@ __all__ = ["check_sound_suffix", "save_sound", "write_sound"]
 _INFO = {value: key for key, value in INFO_NAMES.items() if key != b"IPRT"}
 _EXTENSIBLE = 0xFFFE
 _PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")  # KSDATAFORMAT_SUBTYPE_PCM
+_MOST_BEFORE = (
+    2**15
+)  # bytes of tags in front of the samples: libsndfile does not find these behind 64 KiB of short ones
 _RIFF_LIMIT = 2**32 - 2**16
 
 
@@ -99,10 +102,12 @@ def _write_wav(sound: SoundStream, notes: list[str], name: str, file: BinaryIO) 
     )
     if tag == _EXTENSIBLE:
         layout += struct.pack("<HHI", 22, sound.bits, mask_of(sound.tags, sound.channels)) + _PCM_GUID
-    body = _chunk(b"fmt ", layout) + (_chunk(b"LIST", b"INFO" + info) if info else b"")
+    body, tags = _chunk(b"fmt ", layout), _chunk(b"LIST", b"INFO" + info) if info else b""
+    before, behind = (tags, b"") if len(tags) < _MOST_BEFORE else (b"", tags)
+    body += before
     size = sound.samples * width
-    padded = size + size % 2  # of the whole, not of the chunk (RIFF)
-    if size < _RIFF_LIMIT - len(body):
+    padded = size + size % 2 + len(behind)  # of the whole, not of the chunk (RIFF)
+    if size < _RIFF_LIMIT - len(body) - len(behind):
         file.write(struct.pack("<4sI4s", b"RIFF", 4 + len(body) + 8 + padded, b"WAVE") + body)
         file.write(struct.pack("<4sI", b"data", size))
     else:
@@ -111,7 +116,7 @@ def _write_wav(sound: SoundStream, notes: list[str], name: str, file: BinaryIO) 
         file.write(struct.pack("<4sI", b"data", 0xFFFFFFFF))
     for block in _pcm(sound):
         file.write(block.view(np.uint8).reshape(-1, 4)[:, : sound.bits // 8].tobytes())
-    file.write(b"\0" * (size % 2))
+    file.write(b"\0" * (size % 2) + behind)
 
 
 def _info_name(key: str) -> bytes:
