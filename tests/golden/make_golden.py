@@ -24,9 +24,10 @@ from PIL import Image, ImageDraw
 
 import vqcodec
 from vqcodec.audio.codec import AudioCodec
-from vqcodec.bitstream import AudioHeader, ImageHeader, VqcFile, read_vqc, write_vqc
+from vqcodec.bitstream import AudioHeader, Chunk, ImageHeader, VqcFile, read_vqc, sample_hash, write_vqc
 from vqcodec.image.files import load_picture
 from vqcodec.image.layers import lay_over, present
+from vqcodec.image.predicted import encode_predicted
 from vqcodec.registry import audio_codec_for, image_codec_for, load_image_codec
 from vqcodec.target import step_of_quality
 from vqcodec.threads import ALONE
@@ -108,6 +109,20 @@ def wide_noise(channels: int) -> np.ndarray:
     return np.random.default_rng(3).integers(0, 65_536, (20, 25, channels), dtype=np.uint16)
 
 
+def wide_photo(channels: int, step: int = 1) -> np.ndarray:
+    """Slopes with noise, in multiples of a step."""
+    ramp = np.add.outer(np.arange(70) * 300, np.arange(90) * 200)[:, :, None] + 4000 * np.arange(channels)
+    noisy = ramp + np.random.default_rng(4).normal(0, 900, (70, 90, channels))
+    return (noisy.clip(0, 65_535) // step * step).astype(np.uint16)
+
+
+def predicted(samples: np.ndarray) -> bytes:
+    """8 bits, predicted whether or not that is the smallest."""
+    file = read_vqc(lossless(samples))
+    payload = b"\0" + encode_predicted(samples.astype(np.uint16)) + b"\5"
+    return write_vqc(replace(file, chunks=[Chunk(payload, (), sample_hash(samples))]))
+
+
 def whole(samples: np.ndarray, rate: int) -> bytes:
     return vqcodec.compress(samples, sample_rate=rate, lossless=True)
 
@@ -147,6 +162,10 @@ EXACT_CASES: dict[str, Callable[[], bytes]] = {
     "wide-noise": lambda: lossless(wide_noise(4)),
     "wide-gray": lambda: lossless(wide_noise(1)),
     "wide-slope": lambda: lossless(slope(60, 80)),
+    "wide-photo": lambda: lossless(wide_photo(4)),
+    "wide-levels": lambda: lossless(wide_photo(3, 64)),
+    "wide-few-levels": lambda: lossless(wide_photo(1, 1000)),
+    "predicted": lambda: predicted(photo("lake", 90, 120)),
     "wide-of-8-bits": lambda: lossless(waves(40, 50).astype(np.uint16) * 257),
     "sound-16": lambda: whole(to_bits(melody(0.2, 2), 16), 44_100),
     "sound-24": lambda: whole(to_bits(melody(0.1, 3), 24), 24_000),

@@ -8,8 +8,10 @@ from image.independent_decoder import decode_exact, decode_file, read_weights
 from image.test_layers import screenshot
 
 import vqcodec
+from vqcodec.bitstream import NO_MODEL, Chunk, ImageHeader, VqcFile, read_vqc, sample_hash, write_vqc
 from vqcodec.image import lossless
 from vqcodec.image.layers import find_graphics
+from vqcodec.image.predicted import encode_predicted
 from vqcodec.registry import IMAGE_MODELS
 
 
@@ -24,6 +26,35 @@ def test_lossless(dtype: type, channels: int, monkeypatch: pytest.MonkeyPatch) -
         samples = samples.astype(dtype)
         data = vqcodec.compress(samples, kind="image", lossless=True, exact_alpha=True)
         assert np.array_equal(decode_exact(data), samples)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_predicted(channels: int) -> None:
+    rng = np.random.default_rng(channels)
+    slope = np.add.outer(np.arange(66) * 0.004, np.arange(75) * 0.006)[:, :, None] + np.arange(channels) * 0.05
+    for spread, step in ((0.02, 1), (0.3, 1), (0.02, 64)):
+        samples = (slope + rng.normal(0, spread, (66, 75, channels))).clip(0, 1) * 65_535
+        exact = (samples // step * step).astype(np.uint16)
+        data = vqcodec.compress(exact, kind="image", lossless=True, exact_alpha=True)
+        assert read_vqc(data).chunks[0].payload[-1] == 5
+        assert np.array_equal(decode_exact(data), exact)
+
+
+def test_predicted_of_8_bits() -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (66, 75, 3), dtype=np.uint8)
+    payload = b"\0" + encode_predicted(samples.astype(np.uint16)) + b"\5"
+    header = ImageHeader(75, 66, 0, False, False, NO_MODEL, 0, lossless=True)
+    data = write_vqc(VqcFile(header, [Chunk(payload, (), sample_hash(samples))]))
+    vqcodec.verify(data, against=samples)
+    assert np.array_equal(decode_exact(data), samples)
+
+
+def test_few_values() -> None:
+    values = np.sort(np.random.default_rng(0).integers(0, 65_536, 200))
+    samples = values[np.random.default_rng(1).integers(0, 200, (30, 40, 3))].astype(np.uint16)
+    data = vqcodec.compress(samples, kind="image", lossless=True)
+    assert read_vqc(data).chunks[0].payload[-1] == 6
+    assert np.array_equal(decode_exact(data), samples)
 
 
 def test_layers() -> None:
