@@ -123,6 +123,17 @@ def predicted(samples: np.ndarray) -> bytes:
     return write_vqc(replace(file, chunks=[Chunk(payload, (), sample_hash(samples))]))
 
 
+def letters() -> np.ndarray:
+    """Text on two colours of ground, with letters at the edge."""
+    image = Image.new("RGB", (400, 140), (250, 250, 245))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((200, 0, 400, 140), fill=(30, 60, 90))
+    for y in range(-4, 140, 20):
+        draw.text((2, y), "sphinx of black quartz judge"[y % 9 :], fill="black", font_size=14)
+        draw.text((202, y), "my vow pack my box with dozen"[y % 7 :], fill="white", font_size=14)
+    return np.asarray(image)
+
+
 def whole(samples: np.ndarray, rate: int) -> bytes:
     return vqcodec.compress(samples, sample_rate=rate, lossless=True)
 
@@ -165,6 +176,8 @@ EXACT_CASES: dict[str, Callable[[], bytes]] = {
     "wide-photo": lambda: lossless(wide_photo(4)),
     "wide-levels": lambda: lossless(wide_photo(3, 64)),
     "wide-few-levels": lambda: lossless(wide_photo(1, 1000)),
+    "letters": lambda: lossless(letters()),
+    "wide-letters": lambda: lossless(letters()[:, :, :1].astype(np.uint16) * 257),
     "predicted": lambda: predicted(photo("lake", 90, 120)),
     "wide-of-8-bits": lambda: lossless(waves(40, 50).astype(np.uint16) * 257),
     "sound-16": lambda: whole(to_bits(melody(0.2, 2), 16), 44_100),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable
@@ -395,6 +396,40 @@ def left_out(r: Reader, classes: np.ndarray) -> np.ndarray:
     return np.where(n % 2, -(n + 1) // 2, n // 2)
 
 
+def with_pieces(r: Reader, h: int, w: int, c: int) -> np.ndarray:
+    """Pieces on their ground (section Exact chunks of a picture)."""
+    key = np.frombuffer(r.take(c), np.uint8)
+    filters = [{"id": lzma.FILTER_LZMA1, "lc": 3, "lp": 0, "pb": 2, "dict_size": 1 << 20}]
+    items = Reader(lzma.decompress(r.take(r.varint()), lzma.FORMAT_RAW, filters=filters))
+
+    def signed() -> int:
+        n = items.varint()
+        return -(n + 1) // 2 if n % 2 else n // 2
+
+    count, lines = items.varint(), items.varint()
+    pieces = [(*items.take(2), signed()) for _ in range(count)]
+    starts = [(items.varint(), signed(), signed()) for _ in range(lines)]
+    stream = r.take(r.varint())
+    sheet = vp8l(stream, sum(piece[0] for piece in pieces), max(piece[1] for piece in pieces), c)
+    out = exact_tile(r.data[r.at :], h, w, c, deep=False).copy()
+    row = column = 0
+    for places, right, down in starts:
+        row, column = row + down, column + right
+        end = column
+        for _ in range(places):
+            number, gap = items.varint(), items.take(1)[0] - 64
+            height, width, offset = pieces[number]
+            top = sum(piece[0] for piece in pieces[:number])
+            piece = sheet[top : top + height, :width]
+            differs = (piece != key).any(2)
+            assert min(row + offset, end + gap) >= 0
+            place = out[row + offset :, end + gap :][:height, :width]
+            place[differs] = piece[differs]
+            end += gap + width
+    assert items.at == len(items.data)
+    return out
+
+
 def exact_tile(payload: bytes, h: int, w: int, c: int, deep: bool) -> np.ndarray:
     """Samples [h, w, c] (section Exact chunks of a picture)."""
     body, method = payload[:-1], payload[-1]
@@ -403,6 +438,8 @@ def exact_tile(payload: bytes, h: int, w: int, c: int, deep: bool) -> np.ndarray
     if method == 2:
         return vp8l(body, h, w, c) * (257 if deep else 1)
     r = Reader(body)
+    if method == 7:
+        return with_pieces(r, h, w, c) * (257 if deep else 1)
     if method in (5, 6):
         values = table_of_values(r, deep)
         assert deep or method == 5

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from image.independent_decoder import decode_exact, decode_file, read_weights
 from image.test_layers import screenshot
+from image.test_pieces import window
 
 import vqcodec
 from vqcodec.bitstream import NO_MODEL, Chunk, ImageHeader, VqcFile, read_vqc, sample_hash, write_vqc
@@ -55,6 +56,16 @@ def test_few_values() -> None:
     data = vqcodec.compress(samples, kind="image", lossless=True)
     assert read_vqc(data).chunks[0].payload[-1] == 6
     assert np.array_equal(decode_exact(data), samples)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("deep", [False, True])
+def test_pieces(channels: int, deep: bool) -> None:
+    samples = window(channels)
+    data = vqcodec.compress(samples.astype(np.uint16) * 257 if deep else samples, kind="image", lossless=True)
+    payload = read_vqc(data).chunks[0].payload
+    assert payload[-2:] == b"\7\7"  # two colours of ground
+    assert np.array_equal(decode_exact(data), samples.astype(np.int64) * (257 if deep else 1))
 
 
 def test_layers() -> None:

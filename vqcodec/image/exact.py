@@ -17,6 +17,7 @@ from vqcodec.bitstream.arrays import I64, U8, U16, Samples
 from vqcodec.bitstream.checks import check_written
 from vqcodec.bitstream.varint import read_varint, write_varint
 from vqcodec.errors import CorruptError, TruncatedError
+from vqcodec.image.pieces import decode_pieces, encode_pieces, find_repeats
 from vqcodec.image.predicted import LEAST_SIDE, decode_predicted, encode_predicted
 from vqcodec.image.samples import reduce16, spread
 from vqcodec.image.webp import Effort, from_webp, to_webp
@@ -34,8 +35,9 @@ __all__ = [
     "place_of",
 ]
 
-_UNIFORM, _WEBP, _BYTES, _SLOPES, _PREDICTED, _FEW = 1, 2, 3, 4, 5, 6  # the last byte of a payload
+_UNIFORM, _WEBP, _BYTES, _SLOPES, _PREDICTED, _FEW, _PIECES = range(1, 8)  # the last byte of a payload
 _VALUES = 2**16  # of a 16-bit sample
+_MOST_NESTED = 3  # colours of ground that pieces stand on
 _FEW_LEVELS = 2**8  # which one stream can tell apart
 _OPAQUE = 255
 # Second differences are worth a try where they are mostly below this: on gradients, not on photographs.
@@ -70,19 +72,46 @@ def _encode(samples: Samples, effort: Effort) -> bytes:
     if (samples == first).all():
         return first.astype(first.dtype.newbyteorder("<")).tobytes() + bytes([_UNIFORM])
     if samples.dtype == np.uint8:
-        return min(_encode_narrow(samples.astype(np.uint8, copy=False), effort), key=len)
+        return min(_encode_narrow(samples.astype(np.uint8, copy=False), effort, deep=False), key=len)
     wide = samples.astype(np.uint16, copy=False)
     narrow = reduce16(wide)
     if np.array_equal(spread(narrow), wide):
-        return to_webp(narrow, effort) + bytes([_WEBP])
+        return min(_encode_narrow(narrow, effort, deep=True), key=len)
     return min(_encode_wide(wide, effort), key=len)
 
 
-def _encode_narrow(samples: U8, effort: Effort) -> Iterator[bytes]:
-    """The payloads of 8-bit samples that may be the smallest."""
+def _encode_narrow(samples: U8, effort: Effort, *, deep: bool) -> Iterator[bytes]:
+    """The payloads of 8-bit samples that may be the smallest; ``deep``: in a file of 16 bits."""
     yield to_webp(samples, effort) + bytes([_WEBP])
-    if not _is_drawn(samples) and min(samples.shape[:2]) >= LEAST_SIDE:
+    if _is_drawn(samples):
+        yield from _without_repeats(samples, effort)
+    elif min(samples.shape[:2]) >= LEAST_SIDE and not deep:
         yield _predict(samples.astype(np.uint16), None)
+
+
+def _without_repeats(samples: U8, effort: Effort) -> Iterator[bytes]:
+    """The payload with pieces taken out and stored once, where there are any on ground of the commonest colours."""
+    heads, ground = b"", samples
+    depth = 0
+    for key in _commonest(samples, _MOST_NESTED):
+        found = find_repeats(ground, key)
+        head = None if found is None else encode_pieces(found)
+        if found is not None and head is not None:
+            heads, ground, depth = heads + head, found.ground, depth + 1
+    if depth:
+        flat = (ground == ground[:1, :1]).all()
+        rest = ground[0, 0].tobytes() + bytes([_UNIFORM]) if flat else to_webp(ground, effort) + bytes([_WEBP])
+        yield heads + rest + bytes([_PIECES] * depth)
+
+
+def _commonest(samples: U8, count: int) -> list[U8]:
+    """The colours [C] of most pixels, most first."""
+    packed = np.zeros(samples.shape[:2], np.uint32)
+    for channel in np.moveaxis(samples, 2, 0):
+        packed = packed << 8 | channel
+    _, first, counts = np.unique(packed, return_index=True, return_counts=True)
+    pixels = samples.reshape(-1, samples.shape[2])
+    return [pixels[first[i]] for i in np.argsort(-counts, kind="stable")[:count].tolist()]
 
 
 def _encode_wide(samples: U16, effort: Effort) -> Iterator[bytes]:
@@ -158,7 +187,7 @@ def decode_tile(chunk: Chunk, header: ImageHeader, index: int) -> Samples:
     return samples
 
 
-def _decode(payload: bytes, shape: tuple[int, int, int], *, deep: bool) -> Samples:
+def _decode(payload: bytes, shape: tuple[int, int, int], *, deep: bool, depth: int = 0) -> Samples:
     body, method = payload[:-1], payload[-1] if payload else 0
     if method == _UNIFORM:
         kind = np.dtype("<u2" if deep else np.uint8)
@@ -169,6 +198,9 @@ def _decode(payload: bytes, shape: tuple[int, int, int], *, deep: bool) -> Sampl
         return out
     if method == _WEBP:
         narrow = from_webp(body, shape)
+        return spread(narrow) if deep else narrow
+    if method == _PIECES and depth < _MOST_NESTED:
+        narrow = _with_pieces(body, shape, depth)
         return spread(narrow) if deep else narrow
     if method == _PREDICTED or (method == _FEW and deep):
         levels, start = _read_table(body, deep=deep)
@@ -183,6 +215,21 @@ def _decode(payload: bytes, shape: tuple[int, int, int], *, deep: bool) -> Sampl
     wide <<= 8
     wide |= from_webp(body[start + size :], shape)
     return wide if method == _BYTES else _from_slopes(wide)
+
+
+def _with_pieces(body: bytes, shape: tuple[int, int, int], depth: int) -> Samples:
+    """Samples of a payload of pieces: the ground, and these put on it."""
+    key, pieces, places, ground = decode_pieces(body, shape[2])
+    samples = _decode(ground, shape, deep=False, depth=depth + 1)
+    samples = samples if samples.flags.writeable else samples.copy()
+    covers = [(piece != key).any(2, keepdims=True) for piece in pieces]
+    for kind, top, left in places:
+        piece = pieces[kind]
+        bottom, right = top + piece.shape[0], left + piece.shape[1]
+        if min(top, left) < 0 or bottom > shape[0] or right > shape[1]:
+            raise CorruptError("a piece beyond the edge")
+        np.copyto(samples[top:bottom, left:right], piece, where=covers[kind])
+    return samples
 
 
 def _read_table(body: bytes, *, deep: bool) -> tuple[Samples, int]:
