@@ -29,7 +29,7 @@ def draw_graphics(photographs: Sequence[Image.Image]) -> dict[str, Image.Image]:
     """The pictures by name.
 
     Args:
-        photographs: at least one, for the screenshots; at least 640 pixels wide and 480 high.
+        photographs: at least one, for the screenshots.
     """
     out = {f"text-{i + 1}": _page(*page, seed=i) for i, page in enumerate(_PAGES)}
     out |= {f"chart-{i + 1}": picture for i, picture in enumerate(_charts())}

@@ -198,6 +198,7 @@ PICTURE_CASES: dict[str, Callable[[], bytes]] = {
     "two-tiles": lambda: vqcodec.compress(waves(70, 1100), quality=40),
     "alpha-and-metadata": lambda: vqcodec.compress(everything(), quality=50),
     "layers": lambda: vqcodec.compress(collage()),
+    "wide-layers": lambda: vqcodec.compress(collage().astype(np.uint16) * 257),
 }
 
 
@@ -219,7 +220,7 @@ def facts(data: bytes) -> dict[str, object]:
         "shape": [file.header.height, file.header.width],
         "alpha": hashlib.sha256(alpha).hexdigest(),
         "metadata": digests(file.metadata),
-        "thumbnail": thumbnail(pixels).round(2).tolist(),
+        "thumbnail": thumbnail(pixels / 257 if file.header.deep else pixels).round(2).tolist(),
     }
 
 

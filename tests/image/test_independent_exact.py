@@ -13,13 +13,14 @@ from vqcodec.bitstream import NO_MODEL, Chunk, ImageHeader, VqcFile, read_vqc, s
 from vqcodec.image import lossless
 from vqcodec.image.layers import find_graphics
 from vqcodec.image.predicted import encode_predicted
+from vqcodec.image.samples import reduce16
 from vqcodec.registry import IMAGE_MODELS
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_lossless(dtype: type, channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lossless, "_tile_log2", lambda height, width: 6)
+    monkeypatch.setattr(lossless, "_tile_log2", lambda height, width, drawn: 6)
     rng = np.random.default_rng(channels)
     noise = rng.integers(0, np.iinfo(dtype).max, (70, 90, channels), dtype, endpoint=True)
     slope = np.add.outer(np.arange(70) * 9, np.arange(90) * 50)[:, :, None] + 11 * np.arange(channels) ** 2 + 1
@@ -68,13 +69,14 @@ def test_pieces(channels: int, deep: bool) -> None:
     assert np.array_equal(decode_exact(data), samples.astype(np.int64) * (257 if deep else 1))
 
 
-def test_layers() -> None:
-    pixels = screenshot()
+@pytest.mark.parametrize("times", [1, 257, 256])
+def test_layers(times: int) -> None:
+    pixels = screenshot() if times == 1 else screenshot().astype(np.uint16) * times
     data = vqcodec.compress(pixels)
     assert vqcodec.info(data)["layers"] == 1
     tensors, _ = read_weights(IMAGE_MODELS[-1].path)
     decode_file(data, tensors)  # checks the hash of the codes
     found = decode_exact(data)
-    mask = find_graphics(pixels).mask
-    assert np.array_equal(found[:, :, 3], 255 * mask)
+    mask = find_graphics(pixels if times == 1 else reduce16(pixels)).mask
+    assert np.array_equal(found[:, :, 3], np.iinfo(pixels.dtype).max * mask)
     assert np.array_equal(found[mask][:, :3], pixels[mask])

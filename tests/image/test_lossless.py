@@ -134,7 +134,7 @@ def test_the_smallest_files() -> None:
 
 def cut_into(samples: Samples, log2: int, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """The file with tiles of this size."""
-    monkeypatch.setattr(lossless, "_tile_log2", lambda height, width: log2)
+    monkeypatch.setattr(lossless, "_tile_log2", lambda height, width, drawn: log2)
     return vqcodec.compress(samples, kind="image", lossless=True, exact_alpha=True)
 
 

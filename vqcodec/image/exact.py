@@ -31,6 +31,7 @@ __all__ = [
     "Place",
     "decode_tile",
     "encode_tile",
+    "is_drawn",
     "is_smooth",
     "place_of",
 ]
@@ -39,7 +40,6 @@ _UNIFORM, _WEBP, _BYTES, _SLOPES, _PREDICTED, _FEW, _PIECES = range(1, 8)  # the
 _VALUES = 2**16  # of a 16-bit sample
 _MOST_NESTED = 3  # colours of ground that pieces stand on
 _FEW_LEVELS = 2**8  # which one stream can tell apart
-_OPAQUE = 255
 # Second differences are worth a try where they are mostly below this: on gradients, not on photographs.
 _SMOOTH = 64
 # From this share of samples on that equal the one to the left, repeats may be worth more than a prediction.
@@ -83,7 +83,7 @@ def _encode(samples: Samples, effort: Effort) -> bytes:
 def _encode_narrow(samples: U8, effort: Effort, *, deep: bool) -> Iterator[bytes]:
     """The payloads of 8-bit samples that may be the smallest; ``deep``: in a file of 16 bits."""
     yield to_webp(samples, effort) + bytes([_WEBP])
-    if _is_drawn(samples):
+    if is_drawn(samples):
         yield from _without_repeats(samples, effort)
     elif min(samples.shape[:2]) >= LEAST_SIDE and not deep:
         yield _predict(samples.astype(np.uint16), None)
@@ -125,7 +125,7 @@ def _encode_wide(samples: U16, effort: Effort) -> Iterator[bytes]:
     if predictable:
         # by ranks, where many values do not occur, as in what was made of 12 bits
         yield _predict(samples, levels if len(levels) <= min(_VALUES // 2, samples.size // 16) else None)
-    if smooth or not predictable or _is_drawn(samples):
+    if smooth or not predictable or is_drawn(samples):
         yield _split(samples, effort) + bytes([_BYTES])
     if smooth:
         yield _split(_slopes(samples), effort) + bytes([_SLOPES])
@@ -136,8 +136,8 @@ def is_smooth(samples: Samples) -> bool:
     return bool(_slopes(samples.astype(np.uint16, copy=False)).mean() < _SMOOTH)
 
 
-def _is_drawn(samples: Samples) -> bool:
-    """Whether repeats may be worth more than a prediction."""
+def is_drawn(samples: Samples) -> bool:
+    """Whether repeats in samples [H, W, C] may be worth more than a prediction."""
     return samples.shape[1] > 1 and bool(np.mean(samples[:, 1:] == samples[:, :-1]) >= _DRAWN)
 
 
@@ -179,8 +179,8 @@ def decode_tile(chunk: Chunk, header: ImageHeader, index: int) -> Samples:
     shape = (*header.tile_size(index), header.channels)
     try:
         samples = _decode(chunk.payload, shape, deep=header.deep)
-        if header.layers and (samples[:, :, -1] % _OPAQUE).any():
-            raise CorruptError("a mask that is neither 0 nor 255")
+        if header.layers and not np.isin(samples[:, :, -1], (0, np.iinfo(samples.dtype).max)).all():
+            raise CorruptError("a mask that is neither none nor all")
     except (CorruptError, TruncatedError) as error:
         raise CorruptError(str(error), place) from error
     check_written(sample_hash(samples), chunk.code_hash, "samples", place)
