@@ -38,6 +38,7 @@ __all__ = [
 
 _UNIFORM, _WEBP, _BYTES, _SLOPES, _PREDICTED, _FEW, _PIECES = range(1, 8)  # the last byte of a payload
 _VALUES = 2**16  # of a 16-bit sample
+_QUICK: Effort = ((4, 80),)
 _MOST_NESTED = 3  # colours of ground that pieces stand on
 _FEW_LEVELS = 2**8  # which one stream can tell apart
 # Second differences are worth a try where they are mostly below this: on gradients, not on photographs.
@@ -82,26 +83,34 @@ def _encode(samples: Samples, effort: Effort) -> bytes:
 
 def _encode_narrow(samples: U8, effort: Effort, *, deep: bool) -> Iterator[bytes]:
     """The payloads of 8-bit samples that may be the smallest; ``deep``: in a file of 16 bits."""
-    yield to_webp(samples, effort) + bytes([_WEBP])
-    if is_drawn(samples):
-        yield from _without_repeats(samples, effort)
-    elif min(samples.shape[:2]) >= LEAST_SIDE and not deep:
+    drawn = is_drawn(samples)
+    heads, ground = _without_repeats(samples) if drawn else ([], samples)
+    # which of the two it is shows with little effort, and much takes seconds
+    if heads and sum(map(len, heads)) + len(_plain(ground, _QUICK)) < len(_plain(samples, _QUICK)):
+        yield b"".join(heads) + _plain(ground, effort) + bytes([_PIECES] * len(heads))
+        return
+    yield _plain(samples, effort)
+    if not drawn and min(samples.shape[:2]) >= LEAST_SIDE and not deep:
         yield _predict(samples.astype(np.uint16), None)
 
 
-def _without_repeats(samples: U8, effort: Effort) -> Iterator[bytes]:
-    """The payload with pieces taken out and stored once, where there are any on ground of the commonest colours."""
-    heads, ground = b"", samples
-    depth = 0
+def _plain(samples: U8, effort: Effort) -> bytes:
+    """The payload as it is, or of one colour."""
+    if (samples == samples[:1, :1]).all():
+        return samples[0, 0].tobytes() + bytes([_UNIFORM])
+    return to_webp(samples, effort) + bytes([_WEBP])
+
+
+def _without_repeats(samples: U8) -> tuple[list[bytes], U8]:
+    """What payloads begin with for pieces on ground of the commonest colours, and the ground without them."""
+    heads = []
     for key in _commonest(samples, _MOST_NESTED):
-        found = find_repeats(ground, key)
+        found = find_repeats(samples, key)
         head = None if found is None else encode_pieces(found)
         if found is not None and head is not None:
-            heads, ground, depth = heads + head, found.ground, depth + 1
-    if depth:
-        flat = (ground == ground[:1, :1]).all()
-        rest = ground[0, 0].tobytes() + bytes([_UNIFORM]) if flat else to_webp(ground, effort) + bytes([_WEBP])
-        yield heads + rest + bytes([_PIECES] * depth)
+            heads.append(head)
+            samples = found.ground
+    return heads, samples
 
 
 def _commonest(samples: U8, count: int) -> list[U8]:
