@@ -97,7 +97,7 @@ def _encode_narrow(samples: U8, effort: Effort, *, deep: bool) -> Iterator[bytes
 def _plain(samples: U8, effort: Effort) -> bytes:
     """The payload as it is, or of one colour."""
     if (samples == samples[:1, :1]).all():
-        return samples[0, 0].tobytes() + bytes([_UNIFORM])
+        return samples[:1, :1].tobytes() + bytes([_UNIFORM])
     return to_webp(samples, effort) + bytes([_WEBP])
 
 

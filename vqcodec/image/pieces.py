@@ -164,28 +164,37 @@ def _joined(starts: I64, ends: I64, stride: int) -> I64:
             labels = further
 
 
+@dataclass
+class _Line:
+    """Patches of a line, the rows that they take, and where the last ends."""
+
+    patches: list[int]
+    top: int
+    bottom: int
+    end: int
+
+
 def _lines(boxes: I64, chosen: Sequence[int]) -> list[list[int]]:
     """Patches one right of the other, as in lines of text; the lines from top to bottom."""
-    order = sorted(chosen, key=lambda i: (int(boxes[i, 2]), int(boxes[i, 0])))
     lines: list[list[int]] = []
-    open_lines: list[tuple[list[int], tuple[int, int, int]]] = []  # with top, bottom and right of the last
-    for i in order:
+    near: dict[int, list[_Line]] = {}  # those not yet ended, by where in the height they are
+    for i in sorted(chosen, key=lambda i: (int(boxes[i, 2]), int(boxes[i, 0]))):
         top, bottom, left, right = boxes[i].tolist()
-        open_lines = [line for line in open_lines if left - line[1][2] < _GAPS.stop]
-        best = None
-        for number, (_, (above, below, end)) in enumerate(open_lines):
-            shared = min(bottom, below) - max(top, above)
-            near = left - end in _GAPS and shared > 0
-            if near and (best is None or end > open_lines[best][1][2]):
-                best = number
+        best: _Line | None = None
+        for part in range(top // _MOST_SIDE - 1, bottom // _MOST_SIDE + 2):
+            near[part] = [line for line in near.get(part, []) if left - line.end < _GAPS.stop]
+            for line in near[part]:
+                beside = left - line.end in _GAPS and line.top < bottom and top < line.bottom
+                if beside and (best is None or line.end > best.end):
+                    best = line
         if best is None:
-            lines.append([i])
-            open_lines.append((lines[-1], (top, bottom, right)))
-            continue
-        line, (above, below, _) = open_lines[best]
-        line.append(i)
+            best = _Line([], top, bottom, right)
+            near[top // _MOST_SIDE].append(best)
+            lines.append(best.patches)
+        best.patches.append(i)
         # what follows a dot or a comma is beside what was before it
-        open_lines[best] = line, (min(top, above), max(bottom, below), right)
+        best.top = min(best.top, max(top, best.bottom - _MOST_SIDE))
+        best.bottom, best.end = max(best.bottom, min(bottom, best.top + _MOST_SIDE)), right
     return sorted(lines, key=lambda line: (int(boxes[line[0], 0]) // 8, int(boxes[line[0], 2])))
 
 
