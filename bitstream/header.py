@@ -175,8 +175,8 @@ def _contradiction(flags: int, more: int) -> str:
         return "gray, alpha or even on a sound"
     if flags & AUDIO and (more & LAYERS or more == DEEP):
         return "layers, or more bits without being lossless, on a sound"
-    if more & LAYERS and more != LAYERS:
-        return "layers in a picture that is lossless or has 16 bits"
+    if more & LAYERS and more & LOSSLESS:
+        return "layers in a picture that is lossless"
     if more & LOSSLESS and flags & EVEN:
         return "even where nothing is quantised"
     return ""

@@ -66,6 +66,25 @@ def image(**options: Any) -> None:  # the fields of ImageBench, one option each
     click.echo(f"report: {options['out'] / 'report.html'}")
 
 
+@bench.command("exact")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of pictures; without it 20 graphics are drawn.")
+@click.option("--photographs", type=click.Path(path_type=Path), help="Folder of those in drawn screenshots.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for results, and what was drawn.")
+@click.option("--images", type=click.IntRange(1), help="Only so many pictures, spread evenly over the folder.")
+@click.option("--default/--no-default", default=True, show_default=True, help="Also default settings (slow).")
+def exact(**options: Any) -> None:  # the fields of ExactBench, one option each
+    """Sizes without loss beside WebP and JPEG XL, and of graphics with default settings beside PNG and AVIF."""
+    from vqcodec.benchmarks.extras import need
+
+    if (options["data"] is None) == (options["photographs"] is None):
+        raise click.UsageError("give one of --data and --photographs")
+    if options["default"]:
+        need("ssimulacra2")
+    from vqcodec.benchmarks.image.exact import ExactBench, run
+
+    click.echo(run(ExactBench(**options), _show_progress))
+
+
 @bench.command("tokens")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of pictures, for example Kodak.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for report and sheets.")

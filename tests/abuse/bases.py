@@ -61,6 +61,22 @@ def _collage() -> np.ndarray:
     return out
 
 
+def _wide_noise() -> np.ndarray:
+    """16-bit gray that is best predicted."""
+    return np.add.outer(np.arange(64) * 300, np.arange(66) * 200).astype(np.uint16) + np.random.default_rng(1).integers(
+        0, 3_000, (64, 66), dtype=np.uint16
+    )
+
+
+def _letters() -> np.ndarray:
+    """Text of which no line is like another."""
+    rng = np.random.default_rng(2)
+    image = Image.new("L", (300, 120), "white")
+    for y in range(2, 110, 18):
+        ImageDraw.Draw(image).text((4, y), "".join(rng.choice(list("abcdefg "), 34)), fill="black", font_size=14)
+    return np.asarray(image)
+
+
 @cache
 def bases() -> list[Base]:
     """Pictures gray and in colour, with alpha and metadata, with stages; sounds of one and two channels, with tags."""
@@ -73,6 +89,8 @@ def bases() -> list[Base]:
         "noisy": vqcodec.compress(noise, quality=60),
         "exact": vqcodec.compress(scene(40, 56), lossless=True),
         "exact wide": vqcodec.compress(np.arange(2000, dtype=np.uint16).reshape(40, 50) ** 2, lossless=True),
+        "predicted": vqcodec.compress(_wide_noise(), kind="image", lossless=True),
+        "pieces": vqcodec.compress(_letters(), lossless=True),
         "layers": vqcodec.compress(_collage()),
         "exact sound": vqcodec.compress(
             np.round(_tones(2, 900) * 2**15).astype(np.int16), sample_rate=8_000, lossless=True

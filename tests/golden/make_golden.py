@@ -24,9 +24,10 @@ from PIL import Image, ImageDraw
 
 import vqcodec
 from vqcodec.audio.codec import AudioCodec
-from vqcodec.bitstream import AudioHeader, ImageHeader, VqcFile, read_vqc, write_vqc
+from vqcodec.bitstream import AudioHeader, Chunk, ImageHeader, VqcFile, read_vqc, sample_hash, write_vqc
 from vqcodec.image.files import load_picture
 from vqcodec.image.layers import lay_over, present
+from vqcodec.image.predicted import encode_predicted
 from vqcodec.registry import audio_codec_for, image_codec_for, load_image_codec
 from vqcodec.target import step_of_quality
 from vqcodec.threads import ALONE
@@ -108,6 +109,31 @@ def wide_noise(channels: int) -> np.ndarray:
     return np.random.default_rng(3).integers(0, 65_536, (20, 25, channels), dtype=np.uint16)
 
 
+def wide_photo(channels: int, step: int = 1) -> np.ndarray:
+    """Slopes with noise, in multiples of a step."""
+    ramp = np.add.outer(np.arange(70) * 300, np.arange(90) * 200)[:, :, None] + 4000 * np.arange(channels)
+    noisy = ramp + np.random.default_rng(4).normal(0, 900, (70, 90, channels))
+    return (noisy.clip(0, 65_535) // step * step).astype(np.uint16)
+
+
+def predicted(samples: np.ndarray) -> bytes:
+    """8 bits, predicted whether or not that is the smallest."""
+    file = read_vqc(lossless(samples))
+    payload = b"\0" + encode_predicted(samples.astype(np.uint16)) + b"\5"
+    return write_vqc(replace(file, chunks=[Chunk(payload, (), sample_hash(samples))]))
+
+
+def letters() -> np.ndarray:
+    """Text on two colours of ground, with letters at the edge."""
+    image = Image.new("RGB", (400, 140), (250, 250, 245))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((200, 0, 400, 140), fill=(30, 60, 90))
+    for y in range(-4, 140, 20):
+        draw.text((2, y), "sphinx of black quartz judge"[y % 9 :], fill="black", font_size=14)
+        draw.text((202, y), "my vow pack my box with dozen"[y % 7 :], fill="white", font_size=14)
+    return np.asarray(image)
+
+
 def whole(samples: np.ndarray, rate: int) -> bytes:
     return vqcodec.compress(samples, sample_rate=rate, lossless=True)
 
@@ -147,6 +173,12 @@ EXACT_CASES: dict[str, Callable[[], bytes]] = {
     "wide-noise": lambda: lossless(wide_noise(4)),
     "wide-gray": lambda: lossless(wide_noise(1)),
     "wide-slope": lambda: lossless(slope(60, 80)),
+    "wide-photo": lambda: lossless(wide_photo(4)),
+    "wide-levels": lambda: lossless(wide_photo(3, 64)),
+    "wide-few-levels": lambda: lossless(wide_photo(1, 1000)),
+    "letters": lambda: lossless(letters()),
+    "wide-letters": lambda: lossless(letters()[:, :, :1].astype(np.uint16) * 257),
+    "predicted": lambda: predicted(photo("lake", 90, 120)),
     "wide-of-8-bits": lambda: lossless(waves(40, 50).astype(np.uint16) * 257),
     "sound-16": lambda: whole(to_bits(melody(0.2, 2), 16), 44_100),
     "sound-24": lambda: whole(to_bits(melody(0.1, 3), 24), 24_000),
@@ -166,6 +198,7 @@ PICTURE_CASES: dict[str, Callable[[], bytes]] = {
     "two-tiles": lambda: vqcodec.compress(waves(70, 1100), quality=40),
     "alpha-and-metadata": lambda: vqcodec.compress(everything(), quality=50),
     "layers": lambda: vqcodec.compress(collage()),
+    "wide-layers": lambda: vqcodec.compress(collage().astype(np.uint16) * 257),
 }
 
 
@@ -187,7 +220,7 @@ def facts(data: bytes) -> dict[str, object]:
         "shape": [file.header.height, file.header.width],
         "alpha": hashlib.sha256(alpha).hexdigest(),
         "metadata": digests(file.metadata),
-        "thumbnail": thumbnail(pixels).round(2).tolist(),
+        "thumbnail": thumbnail(pixels / 257 if file.header.deep else pixels).round(2).tolist(),
     }
 
 

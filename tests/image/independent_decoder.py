@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable
@@ -343,6 +344,92 @@ def vp8l(body: bytes, h: int, w: int, c: int) -> np.ndarray:
     return rgba[:, :, {1: [1], 2: [1, 3], 3: [0, 1, 2], 4: [0, 1, 2, 3]}[c]]
 
 
+def table_of_values(r: Reader, deep: bool) -> np.ndarray:
+    """The values that occur (section Exact chunks of a picture)."""
+    size = r.varint()
+    if size == 0:
+        return np.arange(65_536 if deep else 256)
+    there = zlib.decompress(r.take(size), wbits=-15)
+    assert len(there) == 8192
+    return np.array([v for v in range(65_536) if there[v // 8] >> v % 8 & 1])
+
+
+def predicted(r: Reader, h: int, w: int, c: int) -> np.ndarray:
+    """Ranks [h, w, c], to the end of the bytes; pixel by pixel."""
+    order = {1: [0], 2: [0, 1], 3: [1, 0, 2], 4: [1, 0, 2, 3]}[c]
+    top = int.from_bytes(r.take(2), "little")
+    weights = [np.frombuffer(r.take(2 * (6 + k)), "<i2").tolist() for k in range(c)]
+    size = r.varint()
+    classes = vp8l(r.take(size), h, w, c)[:, :, order].transpose(2, 0, 1)
+    e = left_out(r, classes)
+    ranks = np.zeros((c, h + 2, w + 3), np.int64)  # two rows above, two columns to the left, one to the right
+    for y in range(h):
+        if y:
+            ranks[:, y + 2, :2] = ranks[:, y + 1, 2:3]
+            ranks[:, y + 2, -1:] = ranks[:, y + 1, -2:-1]
+        for x in range(w):
+            for k in range(c):
+                around = [(0, -1), (1, 0), (1, -1), (1, 1), (0, -2), (2, 0)]
+                known = [int(ranks[k, y + 2 - up, x + 2 + right]) for up, right in around]
+                known += [int(e[j, y, x]) for j in range(k)]
+                p = (512 + sum(a * b for a, b in zip(weights[k], known, strict=True))) // 1024
+                ranks[k, y + 2, x + 2] = (min(max(p, 0), top) + int(e[k, y, x])) % 65_536
+    out = np.zeros((h, w, c), np.int64)
+    out[:, :, order] = ranks[:, 2:, 2:-1].transpose(1, 2, 0)
+    return out
+
+
+def left_out(r: Reader, classes: np.ndarray) -> np.ndarray:
+    """Errors e of classes [c, h, w], and the bits that these leave out."""
+    assert classes.max() < 60
+    x = np.maximum(classes // 4 - 1, 0)
+    n = np.where(classes < 8, classes, (4 + classes % 4) << x)
+    for bits in range(1, 14):
+        places = np.argwhere(x == bits).tolist()
+        few = bits - 8 if bits > 8 else bits
+        low = r.take(len(places)) if bits > 8 else bytes(len(places))
+        rest = int.from_bytes(r.take(-(-len(places) * few // 8)), "little")
+        for i, place in enumerate(places):
+            high = rest >> few * i & (1 << few) - 1
+            n[tuple(place)] += (high << bits - few) + low[i]
+    assert r.at == len(r.data)
+    return np.where(n % 2, -(n + 1) // 2, n // 2)
+
+
+def with_pieces(r: Reader, h: int, w: int, c: int) -> np.ndarray:
+    """Pieces on their ground (section Exact chunks of a picture)."""
+    key = np.frombuffer(r.take(c), np.uint8)
+    filters = [{"id": lzma.FILTER_LZMA1, "lc": 3, "lp": 0, "pb": 2, "dict_size": 1 << 20}]
+    items = Reader(lzma.decompress(r.take(r.varint()), lzma.FORMAT_RAW, filters=filters))
+
+    def signed() -> int:
+        n = items.varint()
+        return -(n + 1) // 2 if n % 2 else n // 2
+
+    count, lines = items.varint(), items.varint()
+    pieces = [(*items.take(2), signed()) for _ in range(count)]
+    starts = [(items.varint(), signed(), signed()) for _ in range(lines)]
+    stream = r.take(r.varint())
+    sheet = vp8l(stream, sum(piece[0] for piece in pieces), max(piece[1] for piece in pieces), c)
+    out = exact_tile(r.data[r.at :], h, w, c, deep=False).copy()
+    row = column = 0
+    for places, right, down in starts:
+        row, column = row + down, column + right
+        end = column
+        for _ in range(places):
+            number, gap = items.varint(), items.take(1)[0] - 64
+            height, width, offset = pieces[number]
+            top = sum(piece[0] for piece in pieces[:number])
+            piece = sheet[top : top + height, :width]
+            differs = (piece != key).any(2)
+            assert min(row + offset, end + gap) >= 0
+            place = out[row + offset :, end + gap :][:height, :width]
+            place[differs] = piece[differs]
+            end += gap + width
+    assert items.at == len(items.data)
+    return out
+
+
 def exact_tile(payload: bytes, h: int, w: int, c: int, deep: bool) -> np.ndarray:
     """Samples [h, w, c] (section Exact chunks of a picture)."""
     body, method = payload[:-1], payload[-1]
@@ -350,8 +437,14 @@ def exact_tile(payload: bytes, h: int, w: int, c: int, deep: bool) -> np.ndarray
         return np.zeros((h, w, 1), np.int64) + np.frombuffer(body, "<u2" if deep else np.uint8)
     if method == 2:
         return vp8l(body, h, w, c) * (257 if deep else 1)
-    assert deep
     r = Reader(body)
+    if method == 7:
+        return with_pieces(r, h, w, c) * (257 if deep else 1)
+    if method in (5, 6):
+        values = table_of_values(r, deep)
+        assert deep or method == 5
+        return values[predicted(r, h, w, c) if method == 5 else vp8l(body[r.at :], h, w, c)]
+    assert deep
     size = r.varint()
     z = 256 * vp8l(r.take(size), h, w, c) + vp8l(body[r.at :], h, w, c)
     if method == 3:

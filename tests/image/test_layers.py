@@ -75,6 +75,34 @@ def test_a_photograph_in_a_page(pixels: np.ndarray) -> None:
     vqcodec.verify(data)
 
 
+@pytest.mark.parametrize("curve", [1.0, 1.1])
+def test_a_photograph_in_a_page_of_16_bits(curve: float) -> None:
+    """Of what 8 bits can say, and of what they cannot."""
+    eight = screenshot()
+    pixels = (np.linspace(0, 1, 256) ** curve * 65_535).round().astype(np.uint16)[eight]
+    data = vqcodec.compress(pixels)
+    facts = vqcodec.info(data)
+    assert (facts["layers"], facts["depth"], facts["lossless"]) == (1, 16, False)
+    back = vqcodec.decompress_samples(data).pixels
+    mask = find_graphics(eight).mask
+    assert np.array_equal(back[mask], pixels[mask])
+    assert 0 < np.abs(back[~mask].astype(int) - pixels[~mask]).mean() < 8 * 257
+    vqcodec.verify(data)
+    assert len(data) < 1.3 * len(vqcodec.compress(eight))
+    page16 = page(200, 300).astype(np.uint16) * 257
+    assert vqcodec.info(vqcodec.compress(page16))["lossless"]
+
+
+def test_gradients_of_16_bits_keep_their_steps_at_high_quality() -> None:
+    y, x = np.mgrid[:200, :300]
+    slope = np.stack([x * 4 + y * 3, x * 3 + y * 2 + 9_000, 40_000 - 2 * x], 2).astype(np.uint16)
+    round_one = (np.hypot(x - 150, y - 100) * 4 + 9_000).round().astype(np.uint16)[:, :, None]
+    for pixels in (slope, round_one):
+        back = vqcodec.decompress_samples(vqcodec.compress(pixels, kind="image", quality=95)).pixels
+        assert np.array_equal(back, pixels)
+        assert len(vqcodec.compress(pixels, kind="image", quality=60)) < 2_000
+
+
 def _error(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
     return float(np.abs(a[where].astype(int) - b[where]).mean())
 

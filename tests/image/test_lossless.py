@@ -21,6 +21,7 @@ from vqcodec.bitstream import NO_MODEL, Chunk, ImageHeader, Limits, VqcFile, rea
 from vqcodec.errors import ChecksumError, CorruptError, LimitError, UsageError, VqcWarning
 from vqcodec.image import lossless
 from vqcodec.image.exact import decode_tile, encode_tile
+from vqcodec.image.predicted import decode_predicted, encode_predicted
 
 Samples = npt.NDArray[np.unsignedinteger]
 
@@ -133,7 +134,7 @@ def test_the_smallest_files() -> None:
 
 def cut_into(samples: Samples, log2: int, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """The file with tiles of this size."""
-    monkeypatch.setattr(lossless, "_tile_log2", lambda height, width: log2)
+    monkeypatch.setattr(lossless, "_tile_log2", lambda height, width, drawn: log2)
     return vqcodec.compress(samples, kind="image", lossless=True, exact_alpha=True)
 
 
@@ -222,6 +223,76 @@ def test_methods_of_16_bits() -> None:
         assert chunk.payload[-1] == method
         assert chunk.code_hash == sample_hash(samples)
         assert np.array_equal(decode_tile(chunk, header, 0), samples)
+
+
+def noisy(height: int, width: int, channels: int, spread: float, dtype: type) -> Samples:
+    """A slope with noise, which is best predicted."""
+    slope = np.add.outer(np.arange(height) * 0.003, np.arange(width) * 0.002)[:, :, None] + np.arange(channels) * 0.05
+    samples = slope + np.random.default_rng(5).normal(0, spread, (height, width, channels))
+    return (samples.clip(0, 1) * np.iinfo(dtype).max).astype(dtype)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (64, 200), (201, 65), (130, 131)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_prediction(shape: tuple[int, int], channels: int) -> None:
+    height, width = shape
+    for dtype, spreads in ((np.uint8, (0.02, 0.2)), (np.uint16, (0.0005, 0.02, 0.5))):
+        for spread in spreads:
+            samples = noisy(height, width, channels, spread, dtype).astype(np.uint16)
+            assert np.array_equal(decode_predicted(encode_predicted(samples), samples.shape), samples)
+
+
+def test_noise_is_predicted() -> None:
+    samples = noisy(100, 120, 3, 0.02, np.uint16)
+    assert encode_tile(samples).payload[-1] == 5
+    eight = noisy(100, 120, 3, 0.02, np.uint8)
+    payload = b"\0" + encode_predicted(eight.astype(np.uint16)) + b"\5"
+    header = ImageHeader(120, 100, 0, False, False, NO_MODEL, 0, lossless=True)
+    assert np.array_equal(decode_tile(Chunk(payload, (), sample_hash(eight)), header, 0), eight)
+
+
+def test_values_that_do_not_occur_cost_nothing() -> None:
+    """Of 12 bits in 16, in whatever places, 12 are coded."""
+    samples = noisy(128, 128, 3, 0.02, np.uint16)
+    plain, reduced = (len(encode_tile(s).payload) for s in (samples, samples >> 4 << 4))
+    odd = (samples >> 4).astype(np.uint16) * 16 + (samples >> 12)
+    assert reduced < plain - 3.8 / 8 * samples.size
+    assert len(encode_tile(odd).payload) < reduced + 300
+
+
+def test_few_values_of_16_bits_cost_no_more_than_8() -> None:
+    values = np.array([0, 300, 7_000, 40_001, 65_535], np.uint16)
+    few = np.random.default_rng(6).integers(0, 5, (60, 60, 3))
+    assert len(encode_tile(values[few]).payload) < len(encode_tile(few.astype(np.uint8)).payload) + 60
+    header = ImageHeader(60, 60, 0, False, False, NO_MODEL, 0, lossless=True, deep=True)
+    assert np.array_equal(decode_tile(encode_tile(values[few]), header, 0), values[few])
+
+
+def test_predictions_that_are_none() -> None:
+    """Under right check sums: refused, each in its words, and never in silence."""
+    samples = noisy(64, 80, 3, 0.02, np.uint16)
+    header = ImageHeader(80, 64, 0, False, False, NO_MODEL, 0, lossless=True, deep=True)
+    chunk = encode_tile(samples)
+    body = chunk.payload[:-1]  # u8 0, no table; u16 top; 21 weights; varint of two bytes; stream; bits
+    assert body[0] == 0
+    heavy = body[:3] + b"\xff\x7f" * 6 + body[15:]
+    other_sum = body[:1] + b"\0\0" + body[3:]
+    for wrong, words in (
+        (body[:-1], "bits are missing"),
+        (body + b"\0", "bits are left over"),
+        (heavy, "weights out of range"),
+        (other_sum, "not those that were written"),
+        (body[:200], "no lossless WebP stream|cannot have been predicted"),
+        (b"\5abcde" + body[1:], "no table of values"),
+        (b"", "ends inside this number"),
+    ):
+        with pytest.raises((CorruptError, ChecksumError), match=f"chunk 0.*({words})"):
+            vqcodec.decompress_samples(with_payload(wrong + b"\5", header, chunk.code_hash))
+    for width, height in ((63, 80), (80, 63)):
+        with pytest.raises(CorruptError, match="cannot have been predicted"):
+            vqcodec.verify(with_payload(chunk.payload, replace(header, width=width, height=height), chunk.code_hash))
+    with pytest.raises(CorruptError, match="a value that does not occur"):
+        vqcodec.verify(with_payload(chunk.payload, replace(header, deep=False), chunk.code_hash))
 
 
 def test_pillow_sees_8_bits_of_16_with_colours() -> None:

@@ -20,6 +20,7 @@ from vqcodec.image.exact import FAST, GRAPHICS, PHOTO, UTMOST, Effort, decode_ti
 from vqcodec.image.fill import fill_invisible
 from vqcodec.image.loaded import Picture
 from vqcodec.image.lossless import encode_lossless
+from vqcodec.image.samples import reduce16
 from vqcodec.threads import Workers
 
 __all__ = [
@@ -163,22 +164,25 @@ def _wider(blocks: Mask) -> Mask:
 
 def look_for_exact(picture: Picture, threads: int | None) -> tuple[bytes | None, Mask | None]:
     """The file of all of a picture without loss, and the mask of a layer, each None where it is not worth a try."""
-    if picture.deep:
-        return (_whole(picture, threads) if is_smooth(picture.pixels) else None), None
-    graphics = find_graphics(picture.pixels.astype(np.uint8, copy=False))
+    if picture.deep and is_smooth(picture.pixels):
+        return encode_lossless(picture, effort=effort_for(picture), threads=threads), None
+    graphics = find_graphics(_as_seen(picture.pixels))
     whole = graphics.plain >= _ALL_BUT
     layer = graphics.share >= _LEAST_SHARE and not (whole and graphics.mask.all())
-    return (_whole(picture, threads) if whole else None), (graphics.mask if layer else None)
+    exact = encode_lossless(picture, effort=GRAPHICS, threads=threads) if whole else None
+    return exact, (graphics.mask if layer else None)
 
 
-def _whole(picture: Picture, threads: int | None) -> bytes:
-    return encode_lossless(picture, effort=FAST if picture.deep else GRAPHICS, threads=threads)
+def _as_seen(pixels: Samples) -> U8:
+    """Pixels with 8 bits, by which they are judged."""
+    return reduce16(pixels) if pixels.dtype == np.uint16 else pixels.astype(np.uint8, copy=False)
 
 
 def effort_for(picture: Picture) -> Effort:
     """How a picture is coded that is to be without loss, by its kind and size."""
     small = picture.pixels[:, :, 0].size <= _SMALL
-    if not picture.deep and find_graphics(picture.pixels.astype(np.uint8, copy=False)).plain >= _HALF:
+    slopes = picture.deep and is_smooth(picture.pixels)
+    if not slopes and find_graphics(_as_seen(picture.pixels)).plain >= _HALF:
         return UTMOST if small else GRAPHICS
     return PHOTO if small else FAST
 
@@ -223,7 +227,7 @@ def encode_layers(pixels: Samples, mask: Mask, header: ImageHeader, effort: Effo
         place = place_of(header, index)
         shown = mask[place]
         if shown.any():
-            cover = np.where(shown, 255, 0).astype(np.uint8)
+            cover = np.where(shown, np.iinfo(pixels.dtype).max, 0).astype(pixels.dtype)
             colours = np.where(shown[:, :, None], pixels[place], np.zeros(1, pixels.dtype))
             out[index] = encode_tile(np.dstack([colours, cover]), effort)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vqcodec.bitstream import Chunk, ImageHeader, Limits, VqcFile, read_vqc
 from vqcodec.bitstream.arrays import Samples
 from vqcodec.image.estimate import estimate
-from vqcodec.image.exact import GRAPHICS
+from vqcodec.image.exact import GRAPHICS, is_smooth
 from vqcodec.image.layers import encode_layers, lay_over, only_needed, present, without
 from vqcodec.image.loaded import Picture
 from vqcodec.image.tries import bytes_beside_codes, decibels, file_of, header_of
@@ -29,6 +29,9 @@ Mask = npt.NDArray[np.bool_]
 # at coarser ones what is asked for is a small file.
 _LOOK, _SEEN = 1.3, 155
 _DOUBT = 1.5  # how many times larger than an exact file codes must be estimated not to be tried
+# Of 16 bits codes make ripples of some 50 in 65,536, which nobody sees, but somebody may measure, up to this step
+# (quality 95); without loss slopes take at most so many bits per sample, an eighth of what they are.
+_FINE, _FEW_BITS = 13, 2
 _NO_ERROR = 200.0  # decibels that stand for infinity, with which a search cannot reckon
 _ANY = Limits(pixels=2**40, side=2**31)
 
@@ -82,6 +85,8 @@ class Mixed:
 
     def _encode(self, step: int) -> bytes:
         """The file at a step: the smallest, but what is exact may be somewhat larger."""
+        if step not in self.files and self.exact and self._is_gradient(step):
+            self.files[step] = self.exact
         if step not in self.files:
             sharp = [self.exact] if self.exact else []
             if self._layered is not None:
@@ -101,6 +106,12 @@ class Mixed:
                 best = plain if best is None or len(best) > look * len(plain) else best
             self.files[step] = best
         return self.files[step]
+
+    def _is_gradient(self, step: int) -> bool:
+        """Whether slopes of 16 bits are asked for so fine that none may be wider than it was, and cost little so."""
+        pixels = self.picture.pixels
+        few = self.exact is not None and 8 * len(self.exact) <= _FEW_BITS * pixels.size
+        return self.picture.deep and step <= _FINE and few and is_smooth(pixels)
 
     def _tell(self, share: float) -> None:
         """Nobody knows how many tries it will be; mostly three."""
