@@ -43,7 +43,7 @@ class Chunk:
     """One independently decodable tile or stretch: one range-coder stream, stage after stage, coarse first.
 
     Attributes:
-        payload: the stream, without trailing zero bytes. In a picture with layers an empty one stands for no chunk.
+        payload: the stream, without trailing zero bytes. An empty one stands for no chunk where the header is sparse.
         stage_ends: bytes of payload needed to decode stage i wholly, rising to len(payload) of the whole chunk.
             Not stored, and empty when read, where the payload is shorter than 2,048 bytes.
         code_hash: ``checks.code_hash`` of the decoded codes, 16 bits.
@@ -138,33 +138,37 @@ def write_vqc(file: VqcFile, *, table_last: bool = False) -> bytes:
     sections = _section_bodies(file)
     chunks = [_writable(index, chunk) for index, chunk in enumerate([*file.chunks, *file.layers])]
     data = _joined(file.header, sections, chunks, table_last)
-    lacking = _least_size(file.header) - len(data)
+    lacking = _least_size(file.header, chunks) - len(data)
     if lacking > 0:  # nearly all of it is flat or silent
         sections = sorted([*sections, (FILLER, bytes(lacking))])
         data = _joined(file.header, sections, chunks, table_last)
     return data
 
 
-def _least_size(header: ImageHeader | AudioHeader) -> int:
+def _least_size(header: ImageHeader | AudioHeader, chunks: list[Chunk]) -> int:
     """Bytes that a file must have to be read by default."""
     if isinstance(header, ImageHeader):
         return Limits.least_size(header.width, header.height, lossless=header.lossless)
     if header.lossless:
         return 0
-    return Limits.least_size_of_sound(header.sample_rate, header.channels, header.samples)
+    coded = _directory(header, [], chunks).coded_samples(header)
+    return Limits.least_size_of_sound(header.sample_rate, header.channels, header.samples, coded)
+
+
+def _directory(header: ImageHeader | AudioHeader, sections: list[tuple[int, bytes]], chunks: list[Chunk]) -> Directory:
+    entries = [ChunkEntry(len(chunk.payload), chunk.stage_ends) for chunk in chunks]
+    return Directory(entries, [(kind, len(body)) for kind, body in sections], header.sparse)
 
 
 def _joined(
     header: ImageHeader | AudioHeader, sections: list[tuple[int, bytes]], chunks: list[Chunk], table_last: bool
 ) -> bytes:
-    entries = [ChunkEntry(len(chunk.payload), chunk.stage_ends) for chunk in chunks]
-    layers = isinstance(header, ImageHeader) and header.layers
-    directory = Directory(entries, [(kind, len(body)) for kind, body in sections], layers)
+    directory = _directory(header, sections, chunks)
     flags = SECTIONS * bool(sections) | TABLE_LAST * table_last
     head, table = pack_header(header, len(chunks), flags), pack_directory(directory)
     check_plausible(parse_header(head), directory)
     bodies = [body + crc32(bytes([kind]), body) for kind, body in sections]
-    bodies += [_chunk_bytes(index, chunk) for index, chunk in enumerate(chunks) if chunk.payload or not layers]
+    bodies += [_chunk_bytes(index, chunk) for index, chunk in enumerate(chunks) if chunk.payload or not header.sparse]
     if table_last:
         tail = [table, crc32(table), len(table).to_bytes(4, "little")]
     else:
@@ -253,7 +257,8 @@ def read_vqc(
     file = VqcFile(layout.fields.header, [], cut=len(data) <= layout.end)
     bodies = _read_sections(data, layout, file, conceal)
     chunks = _read_chunks(data, layout, conceal)
-    tiles = len(chunks) // 2 if layout.directory.layers else len(chunks)
+    header = layout.fields.header
+    tiles = len(chunks) // 2 if isinstance(header, ImageHeader) and header.layers else len(chunks)
     file.chunks, file.layers = chunks[:tiles], chunks[tiles:]
     _unpack_sections(file, bodies, limits, conceal)
     return file
@@ -272,7 +277,9 @@ def _read_layout(data: bytes, limits: Limits | None, *, allow_trailing: bool) ->
         end = start + directory.body_bytes
     # Only now are the numbers known to be what was written: a damaged width is damage, not a picture over the limit.
     if limits is not None:
-        fields.check_limits(limits, len(data))
+        header = fields.header
+        coded = directory.coded_samples(header) if isinstance(header, AudioHeader) else 0
+        fields.check_limits(limits, len(data), coded)
     if isinstance(fields.header, ImageHeader):
         alpha = any(kind == ALPHA for kind, _ in directory.sections)
         if (fields.header.alpha and not fields.header.lossless) != alpha:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from vqcodec.bitstream.header import SECTIONS, Fields, ImageHeader
+from vqcodec.bitstream.header import SECTIONS, AudioHeader, Fields, ImageHeader
 from vqcodec.bitstream.varint import read_varint, write_varint
 from vqcodec.errors import CorruptError, TruncatedError
 
@@ -25,8 +25,8 @@ SECTION_OVERHEAD = 4  # CRC
 _MAX_STAGES = 16
 _MAX_SECTIONS = 64
 _MAX_LENGTH = 2**31 - 1
-# What a byte of payload may stand for. Measured with image-2 and audio-1 at their coarsest step: 2,400 pixels of a flat
-# gray tile, 0.047 s of silence in one channel; the rest is room for models that guess better.
+# What a byte of payload may stand for. Measured with image-2 and audio-2 at their coarsest step: 2,400 pixels of a flat
+# gray tile, 0.047 s of what is nearly silence in one channel; the rest is room for models that guess better.
 _PIXELS_PER_BYTE = 8_192
 _FREE_BYTES = 16
 _SECONDS_PER_BYTE = 1 / 8  # times channels: what decoding costs follows the seconds, whatever the sample rate
@@ -46,16 +46,21 @@ class ChunkEntry:
 class Directory:
     """``sections``: (kind, body bytes) in file order; ``chunks`` in file order.
 
-    With ``layers`` the second half of the chunks are the layers, and a chunk without payload is not there at all.
+    With ``sparse`` a chunk without payload is not there at all: see ``sparse`` of the headers.
     """
 
     chunks: list[ChunkEntry]
     sections: list[tuple[int, int]] = field(default_factory=list)
-    layers: bool = False
+    sparse: bool = False
 
     def size_of(self, entry: ChunkEntry) -> int:
         """Bytes of a chunk in the file."""
-        return entry.length + CHUNK_OVERHEAD if entry.length or not self.layers else 0
+        return entry.length + CHUNK_OVERHEAD if entry.length or not self.sparse else 0
+
+    def coded_samples(self, header: AudioHeader) -> int:
+        """Samples of each channel of a sound in chunks that are there, all of them taken to be of one length."""
+        there = sum(1 for entry in self.chunks if entry.length or not self.sparse)
+        return -(-header.samples * there // max(len(self.chunks), 1))
 
     @property
     def body_bytes(self) -> int:
@@ -100,8 +105,7 @@ def parse_directory(data: bytes, pos: int, fields: Fields) -> tuple[Directory, i
     for index in range(fields.chunks):
         entry, pos = _parse_chunk(data, pos, f"chunk {index}")
         chunks.append(entry)
-    layers = isinstance(fields.header, ImageHeader) and fields.header.layers
-    return Directory(chunks, sections, layers), pos
+    return Directory(chunks, sections, fields.header.sparse), pos
 
 
 def _parse_sections(data: bytes, pos: int) -> tuple[list[tuple[int, int]], int]:
@@ -161,11 +165,11 @@ def check_plausible(fields: Fields, directory: Directory) -> None:
                 raise CorruptError(f"{entry.length} bytes cannot hold {width} x {height} pixels", f"chunk {index}")
         return
     size = sum(entry.length for entry in directory.chunks)
-    values, room = header.samples * header.channels, size + _FREE_BYTES_SOUND
+    coded = directory.coded_samples(header)
+    values, room = coded * header.channels, size + _FREE_BYTES_SOUND
     most = math.inf if header.lossless else _SECONDS_PER_BYTE * header.sample_rate  # FLAC costs no more at a low rate
     if values > min(_SAMPLES_PER_BYTE, most) * room:
         raise CorruptError(
-            f"{header.samples} samples at {header.sample_rate} Hz in {header.channels} channels cannot come from "
-            f"{size} bytes",
+            f"{coded} samples at {header.sample_rate} Hz in {header.channels} channels cannot come from {size} bytes",
             "header.samples",
         )

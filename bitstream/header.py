@@ -72,6 +72,11 @@ class ImageHeader:
         return rows * columns * (2 if self.layers else 1)
 
     @property
+    def sparse(self) -> bool:
+        """Whether a chunk without payload is not there: a tile that is hidden by its layer, or one without layer."""
+        return self.layers
+
+    @property
     def channels(self) -> int:
         """Samples of a pixel in an exact tile: colours, and alpha or, in a layer, the mask."""
         return (1 if self.gray else 3) + (self.alpha or self.layers)
@@ -113,6 +118,11 @@ class AudioHeader:
     lossless: bool = False
     deep: bool = False
 
+    @property
+    def sparse(self) -> bool:
+        """Whether a chunk without payload is not there, and silence."""
+        return not self.lossless
+
 
 @dataclass(frozen=True)
 class Fields:
@@ -124,13 +134,17 @@ class Fields:
     chunks: int
     end: int
 
-    def check_limits(self, limits: Limits, size: int) -> None:
-        """Raise LimitError if the picture or sound, in a file of so many bytes, is over the limits; after the CRC."""
+    def check_limits(self, limits: Limits, size: int, coded: int) -> None:
+        """Raise LimitError if the picture or sound, in a file of so many bytes, is over the limits; after the CRC.
+
+        Args:
+            coded: samples of each channel of a sound that are in chunks that are there.
+        """
         h = self.header
         if isinstance(h, ImageHeader):
             limits.check_image(h.width, h.height, size, lossless=h.lossless)
         else:
-            limits.check_audio(h.sample_rate, h.channels, h.samples, None if h.lossless else size)
+            limits.check_audio(h.sample_rate, h.channels, h.samples, None if h.lossless else (size, coded))
 
 
 def pack_header(header: ImageHeader | AudioHeader, chunks: int, flags: int) -> bytes:

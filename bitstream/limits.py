@@ -13,9 +13,12 @@ PIXELS = 100_000_000
 # Pictures that are coded in less than this are flat; a writer fills their files up (SPEC.md, Cost).
 FREE_PIXELS, PIXELS_PER_BYTE = 2**22, 500
 SECONDS = 24 * 3600
-# The same of sound, in all channels together: 10 kB for 260 s, which decode in ten seconds on a busy core. Less than 50
-# bytes a second of a channel are needed by what is nearly all silence, whose files are filled up too.
+# The same of sound that is not silence, all channels together: 10 kB for 260 s, which decode in ten seconds on a busy
+# core. Less than 50 bytes a second of a channel are needed by what is nearly silence, whose files are filled up too.
 FREE_SECONDS, _BYTES_PER_SECOND = 60, 50
+# Chunks of silence need no decoding but memory and writing: an hour of one channel at 48 kHz for every file (0.7 GB as
+# samples) and 1/50 s more for every byte.
+_FREE_SILENCE, _SILENCE_PER_BYTE = 3600 * 48_000, 48_000 // 50  # samples
 # The same of what is lossless: 10 kB for 57 megapixels, which at 16 bits with alpha take 5 seconds and 0.8 GB.
 FREE_EXACT_PIXELS, EXACT_PIXELS_PER_BYTE = 2**24, 4_096
 _CELL = 64  # pixels a side of what is coded at least
@@ -66,14 +69,23 @@ class Limits:
         return -(-max(_coded(width, height, lossless) - free, 0) // per_byte)
 
     def seconds_of(self, size: int) -> int:
-        """Seconds of all channels together that a file of so many bytes may ask for; a higher limit raises this too."""
+        """Seconds of all channels together that a file of so many bytes may ask for beside chunks of silence.
+
+        A higher limit raises this too.
+        """
         asked = FREE_SECONDS + size // _BYTES_PER_SECOND
         return asked * max(self.seconds, SECONDS) // SECONDS
 
+    def silence_of(self, size: int) -> int:
+        """The same of chunks of silence, in samples."""
+        return (_FREE_SILENCE + size * _SILENCE_PER_BYTE) * max(self.seconds, SECONDS) // SECONDS
+
     @staticmethod
-    def least_size_of_sound(sample_rate: int, channels: int, samples: int) -> int:
+    def least_size_of_sound(sample_rate: int, channels: int, samples: int, coded: int) -> int:
         """Bytes from which on a file may ask for a sound of this length, where the limits do not speak against it."""
-        return max(-(-samples * channels // sample_rate) - FREE_SECONDS, 0) * _BYTES_PER_SECOND
+        of_coded = max(-(-coded * channels // sample_rate) - FREE_SECONDS, 0) * _BYTES_PER_SECOND
+        of_silence = -(-max((samples - coded) * channels - _FREE_SILENCE, 0) // _SILENCE_PER_BYTE)
+        return max(of_coded, of_silence)
 
     def check_image(self, width: int, height: int, size: int, *, lossless: bool = False) -> None:
         """Raise LimitError if an image of this size, in a file of so many bytes, is over the limits."""
@@ -87,11 +99,12 @@ class Limits:
                 f"{width} x {height} pixels: over the limit of {most:,} for a file of {size:,} bytes; {_RAISE_PIXELS}"
             )
 
-    def check_audio(self, sample_rate: int, channels: int, samples: int, size: int | None = None) -> None:
+    def check_audio(self, sample_rate: int, channels: int, samples: int, held: tuple[int, int] | None = None) -> None:
         """Raise LimitError if a sound of this length (samples per channel) is over the limits.
 
         Args:
-            size: bytes of the file that holds it coded; None for a source that holds every sample.
+            held: bytes of the file that holds it coded, and how many of its samples, per channel, are not in chunks of
+                silence; None for a source that holds every sample.
         """
         if channels > self.channels:
             raise LimitError(f"{channels} channels: over the limit of {self.channels} (raise Limits.channels)")
@@ -103,11 +116,18 @@ class Limits:
                 f"{samples:,} samples of {channels} channels: over the limit of {self.seconds} s, which allows "
                 f"{self.seconds * _VALUES_A_SECOND:,} in all channels together; {_RAISE_SECONDS}"
             )
-
-        if size is not None and samples * channels > self.seconds_of(size) * sample_rate:
+        if held is None:
+            return
+        size, coded = held
+        if coded * channels > self.seconds_of(size) * sample_rate:
             raise LimitError(
-                f"{samples // sample_rate} s of sound in {channels} channels: over the limit of "
+                f"{coded // sample_rate} s of sound in {channels} channels: over the limit of "
                 f"{self.seconds_of(size):,} s in all channels together for a file of {size:,} bytes; {_RAISE_SECONDS}"
+            )
+        if (samples - coded) * channels > self.silence_of(size):
+            raise LimitError(
+                f"{samples - coded:,} samples of silence in {channels} channels: over the limit of "
+                f"{self.silence_of(size):,} in all channels together for a file of {size:,} bytes; {_RAISE_SECONDS}"
             )
 
     def check_metadata(self, size: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict, TypeVar, get_args
 
 from vqcodec.bitstream import Limits
 from vqcodec.errors import UsageError
+from vqcodec.quality import PICTURE_QUALITY
 from vqcodec.target import Aim, make_aim
 
 __all__ = [
@@ -42,7 +43,8 @@ Settings = TypeVar("Settings", bound="CompressSettings | ReadSettings")
 
 
 class CompressOptions(TypedDict, total=False):
-    """Options of :func:`vqcodec.compress`. At most one of quality and targets; without any, ``quality`` is 60.
+    """Options of :func:`vqcodec.compress`. At most one of quality and targets; without any, ``quality`` is 60 for
+    pictures and 45 for sound.
 
     Attributes:
         sample_rate: Hz, of an array or tensor that is sound.
@@ -167,25 +169,25 @@ class CompressSettings:
 
     def check_picture(self) -> None:
         """Raise UsageError if this can be asked of sound only."""
-        self.aim.check_picture()
+        self.aim().check_picture()
         if self.sample_rate is not None:
             raise UsageError("sample_rate is for sound, and this is a picture; leave it out")
 
     def check_sound(self) -> None:
         """Raise UsageError if this can be asked of a picture only."""
-        self.aim.check_sound()
+        self.aim().check_sound()
         _only_pictures(
             exact_alpha=self.exact_alpha, model=self.model, tune=self.tune if self.tune != "visual" else None
         )
 
-    @property
-    def aim(self) -> Aim:
-        """What quality and targets ask for.
+    def aim(self, usual: float = PICTURE_QUALITY) -> Aim:
+        """What quality and targets ask for, the quality ``usual`` if they ask for nothing.
 
         Raises:
             UsageError: two of them, or a value out of range.
         """
-        return make_aim(self.quality, self.target_bpp, self.target_size, self.target_psnr, self.target_kbps)
+        targets = self.target_bpp, self.target_size, self.target_psnr, self.target_kbps
+        return make_aim(self.quality, *targets, usual=usual)
 
 
 @dataclass(frozen=True)

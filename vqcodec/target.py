@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vqcodec.errors import UsageError
-from vqcodec.quality import COARSEST, DEFAULT_QUALITY, step_of_quality
+from vqcodec.quality import COARSEST, PICTURE_QUALITY, step_of_quality
 
 __all__ = [
     "Aim",
@@ -34,7 +34,7 @@ Curve = npt.NDArray[np.float64]
 """A value for each of the 256 steps."""
 
 _STEPS = np.arange(COARSEST + 1)
-_USUAL = 103  # the step of the default quality
+_USUAL = 103  # the step of the usual quality of pictures
 # What a step changes the logarithm of the size by, and the PSNR in decibels: means over the example photographs.
 _SIZE_SLOPE, _PSNR_SLOPE = -0.018, -0.09
 _TINY = 1e-9
@@ -42,7 +42,7 @@ _MOST_BYTES = 2.0**63  # of any file
 _NEAR = 4  # steps
 _SMOOTH_BYTES, _SMOOTH_PIXELS = 4096, 65_536  # below, a byte or a pixel shows in the curve
 _ENOUGH = 3  # tries, after which it is enough to be near: 1 % of the size, a tenth of a decibel
-_NEAR_SIZE, _NEAR_PSNR = 0.01, 0.1
+NEAR_SIZE, _NEAR_PSNR = 0.01, 0.1
 _MOST_TRIES = 5  # after which the estimate is given up
 
 
@@ -82,8 +82,10 @@ def make_aim(
     target_size: int | None = None,
     target_psnr: float | None = None,
     target_kbps: float | None = None,
+    *,
+    usual: float = PICTURE_QUALITY,
 ) -> Aim:
-    """The aim that at most one of these options sets; the default quality without any.
+    """The aim that at most one of these options sets; the quality ``usual`` without any.
 
     Raises:
         UsageError: two of them, or a value out of range.
@@ -97,7 +99,7 @@ def make_aim(
         if not 0 < value < math.inf:
             raise UsageError(f"{key} {value:g} is out of range; give a number above 0")
     if quality is not None or not given:
-        return Aim(step=step_of_quality(DEFAULT_QUALITY if quality is None else quality))
+        return Aim(step=step_of_quality(usual if quality is None else quality))
     return Aim(bpp=target_bpp, size=target_size, psnr=target_psnr, kbps=target_kbps)
 
 
@@ -147,20 +149,30 @@ def likely_step(aim: Aim, pixels: int, sizes: Curve, decibels: Curve) -> int:
     return min(int(np.count_nonzero(sizes > limit)), COARSEST)
 
 
-def finest_within(limit: float, size_at: Callable[[int], float], estimate: Curve | None = None) -> int:
+def finest_within(
+    limit: float,
+    size_at: Callable[[int], float],
+    estimate: Curve | None = None,
+    *,
+    enough: int = _ENOUGH,
+    near: float = NEAR_SIZE,
+) -> int:
     """The lowest step whose size is within the limit, which was asked for; 256 if there is none.
 
     Args:
         limit: bytes.
         size_at: bytes of the file at a step; asked again for a step only if cheap, so cache it.
         estimate: of these at every step.
+        enough: tries after which it suffices to be as near below the limit as ``near``, a share of it.
     """
     limit = min(limit, _MOST_BYTES)
     about: Curve = _SIZE_SLOPE * (_STEPS - _USUAL).astype(np.float64)
     if estimate is not None:
         about = np.log(np.maximum(estimate, 1) / limit)
     smooth = limit >= _SMOOTH_BYTES
-    search = _Search(lambda step: math.log(max(size_at(step), 1) / limit), about, smooth=smooth, near=_NEAR_SIZE)
+    search = _Search(
+        lambda step: math.log(max(size_at(step), 1) / limit), about, smooth=smooth, near=near, enough=enough
+    )
     return search.run(keep_high=True)
 
 
@@ -170,7 +182,7 @@ def _coarsest_reaching(target: float, pixels: int, psnr_at: Callable[[int], floa
         about = estimate - target
     # what just reaches the target counts as above it
     smooth = pixels >= _SMOOTH_PIXELS
-    search = _Search(lambda step: psnr_at(step) - target + _TINY, about, smooth=smooth, near=_NEAR_PSNR)
+    search = _Search(lambda step: psnr_at(step) - target + _TINY, about, smooth=smooth, near=_NEAR_PSNR, enough=_ENOUGH)
     step = search.run(keep_high=False) - 1
     if step < 0:
         raise UsageError(
@@ -187,17 +199,18 @@ class _Search:
         excess: the curve.
         about: an estimate of it at all steps, whose shape is better known than its height.
         smooth: the curve is of so much data that it has no steps of its own.
-        near: an excess that is as good as none.
+        near: an excess that is as good as none, after ``enough`` tries.
         known: what was found so far.
         miss: how far off the estimate was at the last try, in steps.
         stalled: the estimate is of no use; halve the interval instead.
     """
 
-    def __init__(self, excess: Callable[[int], float], about: Curve, *, smooth: bool, near: float) -> None:
+    def __init__(self, excess: Callable[[int], float], about: Curve, *, smooth: bool, near: float, enough: int) -> None:
         self.excess = excess
         self.about = about
         self.smooth = smooth
         self.near = near
+        self.enough = enough
         self.known: dict[int, float] = {}
         self.miss = math.inf
         self.stalled = False
@@ -245,7 +258,7 @@ class _Search:
 
     def _will_do(self, step: int) -> bool:
         """Whether a step that was tried comes near enough, and enough were tried."""
-        enough = self.smooth and len(self.known) >= _ENOUGH
+        enough = self.smooth and len(self.known) >= self.enough
         return enough and step in self.known and abs(self.known[step]) <= self.near
 
     def _certain(self, step: int, curve: Curve) -> bool:

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import click
 import numpy as np
-from abuse.craft import assemble
+from abuse.craft import assemble, likeliest, made_stretch
 
 import vqcodec
 from vqcodec import registry
 from vqcodec.bitstream import NO_MODEL, AudioHeader, Chunk, ImageHeader, Limits, read_header, sample_hash
 from vqcodec.bitstream.metadata import FILLER
 
-__all__ = ["Cost", "flat_exact", "flat_picture", "long_silence", "measure"]
+__all__ = ["Cost", "flat_exact", "flat_picture", "long_hush", "long_silence", "measure", "wrong_sound"]
 
 _COARSEST = 255
 CONCEAL = "--conceal"
@@ -63,11 +63,24 @@ def flat_exact(size: int) -> bytes:
     return assemble(header, chunks, [(FILLER, bytes(max(size - len(data), 1)))])
 
 
-def long_silence(size: int, sample_rate: int = 24_000, channels: int = 1) -> bytes:
-    """As many seconds of silence as so many bytes hold."""
+def long_silence(size: int, sample_rate: int) -> bytes:
+    """As many seconds of silence as so many bytes may ask for: its chunks are empty."""
     codec = registry.load_audio_codec()
     length = codec.chunk_frames * codec.hop
-    chunk = next(iter(codec.encode([np.zeros((2 * length, channels), np.float32)], _COARSEST)))
+    count = min(Limits().silence_of(size) * codec.core_rate // (length * sample_rate), size - 60)
+    samples = (count * length - codec.hop) * sample_rate // codec.core_rate
+    header = AudioHeader(sample_rate, 1, samples, _COARSEST, codec.model_id, codec.model_hint, codec.chunk_frames)
+    return _filled(header, [Chunk(b"", (), 0)] * count, size)
+
+
+def long_hush(size: int, sample_rate: int = 48_000, channels: int = 1) -> bytes:
+    """As many seconds as so many bytes hold of the codes that cost least."""
+    codec = registry.load_audio_codec()
+    length = codec.chunk_frames * codec.hop
+    one = AudioHeader(
+        codec.core_rate, channels, length, _COARSEST, codec.model_id, codec.model_hint, codec.chunk_frames
+    )
+    chunk = made_stretch(one, likeliest, 1)
     count = max(min(size // (len(chunk.payload) + 8), _seconds(size - 40, sample_rate) // (4 * channels)), 1)
     samples = (count * length - codec.hop) * sample_rate // codec.core_rate  # so that the last chunk is whole
     header = AudioHeader(
@@ -91,7 +104,7 @@ def wrong_sound(size: int, channels: int) -> bytes:
 
 
 def _seconds(size: int, sample_rate: int) -> int:
-    """Seconds of all channels together that a reader lets a file ask for (SPEC.md, Cost and Directory)."""
+    """Seconds of all channels together, beside silence, that a reader lets a file ask for (SPEC.md, Cost)."""
     return min(Limits().seconds_of(size), 20_480 * (size * 9 // 10) // sample_rate)  # a tenth is no payload
 
 
@@ -116,7 +129,7 @@ def measure(data: bytes, *, conceal: bool = False) -> Cost:
 def _child(path: str) -> None:
     data = Path(path).read_bytes()
     small = flat_picture(100) if isinstance(read_header(data).header, ImageHeader) else None
-    vqcodec.decompress(long_silence(100) if small is None else small)
+    vqcodec.decompress(long_hush(100) if small is None else small)
     before, peak = time.process_time(), _most_memory()
     vqcodec.decompress(data, conceal=CONCEAL in sys.argv)
     print(time.process_time() - before, _most_memory() - peak)
@@ -135,10 +148,12 @@ def main(size: int) -> None:
     made = {
         "flat gray picture": flat_picture(size),
         "flat picture without loss": flat_exact(size),
-        "silence at 24 kHz": long_silence(size),
-        "silence at 50 Hz": long_silence(size, 50),
+        "silence at 48 kHz": long_silence(size, 48_000),
         "silence at 650,000 Hz": long_silence(size, 650_000),
-        "silence in eight channels": long_silence(size, 24_000, 8),
+        "near silence at 48 kHz": long_hush(size),
+        "near silence at 50 Hz": long_hush(size, 50),
+        "near silence at 650,000 Hz": long_hush(size, 650_000),
+        "near silence in eight channels": long_hush(size, 48_000, 8),
         "no codes in eight channels": wrong_sound(size, 8),
     }
     for name, data in made.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,31 +26,33 @@ from vqcodec.audio.codes import (
     walk_envelope,
     walk_lines,
 )
+from vqcodec.audio.stereo import ANGLES, groups_of, pairs_of
 from vqcodec.bitstream import AudioHeader, Chunk, ImageHeader, RangeEncoder, VqcFile
 from vqcodec.bitstream.alpha import encode_alpha
 from vqcodec.bitstream.checks import crc32
+from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.directory import ChunkEntry, Directory, pack_directory
 from vqcodec.bitstream.header import MAX_CHUNKS, SECTIONS, pack_header
 from vqcodec.bitstream.metadata import ALPHA, METADATA, encode_metadata
 from vqcodec.bitstream.varint import VARINT_MAX, write_varint
 from vqcodec.image.codes import hash_codes, walk
 
-__all__ = ["assemble", "crafted", "mended", "sections_of"]
+__all__ = ["assemble", "crafted", "likeliest", "made_stretch", "mended", "sections_of"]
 
 Section = tuple[int, bytes]
+Pick = Callable[[np.ndarray, Tables], np.ndarray]
 _MOST = 200_000  # bytes of a file that many chunks are put into
 KINDS = {name: kind for kind, name in METADATA.items()}
 
 
 def assemble(header: ImageHeader | AudioHeader, chunks: Sequence[Chunk], sections: Sequence[Section] = ()) -> bytes:
     """A file of these parts with right check sums, plausible or not."""
-    layers = isinstance(header, ImageHeader) and header.layers
     entries = [ChunkEntry(len(c.payload), c.stage_ends) for c in chunks]
-    directory = Directory(entries, [(k, len(b)) for k, b in sections], layers)
+    directory = Directory(entries, [(k, len(b)) for k, b in sections], header.sparse)
     head = pack_header(header, len(chunks), SECTIONS * bool(sections)) + pack_directory(directory)
     bodies = [body + crc32(bytes([kind]), body) for kind, body in sections]
     for index, chunk in enumerate(chunks):
-        if layers and not chunk.payload:
+        if header.sparse and not chunk.payload:
             continue
         body = chunk.code_hash.to_bytes(2, "little") + chunk.payload
         bodies.append(body + crc32(index.to_bytes(4, "little"), body))
@@ -134,7 +136,7 @@ def _random_codes(base: Base, rng: np.random.Generator) -> Mutant:
     if isinstance(header, ImageHeader):
         chunk = random_tile(header, draw)
     else:
-        chunk = random_stretch(header, draw, int(rng.integers(128)))
+        chunk = made_stretch(header, _picker(draw), int(rng.integers(1, 128)))
     return Mutant("codes at random", assemble(header, [chunk], sections_of(base.file)))
 
 
@@ -176,25 +178,40 @@ def _hash(make) -> int:  # type: ignore[no-untyped-def]
         return 0
 
 
-def random_stretch(header: AudioHeader, draw, level: int) -> Chunk:  # type: ignore[no-untyped-def]
-    """One chunk of sound whose symbols are drawn."""
+def _picker(draw) -> Pick:  # type: ignore[no-untyped-def]
+    return lambda rows, tables: _present(draw(rows.shape, tables.weights.shape[1]), rows, tables.weights)
+
+
+def likeliest(rows: np.ndarray, tables: Tables) -> np.ndarray:
+    """Of every row the symbol that costs least."""
+    return tables.weights.argmax(1)[rows].astype(np.int32)
+
+
+def made_stretch(header: AudioHeader, pick: Pick, level: int) -> Chunk:
+    """One chunk of sound whose symbols are picked by row and tables."""
     codec = registry.load_audio_codec()
     model, steps = codec.model.codes, channel_steps(header.step, header.channels)
-    writer = AudioCodeWriter(model, level)
+    frames = min(codec.frames_of(header), codec.chunk_frames)
+    pairs = len(pairs_of(header.channels))
+    short = pick(np.zeros(frames, np.int32), model.short_tables) > 0
+    angles = np.full((pairs, groups_of(frames), model.bands), ANGLES, np.int32)
+    for group in range(angles.shape[1] if pairs else 0):
+        angles[:, group] = pick(angles[:, group - 1], model.angle_tables)
+    writer = AudioCodeWriter(model, level, short, angles)
 
     def envelope(t: int, half: int, rows: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-        symbols = _present(draw(rows.shape, 2 * RESIDUAL_LIMIT + 1), rows, model.envelope_tables.weights)
+        symbols = pick(rows, model.envelope_tables)
         values = np.clip(prediction + symbols - RESIDUAL_LIMIT, -ENVELOPE_LIMIT, ENVELOPE_LIMIT)
         writer.envelope(rows, prediction, values)
         return values
 
     def lines(p: int, rows: np.ndarray) -> np.ndarray:
-        symbols = _present(draw(rows.shape, model.lines.codewords), rows, model.line_tables.weights)
+        symbols = pick(rows, model.line_tables)
         writer.lines(rows, symbols)
         return symbols
 
-    coded = walk_envelope(model, steps, min(codec.frames_of(header), codec.chunk_frames), envelope)
-    codes = AudioCodes(level, coded, walk_lines(model, steps, coded, lines))
+    coded = walk_envelope(model, steps, frames, envelope)
+    codes = AudioCodes(level, short, angles, coded, walk_lines(model, steps, coded, lines))
     payload, _ = writer.finish()
     return Chunk(payload, (), hash_audio_codes(codes))
 

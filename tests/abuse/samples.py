@@ -29,4 +29,4 @@ def audio() -> VqcFile:
     """Two chunks of sound with tags and a picture."""
     header = AudioHeader(44_100, 2, 123_456, 31, MODEL, 0, 150)
     metadata = {"tags": b"artist=nobody", "picture": bytes(300)}
-    return VqcFile(header, [Chunk(b"first", (), 1), Chunk(b"", (), 2)], metadata)
+    return VqcFile(header, [Chunk(b"first", (), 1), Chunk(b"", (), 0)], metadata)

@@ -61,7 +61,7 @@ def test_wrong_codes_of_sound_under_right_check_sums() -> None:
     harmless = 0
     places = set()
     for mutant in [*bit_flips(chunk.payload, 60), *truncations(chunk.payload, 30)]:
-        if mutant.data[-1:] == b"\0":
+        if mutant.data[-1:] in (b"\0", b""):  # no payload is silence
             continue
         try:
             samples = vqcodec.decompress(with_payload(file, mutant.data)).samples

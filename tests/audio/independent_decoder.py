@@ -32,14 +32,16 @@ Batch = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass
 class SoundCodes:
-    """Level, envelope [B, T, bands], lines [B, T, F]."""
+    """Level, flags [T], angles [P, G, bands], envelope [B, T, bands], lines [B, T, F]."""
 
     level: int
+    short: np.ndarray
+    angles: np.ndarray
     envelope: np.ndarray
     lines: np.ndarray
 
     def hash(self) -> int:
-        return code_hash([np.array([self.level]), self.envelope + 127, self.lines])
+        return code_hash([np.array([self.level]), self.short, self.angles, self.envelope + 127, self.lines])
 
 
 def predict_half(t: Weights, half: int, step: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -54,8 +56,8 @@ def predict_half(t: Weights, half: int, step: int, x: np.ndarray) -> tuple[np.nd
 class SoundChunk:
     """Decodes one chunk of B channels at steps [B] (a file has one step; the check vector has three) and T frames."""
 
-    def __init__(self, tensors: Weights, steps: list[int], frames: int) -> None:
-        self.t, self.steps, self.frames = tensors, steps, frames
+    def __init__(self, tensors: Weights, steps: list[int], frames: int, pairs: int = 0) -> None:
+        self.t, self.steps, self.frames, self.pairs = tensors, steps, frames, pairs
         self.envelope_table = stored_weights(tensors["prior.envelope.table"])
         self.line_table = stored_weights(tensors["prior.lines.table"])
         self.predictions: list[np.ndarray] = []
@@ -109,15 +111,39 @@ class SoundChunk:
             codes[:, dt::2, df::2] = batch(rows, self.line_table)
         return codes[:, : self.frames]
 
+    def silence(self) -> SoundCodes:
+        bands, lines = self.t["prior.spread"].shape
+        channels, middle = len(self.steps), (self.line_table.shape[1] - 1) // 2
+        return SoundCodes(
+            0,
+            np.zeros(self.frames, np.int64),
+            np.zeros((self.pairs, -(-self.frames // 25), bands), np.int64),
+            np.zeros((channels, self.frames, bands), np.int64),
+            np.full((channels, self.frames, lines), middle),
+        )
+
     def decode(self, batch: Batch) -> SoundCodes:
-        level = batch(np.zeros(1, np.int64), np.ones((1, 128), np.int64))
+        level = int(batch(np.zeros(1, np.int64), np.ones((1, 128), np.int64))[0])
+        assert level, "a chunk that is there is not silent"
+        bands = len(self.t["prior.spread"])
+        short = batch(np.zeros(self.frames, np.int64), stored_weights(self.t["prior.short.table"]))
+        angles = np.zeros((self.pairs, -(-self.frames // 25), bands), np.int64)
+        table = stored_weights(self.t["prior.angles.table"])
+        for group in range(angles.shape[1] if self.pairs else 0):
+            rows = angles[:, group - 1] if group else np.full((self.pairs, bands), 16)
+            angles[:, group] = batch(rows, table)
         envelope = self.decode_envelope(batch)
-        return SoundCodes(int(level[0]), envelope, self.decode_lines(batch, envelope))
+        return SoundCodes(level, short, angles, envelope, self.decode_lines(batch, envelope))
+
+
+PAIRS = {2: [1], 3: [1], 4: [1, 3], 5: [1, 4], 6: [1, 5], 7: [1, 6], 8: [1, 5, 7]}
+"""Second channels of the pairs, by number of channels."""
 
 
 def steps_of_channels(step: int, channels: int) -> list[int]:
-    """The side is coded more coarsely than the mid."""
-    return [step, min(step + 40, 255)] if channels == 2 else [step] * channels
+    """The second of a pair is coded more coarsely."""
+    coarser = min(step + min(28, step // 4), 255)
+    return [coarser if c in PAIRS.get(channels, []) else step for c in range(channels)]
 
 
 def decode_sound_file(data: bytes, tensors: Weights) -> list[SoundCodes]:
@@ -127,15 +153,15 @@ def decode_sound_file(data: bytes, tensors: Weights) -> list[SoundCodes]:
     assert flags & 0b111 == 1, "a sound"
     rate, channels, samples, chunk_frames, count = (r.varint() for _ in range(5))
     assert chunk_frames == CHUNK_FRAMES
-    core_samples = -(-samples * 24000 // rate)
-    frames = -(-core_samples // 480) + 1
+    core_samples = -(-samples * 48000 // rate)
+    frames = -(-core_samples // 960) + 1
     assert count == -(-frames // CHUNK_FRAMES)
     out = []
     steps = steps_of_channels(step, channels)
-    for i, (wanted, payload) in enumerate(read_chunks(r, count, flags)):
-        chunk = SoundChunk(tensors, steps, min(frames - i * CHUNK_FRAMES, CHUNK_FRAMES))
-        out.append(chunk.decode(Stream(payload).batch))
-        assert out[-1].hash() == wanted
+    for i, (wanted, payload) in enumerate(read_chunks(r, count, flags, sparse=True)):
+        chunk = SoundChunk(tensors, steps, min(frames - i * CHUNK_FRAMES, CHUNK_FRAMES), len(PAIRS.get(channels, [])))
+        out.append(chunk.decode(Stream(payload).batch) if payload else chunk.silence())
+        assert not payload or out[-1].hash() == wanted
     return out
 
 

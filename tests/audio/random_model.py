@@ -14,6 +14,7 @@ from vqcodec.audio.codes import (
     check_envelope_bounds,
     walk_envelope,
 )
+from vqcodec.audio.stereo import ANGLES, groups_of, pairs_of
 from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.tables import unpack_weights
 from vqcodec.prior.integer import Hidden, PriorSlice, check_bounds
@@ -70,26 +71,32 @@ def lines_prior(rng: np.random.Generator) -> PriorSlice:
     return s
 
 
-def stored_tables(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Of envelope and lines, as a weights file holds them."""
-    sizes = ((CLASSES * FRACTIONS, 2 * RESIDUAL_LIMIT + 1), (ROWS, CODEWORDS))
-    first, second = (rng.integers(1, 5000, size).astype(np.uint16) for size in sizes)
-    return first, second
+def stored_tables(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """By name, as a weights file holds them."""
+    sizes = {
+        "envelope": (CLASSES * FRACTIONS, 2 * RESIDUAL_LIMIT + 1),
+        "lines": (ROWS, CODEWORDS),
+        "short": (1, 2),
+        "angles": (ANGLES + 1, ANGLES),
+    }
+    return {name: rng.integers(1, 5000, size).astype(np.uint16) for name, size in sizes.items()}
 
 
 def random_model(seed: int) -> AudioCodeModel:
     rng = np.random.default_rng(seed)
-    envelope_table, line_table = (unpack_weights(t) for t in stored_tables(np.random.default_rng(seed)))
+    tables = {k: Tables(unpack_weights(t)) for k, t in stored_tables(np.random.default_rng(seed)).items()}
     return AudioCodeModel(
         start=rng.integers(-127, 128, (256, BANDS)).astype(np.int32),
         envelope=(envelope_prior(rng, 0), envelope_prior(rng, 1)),
         classes=CLASSES,
-        envelope_tables=Tables(envelope_table),
+        envelope_tables=tables["envelope"],
         factor=whole(rng, 200, 256),
         offset=whole(rng, 2**17, 256, LINES),
         spread=whole(rng, 64, BANDS, LINES),
         lines=lines_prior(rng),
-        line_tables=Tables(line_table),
+        line_tables=tables["lines"],
+        short_tables=tables["short"],
+        angle_tables=tables["angles"],
     )
 
 
@@ -106,5 +113,6 @@ def random_codes(
     envelope = walk_envelope(model, channel_steps(step, channels), frames, choose)
     last, shape = model.lines.codewords - 1, (channels, frames, model.spread.shape[1])
     lines = rng.choice([0, last], shape) if extreme else rng.integers(0, last + 1, shape)
-    level = int(rng.choice([0, 127]) if extreme else rng.integers(128))
-    return AudioCodes(level, envelope, lines.astype(np.int32))
+    level = int(rng.choice([1, 127]) if extreme else rng.integers(1, 128))
+    angles = rng.integers(0, ANGLES, (len(pairs_of(channels)), groups_of(frames), BANDS)).astype(np.int32)
+    return AudioCodes(level, rng.random(frames) < 0.3, angles, envelope, lines.astype(np.int32))

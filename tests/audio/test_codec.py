@@ -12,18 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from vqcodec.audio import codec as audio_codec
 from vqcodec.audio.codec import AudioCodec, _Values, stretches
 from vqcodec.audio.codes import ENVELOPE_LIMIT, LEVELS
+from vqcodec.audio.mdct import HOP
 from vqcodec.bitstream import AudioHeader, Chunk
 from vqcodec.errors import ChecksumError, CorruptError, DecodeError
 from vqcodec.registry import load_audio_codec
 
-RATE, CHUNK = 24_000, 96_000
+RATE, CHUNK = 48_000, 192_000
 STEP = 150
-SILENCE = 64  # bytes per second and channel that silence may cost at most
 
 
 @pytest.fixture(scope="module")
@@ -69,21 +68,32 @@ def nine(codec: AudioCodec) -> tuple[np.ndarray, list[Chunk]]:
 
 @pytest.mark.parametrize(
     ("samples", "channels"),
-    [(1, 1), (1, 2), (479, 3), (480, 1), (481, 2), (95_520, 1), (95_521, 1), (95_999, 1), (96_000, 1), (96_001, 2)],
+    [
+        (1, 1),
+        (1, 2),
+        (959, 3),
+        (960, 1),
+        (961, 2),
+        (191_040, 1),
+        (191_041, 1),
+        (191_999, 1),
+        (192_000, 1),
+        (192_001, 2),
+    ],
 )
 def test_every_length(codec: AudioCodec, samples: int, channels: int) -> None:
     wanted = voice(samples, channels)
     chunks = list(codec.encode([wanted], 40))
     header = header_of(codec, wanted, 40)
-    frames = -(-samples // 480) + 1
+    frames = -(-samples // 960) + 1
     assert codec.frames_of(header) == frames
     assert len(chunks) == -(-frames // 200)
     codes = list(codec.decode_codes(header, chunks))
-    assert [c.lines.shape for c in codes if c] == [(channels, min(frames - i, 200), 480) for i in range(0, frames, 200)]
+    assert [c.lines.shape for c in codes if c] == [(channels, min(frames - i, 200), 960) for i in range(0, frames, 200)]
     got = decoded(codec, header, chunks)
     assert got.shape == wanted.shape
     assert got.dtype == np.float32
-    if samples >= 480:
+    if samples >= 960:
         assert snr(got, wanted) > 3
 
 
@@ -103,9 +113,9 @@ def test_seams_of_chunks_cannot_be_heard(codec: AudioCodec, nine: tuple[np.ndarr
     """The error around the seam is no larger than elsewhere."""
     samples, chunks = nine
     error = decoded(codec, header_of(codec, samples), chunks) - samples
-    elsewhere = [rms(error[at : at + 960]) for at in range(4800, CHUNK - 4800, 960)]
+    elsewhere = [rms(error[at : at + 1920]) for at in range(9600, CHUNK - 9600, 1920)]
     for seam in (CHUNK, 2 * CHUNK):
-        assert rms(error[seam - 480 : seam + 480]) < 1.5 * max(elsewhere)
+        assert rms(error[seam - 960 : seam + 960]) < 1.5 * max(elsewhere)
 
 
 def pieces(samples: np.ndarray, sizes: list[int]) -> Iterator[np.ndarray]:
@@ -173,7 +183,7 @@ def test_a_damaged_chunk_is_concealed(codec: AudioCodec) -> None:
         assert [c is None for c in codec.decode_codes(header, damaged)] == [False, False, True, False, False]
         got = decoded(codec, header, damaged)
         # what the network looks at, and the overlap
-        near = 480 * (codec._transform.synthesis.reach + 1)
+        near = 960 * (codec._transform.synthesis.reach + 1)
         assert np.array_equal(got[: 2 * CHUNK - near], whole[: 2 * CHUNK - near])
         assert np.array_equal(got[3 * CHUNK + near :], whole[3 * CHUNK + near :])
         assert rms(got[2 * CHUNK + near : 3 * CHUNK - near]) < 0.01 * rms(whole)
@@ -187,14 +197,23 @@ def test_nothing_left_is_silence(codec: AudioCodec, nine: tuple[np.ndarray, list
     assert np.abs(got).max() < 0.003
 
 
-@pytest.mark.parametrize(("step", "most"), [(0, 8 * SILENCE), (150, SILENCE), (255, SILENCE)])
-def test_silence_costs_nearly_nothing(codec: AudioCodec, step: int, most: int) -> None:
-    """At the finest step the softest noise would be coded, so that its absence costs something."""
+@pytest.mark.parametrize("step", [0, 150, 255])
+def test_silence_costs_nothing(codec: AudioCodec, step: int) -> None:
     samples = np.zeros((10 * RATE, 2), np.float32)
     chunks = list(codec.encode([samples], step))
-    assert size(chunks) / 10 < 2 * most
-    got = decoded(codec, header_of(codec, samples, step), list(chunks))
-    assert np.abs(got).max() < 0.001
+    assert size(chunks) <= 4 * len(chunks)
+    assert not decoded(codec, header_of(codec, samples, step), list(chunks)).any()
+
+
+def test_silence_after_sound_is_silence(codec: AudioCodec) -> None:
+    """The frame that a chunk begins with still overlaps the sound before."""
+    samples = np.concatenate([voice(CHUNK), np.zeros((2 * CHUNK, 1), np.float32)])
+    chunks = list(codec.encode([samples], STEP))
+    got = decoded(codec, header_of(codec, samples), list(chunks))
+    assert chunks[2].payload == b""
+    assert np.abs(got[CHUNK + 20 * HOP :]).max() < 2.0**-16  # half a step of 16-bit samples
+    assert not got[2 * CHUNK :].any()
+    assert snr(got[:CHUNK], samples[:CHUNK]) > 0
 
 
 def test_a_pause_after_sound_is_cheap(codec: AudioCodec) -> None:
@@ -204,7 +223,7 @@ def test_a_pause_after_sound_is_cheap(codec: AudioCodec) -> None:
         np.float32
     )
     chunks = list(codec.encode([paused], STEP))
-    assert size(chunks[1:]) < 0.3 * size(chunks[:1])
+    assert size(chunks[1:]) < 0.4 * size(chunks[:1])
 
 
 def test_loud_and_quiet_copies_have_the_same_codes(codec: AudioCodec) -> None:
@@ -263,6 +282,33 @@ def test_beyond_full_scale_and_below_the_quietest(codec: AudioCodec, scale: floa
     assert np.abs(got - samples).max() < 0.5 * max(np.abs(samples).max(), 0.002)
 
 
+@pytest.mark.parametrize("hertz", [440, 1000, 11_000, 15_000])
+def test_a_tone_keeps_its_level(codec: AudioCodec, hertz: int) -> None:
+    t = np.arange(4 * RATE)[:, None] / RATE
+    samples = (0.3 * np.sin(2 * np.pi * hertz * t)).astype(np.float32)
+    inner = slice(RATE // 2, -RATE // 2)
+    for step, least, most in ((102, 25, 0.2), (0, 40, 0.05)):
+        got = decoded(codec, header_of(codec, samples, step), list(codec.encode([samples], step)))
+        assert snr(got[inner], samples[inner]) > least
+        assert abs(20 * np.log10(rms(got[inner]) / rms(samples[inner]))) < most
+
+
+def test_an_attack_has_no_echo_before_it(codec: AudioCodec) -> None:
+    """Noise that begins at once, in the middle of a frame: what is before it by more than 5 ms stays quiet."""
+    samples = np.zeros((2 * RATE, 1), np.float32)
+    start = RATE + HOP // 2 + 300
+    burst = np.random.default_rng(5).standard_normal((4800, 1)) * np.exp(-np.arange(4800)[:, None] / 900)
+    samples[start : start + 4800] = 0.3 * burst
+    chunk = next(codec.encode([samples], STEP))
+    codes = next(codec.decode_codes(header_of(codec, samples), [chunk]))
+    assert codes is not None
+    assert 1 <= codes.short.sum() <= 3
+    got = decoded(codec, header_of(codec, samples), [chunk])
+    before, after = got[start - 960 : start - 240], got[start : start + 720]
+    assert rms(before) < 0.02 * rms(after)
+    assert rms(after) > 0.7 * rms(samples[start : start + 720])
+
+
 def test_clicks_and_full_scale_noise_are_written(codec: AudioCodec) -> None:
     """The envelope leaps further than a coded residual can: it follows in two frames, and the codes still decode."""
     samples = np.zeros((2 * RATE, 1), np.float32)
@@ -278,7 +324,7 @@ def test_wrong_files_are_refused(codec: AudioCodec, nine: tuple[np.ndarray, list
     header = header_of(codec, samples)
     for change, some, place in (
         ({"chunk_frames": 150}, chunks, "header.chunk_frames"),
-        ({"samples": 96_000 * 3}, chunks, "header.chunks"),
+        ({"samples": 192_000 * 3}, chunks, "header.chunks"),
         ({}, chunks[:2], "header.chunks"),
     ):
         for read in (codec.decode, codec.decode_codes):
@@ -288,7 +334,7 @@ def test_wrong_files_are_refused(codec: AudioCodec, nine: tuple[np.ndarray, list
     with pytest.raises(ChecksumError, match="not those that were written") as wrong:
         list(codec.decode_codes(header, [replace(chunks[0], code_hash=chunks[0].code_hash ^ 1), *chunks[1:]]))
     assert wrong.value.place == "chunk 0"
-    for change in ({"step": STEP + 1}, {"channels": 1}, {"channels": 3}, {"samples": len(samples) - 480}):
+    for change in ({"step": STEP + 1}, {"channels": 1}, {"channels": 3}, {"samples": len(samples) - 960}):
         with pytest.raises(DecodeError, match=r"not those that were written|no encoder writes") as other:
             list(codec.decode_codes(replace(header, **change), list(chunks)))
         assert other.value.place in ("chunk 0", "chunk 2")
@@ -298,7 +344,7 @@ def test_garbage_streams_end_in_an_error(codec: AudioCodec) -> None:
     samples = voice(4800, 2)
     header, chunk = header_of(codec, samples), next(codec.encode([samples], STEP))
     rng = np.random.default_rng(3)
-    for length in (0, 1, 10, 100, 1000, 20_000):
+    for length in (1, 10, 100, 1000, 20_000):
         for _ in range(3):
             with pytest.raises(DecodeError) as caught:
                 list(codec.decode(header, [replace(chunk, payload=rng.bytes(length))]))
@@ -307,15 +353,15 @@ def test_garbage_streams_end_in_an_error(codec: AudioCodec) -> None:
 
 PROGRAM = """
 import hashlib, sys
-import numpy as np, torch
+import numpy as np
 from vqcodec.bitstream import AudioHeader
 from vqcodec.registry import load_audio_codec
 threads, path = int(sys.argv[1]), sys.argv[2]
-torch.set_num_threads(threads)
 samples = np.load(path)
 codec = load_audio_codec()
+codec.threads = threads
 chunks = list(codec.encode([samples], 120))
-header = AudioHeader(24000, samples.shape[1], len(samples), 120, codec.model_id, 0, 200)
+header = AudioHeader(48000, samples.shape[1], len(samples), 120, codec.model_id, 0, 200)
 codes = list(codec.decode_codes(header, chunks))
 print(hashlib.sha256(b"".join(c.payload for c in chunks)).hexdigest())
 print(hashlib.sha256(b"".join(c.envelope.tobytes() + c.lines.tobytes() for c in codes)).hexdigest())
@@ -359,17 +405,19 @@ def test_codes_that_no_encoder_writes_are_numbers_all_the_same(
     loudest = len(codec.model.codebook) - 1
     made = []
     for own in (level, LEVELS - 1 - level):
-        lines = torch.full((2, frames, 480), float(codec.model.codebook[loudest, 0]))
-        envelope = torch.full((2, frames, bands), float(value))
-        made.append(_Values(own, lines, envelope, torch.randn(2, frames, 480)))
+        lines = np.full((2, frames, HOP), codec.model.codebook[loudest, 0], np.float32)
+        envelope = np.full((2, frames, bands), value, np.float32)
+        noise = np.random.default_rng(0).standard_normal((2, frames, HOP)).astype(np.float32)
+        angles = np.full((1, 1, bands), 3, np.int32)
+        made.append(_Values(own, np.arange(frames) % 5 == 0, angles, lines, envelope, noise))
     for index in (0, 1):
         assert np.isfinite(codec._synthesise(dict(enumerate(made)), index, step)).all()
 
 
 def test_samples_that_are_no_numbers_are_refused(codec: AudioCodec, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = voice(480)
+    wanted = voice(960)
     chunks: list[Chunk | None] = list(codec.encode([wanted], STEP))
-    monkeypatch.setattr(codec, "_synthesise", lambda *_: np.full((960, 1), np.nan, np.float32))
+    monkeypatch.setattr(codec, "_synthesise", lambda *_: np.full((1920, 1), np.nan, np.float32))
     with pytest.raises(CorruptError, match="stand for no sound") as caught:
         decoded(codec, header_of(codec, wanted), chunks)
     assert caught.value.place == "chunk 0"

@@ -32,10 +32,12 @@ from vqcodec.audio.codes import (
     encode_audio_codes,
     expected_map,
     hash_audio_codes,
+    silent_codes,
     walk_envelope,
     walk_lines,
 )
 from vqcodec.audio.model import integer_arrays
+from vqcodec.audio.stereo import pairs_of
 from vqcodec.errors import CorruptError
 from vqcodec.prior.integer import phase
 
@@ -48,12 +50,12 @@ def model() -> AudioCodeModel:
 
 
 def same(a: AudioCodes, b: AudioCodes) -> bool:
-    return a.level == b.level and np.array_equal(a.envelope, b.envelope) and np.array_equal(a.lines, b.lines)
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in AudioCodes.__annotations__)
 
 
 def independent(model: AudioCodeModel) -> dict[str, np.ndarray]:
     """Tensors of the model as a weights file holds them."""
-    return integer_arrays(model, *stored_tables(np.random.default_rng(SEED)))
+    return integer_arrays(model, stored_tables(np.random.default_rng(SEED)))
 
 
 MODEL = random_model(SEED)
@@ -61,7 +63,7 @@ MODEL = random_model(SEED)
 
 @settings(max_examples=60, deadline=None)
 @given(
-    frames=st.integers(1, 40), channels=st.integers(1, 3), step=st.integers(0, 255), seed=st.integers(0, 2**32 - 1),
+    frames=st.integers(1, 60), channels=st.integers(1, 6), step=st.integers(0, 255), seed=st.integers(0, 2**32 - 1),
     extreme=st.booleans(),
 )  # fmt: skip
 def test_any_codes_come_back(frames: int, channels: int, step: int, seed: int, extreme: bool) -> None:
@@ -71,13 +73,15 @@ def test_any_codes_come_back(frames: int, channels: int, step: int, seed: int, e
     assert 0 < ends[0] <= ends[1] == len(payload)
 
 
-@pytest.mark.parametrize(("channels", "frames"), [(1, 1), (2, 8), (3, 7)])
+@pytest.mark.parametrize(("channels", "frames"), [(1, 1), (2, 28), (3, 7), (6, 3)])
 def test_integers_of_64_bits_decode_the_same(model: AudioCodeModel, channels: int, frames: int) -> None:
     for step, extreme in ((0, False), (131, True), (255, False)):
         codes = random_codes(model, step, channels, frames, np.random.default_rng(step), extreme=extreme)
         payload, _ = encode_audio_codes(model, step, codes)
-        theirs = SoundChunk(independent(model), steps_of_channels(step, channels), frames).decode(Stream(payload).batch)
-        assert same(codes, AudioCodes(theirs.level, theirs.envelope, theirs.lines))
+        pairs = len(pairs_of(channels))
+        chunk = SoundChunk(independent(model), steps_of_channels(step, channels), frames, pairs)
+        theirs = chunk.decode(Stream(payload).batch)
+        assert same(codes, AudioCodes(theirs.level, theirs.short, theirs.angles, theirs.envelope, theirs.lines))
         assert theirs.hash() == hash_audio_codes(codes)
 
 
@@ -89,6 +93,14 @@ def test_level_and_envelope_need_only_their_bytes(model: AudioCodeModel) -> None
     assert first.level == codes.level
     assert np.array_equal(first.envelope, codes.envelope)
     assert not np.array_equal(first.lines, codes.lines)
+
+
+@pytest.mark.parametrize(("channels", "frames"), [(1, 1), (2, 30), (6, 200)])
+def test_silence_has_no_stream(model: AudioCodeModel, channels: int, frames: int) -> None:
+    payload, _ = encode_audio_codes(model, 200, silent_codes(model, channels, frames))
+    for stream in (b"", payload):
+        with pytest.raises(CorruptError, match="level of silence"):
+            decode_audio_codes(model, 200, stream, channels, frames)
 
 
 def rows_of(model: AudioCodeModel, codes: list[AudioCodes], steps: np.ndarray) -> list[np.ndarray]:
@@ -123,7 +135,7 @@ def test_a_later_frame_changes_nothing_before_it(model: AudioCodeModel) -> None:
     rng = np.random.default_rng(3)
     codes = random_codes(model, 80, 1, 10, rng)
     whole_rows = rows_of(model, [codes], np.array([80]))
-    half = AudioCodes(codes.level, codes.envelope[:, :6], codes.lines[:, :6])
+    half = replace(codes, short=codes.short[:6], envelope=codes.envelope[:, :6], lines=codes.lines[:, :6])
     for a, b in zip(rows_of(model, [half], np.array([80]))[:24], whole_rows[:24], strict=True):
         assert np.array_equal(a, b)
 

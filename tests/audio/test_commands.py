@@ -213,7 +213,7 @@ class TestInfo:
     def test_text(self, packed):
         result = vqc("info", packed)
         assert result.exit_code == 0
-        for word in ("speech.vqc", "0:09.000", "8,000 Hz, 2 channels", "step 103", "kbit/s", "chunks    3", "tags"):
+        for word in ("speech.vqc", "0:09.000", "8,000 Hz, 2 channels", "step 142", "kbit/s", "chunks    3", "tags"):
             assert word in result.stdout
 
     def test_json(self, packed):

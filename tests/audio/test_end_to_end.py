@@ -82,7 +82,7 @@ def test_silence_is_silent_and_small():
 
 def test_info_names_the_model(data):
     facts = vqcodec.info(data)
-    assert facts["model_name"] == "audio-1"
+    assert facts["model_name"] == "audio-2"
     assert facts["chunks"] == 3
 
 
@@ -90,7 +90,7 @@ def test_command_line(tmp_path):
     soundfile.write(tmp_path / "a.wav", voice(1), RATE)
     assert vqc("compress", tmp_path / "a.wav", tmp_path / "a.vqc", "--target-kbps", 10).exit_code == 0
     assert vqc("verify", tmp_path / "a.vqc").exit_code == 0
-    assert "audio-1" in vqc("info", tmp_path / "a.vqc").stdout
+    assert "audio-2" in vqc("info", tmp_path / "a.vqc").stdout
     assert vqc("decompress", tmp_path / "a.vqc", tmp_path / "b.flac").exit_code == 0
     assert soundfile.info(tmp_path / "b.flac").frames == RATE
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from audio.random_model import random_model, stored_tables
 from safetensors import safe_open
 from safetensors.numpy import save_file
@@ -36,9 +35,9 @@ SEED = 6
 def small_model() -> AudioModel:
     """Random integers, few bands and lines, next to nothing as a transform: for what concerns the file only."""
     codes = random_model(SEED)
-    stored = integer_arrays(codes, *stored_tables(np.random.default_rng(SEED)))
-    transform = {"analysis.first.weight": torch.randn(3, 4).half(), "tilt": torch.zeros(2)}
-    codebook = torch.arange(-10.0, 11.0)[:, None]
+    stored = integer_arrays(codes, stored_tables(np.random.default_rng(SEED)))
+    transform = {"analysis.first.weight": np.ones((3, 4), np.float16), "tilt": np.zeros(2, np.float32)}
+    codebook = np.arange(-10.0, 11.0, dtype=np.float32)[:, None]
     return AudioModel(AUDIO_TINY, transform, codebook, audio_code_model(AUDIO_TINY, stored), stored)
 
 
@@ -73,9 +72,9 @@ def test_round_trip(path: Path) -> None:
     for name in AudioCodeModel.__annotations__:
         a, b = getattr(model.codes, name), getattr(loaded.codes, name)
         assert np.array_equal(a.weights, b.weights) if name.endswith("tables") else equal(a, b), name
-    assert torch.equal(model.codebook, loaded.codebook)
+    assert np.array_equal(model.codebook, loaded.codebook)
     assert loaded.config == AUDIO_TINY
-    assert loaded.transform["analysis.first.weight"].dtype == torch.float16
+    assert loaded.transform["analysis.first.weight"].dtype == np.float16
     assert loaded.transform.keys() == model.transform.keys()
 
 
@@ -90,7 +89,7 @@ def test_saving_again_gives_the_same_bytes_and_identity(path: Path) -> None:
 @pytest.mark.parametrize("size", [0, 5, 1000, -1])
 def test_cut_files(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(ModelError, match=r"small\.safetensors: not a vqcodec audio model 1, or damaged"):
+    with pytest.raises(ModelError, match=r"small\.safetensors: not a vqcodec audio model 2, or damaged"):
         load_audio_model(path)
 
 

@@ -75,7 +75,8 @@ def audio_files(draw: st.DrawFn) -> VqcFile:
     samples = draw(st.integers(1, max(6 * rate // channels, 1)))  # so many may do without a byte
     step, frames = draw(st.integers(0, 255)), draw(st.integers(1, 2**20))
     header = AudioHeader(rate, channels, samples, step, MODEL, draw(hashes), frames)
-    chunks: list[Chunk | None] = [Chunk(draw(payloads), (), draw(hashes)) for _ in range(draw(st.integers(1, 5)))]
+    drawn = [draw(payloads) for _ in range(draw(st.integers(1, 5)))]
+    chunks: list[Chunk | None] = [Chunk(p, (), draw(hashes) if p else 0) for p in drawn]  # an empty one is not there
     return VqcFile(header, chunks, draw(meta_audio))
 
 

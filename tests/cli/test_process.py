@@ -91,6 +91,14 @@ def test_facts_of_a_sound_need_no_torch(tmp_path):
     assert result.stderr.decode().split() == ["False"]
 
 
+def test_sound_is_coded_without_torch(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, (5_000, 2)), 44_100)
+    for words in (["compress", tmp_path / "a.wav", tmp_path / "a.vqc"], ["decompress", tmp_path / "a.vqc", "-"]):
+        result = run(*words, setup=WITHOUT_TORCH)
+        assert result.returncode == 0, result.stderr
+        assert result.stderr.decode().split()[-1] == "False"
+
+
 def test_importing_the_package_loads_nothing_heavy():
     code = "import sys, vqcodec; print(sorted({'torch', 'numpy', 'PIL', 'constriction'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

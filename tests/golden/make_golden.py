@@ -78,6 +78,13 @@ def hiss(seconds: float) -> np.ndarray:
     return np.random.default_rng(2).normal(0, 0.1, (round(seconds * 24_000), 1)).astype(np.float32)
 
 
+def hits(seconds: float) -> np.ndarray:
+    """Noise that starts at once and fades, at 48 kHz: float32 [T, 1]."""
+    t = np.arange(round(seconds * 48_000))[:, None] / 48_000
+    noise = np.random.default_rng(4).normal(0, 0.2, t.shape)
+    return (noise * np.exp(-30 * (t % 0.31))).astype(np.float32)
+
+
 def slope(height: int, width: int) -> np.ndarray:
     """Colours that rise evenly, at 16 bits."""
     y, x = np.mgrid[:height, :width]
@@ -153,6 +160,9 @@ SOUND_CASES: dict[str, Callable[[], bytes]] = {
     "sound-three-channels": lambda: sound(melody(0.8, 3), 30),
     "sound-two-chunks": lambda: sound(melody(4.3), 20),
     "sound-last-frame": lambda: sound(melody(4), 20),
+    "sound-attacks": lambda: sound(hits(1.5), 60, 48_000),
+    "sound-places": lambda: sound(melody(1.2, 1, 48_000) * np.array([[0.9, -0.3]], np.float32), 45, 48_000),
+    "sound-pause": lambda: sound(np.pad(melody(1, 1, 48_000), ((0, 450_000), (0, 0))), 30, 48_000),
     "sound-tags": lambda: vqcodec.compress(
         vqcodec.Sound(melody(1, 2, 44_100), 44_100, {"TITLE": "one two"}), quality=30
     ),
@@ -243,7 +253,7 @@ def sound_facts(file: VqcFile, header: AudioHeader, codec: AudioCodec) -> dict[s
     digest = hashlib.sha256()
     for codes in codec.decode_codes(header, file.chunks):
         assert codes is not None
-        for array in (np.array([codes.level]), codes.envelope, codes.lines):
+        for array in (np.array([codes.level]), codes.short, codes.angles, codes.envelope, codes.lines):
             digest.update(array.astype("<i4").tobytes())
     samples = np.concatenate(list(codec.decode(header, file.chunks)))
     return {

@@ -292,8 +292,11 @@ def read_start(r: Reader, tensors: Weights) -> tuple[int, int]:
     return flags | more << 8, r.take(1)[0]
 
 
-def read_chunks(r: Reader, count: int, flags: int) -> list[tuple[int, bytes]]:
-    """Directory, sections (passed over) and chunks: code_hash and payload, both empty of one that is not there."""
+def read_chunks(r: Reader, count: int, flags: int, *, sparse: bool) -> list[tuple[int, bytes]]:
+    """Directory, sections (passed over) and chunks: code_hash and payload, both empty of one that is not there.
+
+    ``sparse``: those without payload are not there.
+    """
     sections = [(r.take(1), r.varint()) for _ in range(r.varint())] if flags & 8 else []
     sizes = []
     for _ in range(count):
@@ -305,7 +308,7 @@ def read_chunks(r: Reader, count: int, flags: int) -> list[tuple[int, bytes]]:
         r.check(kind + r.take(size))
     out = []
     for i, size in enumerate(sizes):
-        if not size and flags & 256:
+        if not size and sparse:
             out.append((0, b""))
             continue
         code_hash, payload = r.take(2), r.take(size)
@@ -323,7 +326,7 @@ def decode_file(data: bytes, tensors: Weights) -> list[list[np.ndarray]]:
     width, height, tile = r.varint(), r.varint(), 2 ** r.take(1)[0]
     across, down = -(-width // tile), -(-height // tile)
     out = []
-    chunks = read_chunks(r, across * down * (2 if flags & 256 else 1), flags)[: across * down]
+    chunks = read_chunks(r, across * down * (2 if flags & 256 else 1), flags, sparse=bool(flags & 256))[: across * down]
     for i, (code_hash, payload) in enumerate(chunks):
         y, x = i // across * tile, i % across * tile
         cells = [-(-min(tile, side - at) // 64) for side, at in ((height, y), (width, x))]
@@ -473,7 +476,7 @@ def decode_exact(data: bytes) -> np.ndarray:
     across, down = -(-width // tile), -(-height // tile)
     layers, deep = more & 1, bool(more & 4)
     c = (1 if flags & 2 else 3) + (1 if flags & 4 or layers else 0)
-    chunks = read_chunks(r, across * down * (1 + layers), flags | more << 8)[-across * down :]
+    chunks = read_chunks(r, across * down * (1 + layers), flags, sparse=layers)[-across * down :]
     out = np.zeros((height, width, c), np.int64)
     for i, (code_hash, payload) in enumerate(chunks):
         if payload:

@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from vqcodec.audio.attacks import short_frames
 from vqcodec.audio.codes import (
     ENVELOPE_LIMIT,
     LEVELS,
     RESIDUAL_LIMIT,
+    SILENCE,
     AudioCodes,
     AudioCodeWriter,
     channel_steps,
     decode_audio_codes,
     hash_audio_codes,
+    silent_codes,
     walk_envelope,
     walk_lines,
 )
-from vqcodec.audio.mdct import HOP, imdct, mdct_window
+from vqcodec.audio.mdct import HOP, Flags, imdct, mdct_window
 from vqcodec.audio.model import AudioModel, audio_model_id
+from vqcodec.audio.stereo import choose_angles, groups_of, pairs_of, turn
 from vqcodec.audio.transform import LOUD, AudioTransform
 from vqcodec.bitstream import AudioHeader, Chunk
 from vqcodec.bitstream.arrays import F32, I32
 from vqcodec.bitstream.checks import check_written
 from vqcodec.errors import CorruptError, DecodeError, VqcError
-from vqcodec.kernels import assign
+from vqcodec.prior.choice import Choice
 from vqcodec.prior.integer import phase
 from vqcodec.prior.rate import LAMBDA, bit_costs
-from vqcodec.threads import using_threads
+from vqcodec.threads import Threaded
 
 __all__ = ["AudioCodec", "search_chunk"]
 
 SAMPLE_UNIT = 32768.0
+SILENT_SAMPLE = 2.0**-17  # a quarter of a step of 16-bit samples: below it is silence
 LEVELS_PER_OCTAVE = 4
 QUIETEST = 20  # level index of -60 dB of full scale: anything below is coded as if it were that loud
 FALL = 3  # level steps that the level may fall from chunk to chunk, so that pauses are not coded finely
@@ -50,17 +53,13 @@ LOUD_SHARE = 90  # percentile of the frames' power that is a chunk's level
 SPARSE = 16.0  # but the level's power is at least the loudest frame's over this: short sounds in silence count too
 
 
-@dataclass(frozen=True)
 class SearchCosts:
-    """Bits of every residual of the envelope, LAMBDA times the bits of every symbol of the lines; by row."""
+    """What the search weighs: bits of every residual of the envelope, by row, and the choice of the lines' codes."""
 
-    envelope: F32
-    lines: Tensor
-
-    @classmethod
-    def of(cls, model: AudioModel) -> SearchCosts:
-        lines = torch.from_numpy(LAMBDA * bit_costs(model.codes.line_tables))
-        return cls(bit_costs(model.codes.envelope_tables), lines)
+    def __init__(self, model: AudioModel) -> None:
+        self.envelope = bit_costs(model.codes.envelope_tables)
+        rates = (np.float32(LAMBDA) * bit_costs(model.codes.line_tables))[None]
+        self.lines = Choice(model.codebook[None], rates)
 
 
 def _choose_envelope(wanted: F32, unit: F32, rows: I32, prediction: I32, bits: F32) -> I32:
@@ -82,28 +81,25 @@ def _choose_envelope(wanted: F32, unit: F32, rows: I32, prediction: I32, bits: F
     return out
 
 
-@torch.inference_mode()
 def search_chunk(
     model: AudioModel,
     transform: AudioTransform,
-    frames: Tensor,
+    analysed: Sequence[tuple[F32, F32, F32]],
     step: int,
-    level: int,
     costs: SearchCosts,
-    inner: slice,
     writer: AudioCodeWriter | None = None,
-) -> AudioCodes:
-    """Codes of the inner frames of a window [B, T, HOP] at the model's level; the rest is context of the analysis.
+) -> tuple[I32, I32]:
+    """Envelope [B, T, bands] and symbols of the lines [B, T, F] of a chunk.
 
     Args:
+        analysed: per coded channel its frames [T, HOP], and of the analysis the envelope wanted and what moves the
+            lines.
         costs: what symbols cost.
         writer: told every code as it is found.
     """
-    index = channel_steps(step, len(frames))
-    steps = torch.from_numpy(index)
-    wanted, gain, offset = (x[:, inner] for x in transform.analyse(frames, steps))
-    unit = transform.envelope_unit(steps).detach().numpy()[:, 0]
-    goal = wanted.numpy()
+    index = channel_steps(step, len(analysed))
+    goal = np.stack([envelope for _, envelope, _ in analysed])
+    unit = np.array([[transform.envelope_unit(int(s))] for s in index], np.float32)
 
     def envelope(t: int, half: int, rows: I32, prediction: I32) -> I32:
         values = _choose_envelope(goal[:, t, half::2], unit, rows, prediction, costs.envelope)
@@ -111,38 +107,50 @@ def search_chunk(
             writer.envelope(rows, prediction, values)
         return values
 
-    coded = walk_envelope(model.codes, index, wanted.shape[1], envelope)
-    _, log_step = transform.curves(torch.from_numpy(coded) * transform.envelope_unit(steps), steps)
-    lines = transform.lines(frames[:, inner], gain, offset, log_step).numpy()
-    lines = np.pad(lines, ((0, 0), (0, lines.shape[1] % 2), (0, 0)))
+    coded = walk_envelope(model.codes, index, goal.shape[1], envelope)
+    lines = np.empty((len(index), goal.shape[1] + goal.shape[1] % 2, HOP), np.float32)
+    lines[:, goal.shape[1] :] = 0
+    for k, (frames, _, move) in enumerate(analysed):
+        _, log_step = transform.curves(coded[k] * unit[k], int(index[k]))
+        lines[k, : len(frames)] = transform.lines(frames, move, log_step)
 
     def symbols(p: int, rows: I32) -> I32:
-        x = torch.from_numpy(np.ascontiguousarray(phase(lines, p)).reshape(1, -1, 1))
-        found = assign(x, model.codebook[None], costs.lines[None], torch.from_numpy(rows.reshape(1, -1)))
-        out: I32 = found.numpy().astype(np.int32).reshape(rows.shape)
+        x = np.ascontiguousarray(phase(lines, p)).reshape(1, -1, 1)
+        found: I32 = costs.lines(x, rows.reshape(1, -1)).reshape(rows.shape)
         if writer is not None:
-            writer.lines(rows, out)
-        return out
+            writer.lines(rows, found)
+        return found
 
-    return AudioCodes(level, coded, walk_lines(model.codes, index, coded, symbols))
+    return coded, walk_lines(model.codes, index, coded, symbols)
 
 
 @dataclass(frozen=True)
 class _Values:
-    """One chunk's codes as values: lines in steps and noise [B, T, HOP], envelope in log2 energy.
+    """One chunk's codes as values: lines in steps and noise [B, T, HOP], envelope in units [B, T, bands].
 
     Attributes:
-        missing: there were no codes; these are values of silence.
+        silent: of a chunk of silence, or of one without codes.
     """
 
     level: int
-    lines: Tensor
-    envelope: Tensor
-    noise: Tensor
-    missing: bool = False
+    short: Flags
+    angles: I32
+    lines: F32
+    envelope: F32
+    noise: F32
+    silent: bool = False
+
+    def part(self, cut: slice) -> _Values:
+        """Some of its frames; the angles are those of all."""
+        lines, envelope, noise = (x[:, cut] for x in (self.lines, self.envelope, self.noise))
+        return replace(self, short=self.short[cut], lines=lines, envelope=envelope, noise=noise)
+
+    @property
+    def frames(self) -> int:
+        return len(self.short)
 
 
-class AudioCodec:
+class AudioCodec(Threaded):
     """One model. Safe for concurrent encode and decode.
 
     Attributes:
@@ -151,10 +159,10 @@ class AudioCodec:
         chunk_frames: frames of a chunk, 4 s.
         model_id: first 4 bytes of the SHA-256 of the canonical weights.
         model_hint: number of the model in the registry.
-        threads: how many a call may use; None: as many as torch is set to.
+        threads: at most so many, the calling one included; None for as many as there are processors.
     """
 
-    core_rate = 24000
+    core_rate = 48000
     hop = HOP
     chunk_frames = 200
 
@@ -162,14 +170,13 @@ class AudioCodec:
         self.model = model
         self.model_id = audio_model_id(model)
         self.model_hint = hint
-        self.threads = threads
-        self._transform = AudioTransform(model.config).eval()
-        self._transform.load_state_dict({k: v.float() for k, v in model.transform.items()})
+        super().__init__(threads)
+        self._transform = AudioTransform(model.config, model.transform)
 
     @cached_property
     def _costs(self) -> SearchCosts:
         """Rate terms of the search; decoding needs none."""
-        return SearchCosts.of(self.model)
+        return SearchCosts(self.model)
 
     def encode(self, blocks: Iterable[F32], step: int, *, check: bool = True) -> Iterator[Chunk]:
         """Code a sound as it comes.
@@ -180,7 +187,7 @@ class AudioCodec:
             check: verify each chunk by decoding its codes; whoever keeps the chunks and leaves it out does so later.
 
         Yields:
-            One chunk per 200 frames. Frame f is made of the blocks of 480 samples
+            One chunk per 200 frames. Frame f is made of the blocks of 960 samples
             number f - 1 and f, so there is one frame more than blocks.
         """
         reach = self._transform.analysis.reach + 1  # one more for the envelope, which is smoothed
@@ -189,17 +196,29 @@ class AudioCodec:
             inner = window[(reach + 1) * HOP : -reach * HOP]
             level = max(_level_of(inner[: max(-(-left // HOP), 1) * HOP]), level - FALL)
             frames = min(-(-left // HOP) + 1, self.chunk_frames)
-            with using_threads(self.threads):
-                chunk = self._encode_chunk(window, slice(reach, reach + frames), step, level, check)
-            yield chunk
+            yield self._encode_chunk(window, slice(reach, reach + frames), step, level, check)
 
-    @torch.inference_mode()
     def _encode_chunk(self, window: F32, inner: slice, step: int, level: int, check: bool) -> Chunk:
-        samples = torch.from_numpy(_to_mid_side(window).T.copy()) * (SAMPLE_UNIT * LOUD / _amplitude(level))
-        codes_model, channels = self.model.codes, len(samples)
-        writer = AudioCodeWriter(codes_model, level)
-        frames = mdct_window(samples)
-        codes = search_chunk(self.model, self._transform, frames, step, level, self._costs, inner, writer)
+        codes_model, channels = self.model.codes, window.shape[1]
+        if np.abs(window[inner.start * HOP : (inner.stop + 1) * HOP]).max() < SILENT_SAMPLE:
+            return Chunk(b"", (), 0)
+        samples = np.ascontiguousarray(window.T) * np.float32(SAMPLE_UNIT * LOUD / _amplitude(level))
+        short: Flags = np.any(short_frames(samples), axis=0)
+        frames = mdct_window(samples, np.pad(short, 1))
+        angles = self._turn_pairs(frames, inner, step)
+        steps = channel_steps(step, channels)
+        analysed: dict[int, tuple[F32, F32, F32]] = {}
+
+        def analyse(k: int) -> None:
+            envelope, move = self._transform.analyse(frames[k], short, int(steps[k]))
+            analysed[k] = frames[k, inner], envelope[inner], move[inner]
+
+        self.workers.each(analyse, range(channels))
+        writer = AudioCodeWriter(codes_model, level, short[inner], angles)
+        found = search_chunk(
+            self.model, self._transform, [analysed[k] for k in range(channels)], step, self._costs, writer
+        )
+        codes = AudioCodes(level, short[inner], angles, *found)
         payload, ends = writer.finish()
         if check:
             again = decode_audio_codes(codes_model, step, payload, channels, codes.envelope.shape[1])
@@ -208,6 +227,23 @@ class AudioCodec:
                     "the codes just written do not decode to themselves; please report this as a bug with the sound"
                 )
         return Chunk(payload, ends, hash_audio_codes(codes))
+
+    def _turn_pairs(self, frames: F32, inner: slice, step: int) -> I32:
+        """Choose the angles of the inner frames and turn all pairs by them, in place; [pairs, groups, bands]."""
+        edges, config = self.model.config.edges, self.model.config
+        pairs = pairs_of(len(frames))
+        count = inner.stop - inner.start
+        out = np.zeros((len(pairs), groups_of(count), len(edges) - 1), np.int32)
+        floor = 4.0 ** (config.base + step / config.octave)
+        for k, pair in enumerate(pairs):
+            both = frames[list(pair)]
+            out[k] = choose_angles(both[:, inner], edges, floor)
+            parts = [
+                turn(both[:, : inner.start], out[k, :1], edges), turn(both[:, inner], out[k], edges),
+                turn(both[:, inner.stop :], out[k, -1:], edges),
+            ]  # fmt: skip
+            frames[list(pair)] = np.concatenate(parts, 1)
+        return out
 
     def frames_of(self, header: AudioHeader) -> int:
         """Number of code frames of a sound."""
@@ -238,6 +274,8 @@ class AudioCodec:
         if chunk is None or not chunk.complete:
             return None
         frames = min(self.frames_of(header) - index * self.chunk_frames, self.chunk_frames)
+        if not chunk.payload:
+            return silent_codes(self.model.codes, header.channels, frames)
         place = f"chunk {index}"
         try:
             codes = decode_audio_codes(self.model.codes, header.step, chunk.payload, header.channels, frames)
@@ -275,12 +313,11 @@ class AudioCodec:
         known: dict[int, _Values] = {}
         for index in range(first, len(chunks) if last is None else last):
             near = range(max(index - 1, 0), min(index + 2, len(chunks)))
-            with using_threads(self.threads):  # all of it: looking up values is enough work for torch to share it out
-                known = {i: known[i] if i in known else self._values(header, chunks, i, conceal) for i in near}
-                if all(values.missing for values in known.values()):  # so that what is concealed costs nothing
-                    samples = np.zeros((self.chunk_frames * HOP, header.channels), np.float32)
-                else:
-                    samples = self._synthesise(known, index, header.step)
+            known = {i: known[i] if i in known else self._values(header, chunks, i, conceal) for i in near}
+            if all(values.silent for values in known.values()):  # silence costs nothing, nor what is concealed
+                samples = np.zeros((known[index].frames * HOP, header.channels), np.float32)
+            else:
+                samples = self._synthesise(known, index, header.step)
             if not np.isfinite(samples).all():
                 if conceal is None:
                     raise CorruptError("its codes stand for no sound", f"chunk {index}")
@@ -303,41 +340,58 @@ class AudioCodec:
             conceal(index)
             codes = None
         frames = min(self.frames_of(header) - index * self.chunk_frames, self.chunk_frames)
-        if codes is None:
-            zeros = torch.zeros(header.channels, frames, HOP)
-            envelope = torch.zeros(header.channels, frames, self.model.codes.bands)
-            return _Values(QUIETEST, zeros, envelope, zeros, missing=True)
-        lines = self.model.codebook[:, 0][torch.from_numpy(codes.lines).long()]
+        channels = header.channels
+        if codes is None or codes.level == SILENCE:
+            zeros = np.zeros((channels, frames, HOP), np.float32)
+            angles = np.zeros((len(pairs_of(channels)), groups_of(frames), self.model.codes.bands), np.int32)
+            silence = np.zeros((channels, frames, self.model.codes.bands), np.float32)
+            return _Values(QUIETEST, np.zeros(frames, bool), angles, zeros, silence, zeros, silent=True)
         noise = [
             np.random.Generator(np.random.Philox(key=[index, channel])).standard_normal((frames, HOP), np.float32)
-            for channel in range(header.channels)
+            for channel in range(channels)
         ]
-        return _Values(codes.level, lines, torch.from_numpy(codes.envelope), torch.from_numpy(np.stack(noise)))
+        lines = self.model.codebook[:, 0].take(codes.lines)
+        return _Values(
+            codes.level, codes.short, codes.angles, lines, codes.envelope.astype(np.float32), np.stack(noise)
+        )
 
-    @torch.inference_mode()
     def _synthesise(self, known: dict[int, _Values], index: int, step: int) -> F32:
         """Samples of one chunk from its values and its neighbours'."""
         reach = self._transform.synthesis.reach
-        parts: list[tuple[_Values, slice]] = [(known[index], slice(None))]
+        parts = [known[index]]
         if index - 1 in known:
-            parts.insert(0, (known[index - 1], slice(-reach, None)))
+            parts.insert(0, known[index - 1].part(slice(-reach, None)))
         if index + 1 in known:
-            parts.append((known[index + 1], slice(0, reach + 1)))
-        level = known[index].level
+            parts.append(known[index + 1].part(slice(0, reach + 1)))
+        level, channels = known[index].level, len(parts[0].lines)
+        before = parts[0].frames if index - 1 in known else 0
+        wanted = slice(before, before + self.chunk_frames + 1)
         lines, envelope, noise = (
-            torch.cat([getattr(v, name)[:, cut] for v, cut in parts], 1) for name in ("lines", "envelope", "noise")
+            np.concatenate([getattr(v, name) for v in parts], 1) for name in ("lines", "envelope", "noise")
         )
-        shift = torch.cat(
-            [torch.full((1, v.lines[:, cut].shape[1], 1), (v.level - level) / LEVELS_PER_OCTAVE) for v, cut in parts], 1
+        short = np.concatenate([v.short for v in parts])
+        silent = np.concatenate([np.full(v.frames, v.silent) for v in parts])
+        shift = np.concatenate(
+            [np.full((v.frames, 1), (v.level - level) / LEVELS_PER_OCTAVE, np.float32) for v in parts]
         )
-        steps = torch.from_numpy(channel_steps(step, len(lines)))
-        envelope = envelope * self._transform.envelope_unit(steps)
-        frames = self._transform.synthesise(lines, envelope, noise, steps, shift)
-        before = parts[0][0].lines[:, parts[0][1]].shape[1] if index - 1 in known else 0
-        frames = frames[:, before : before + self.chunk_frames + 1]
-        samples = imdct(frames) * (_amplitude(level) / (SAMPLE_UNIT * LOUD))
-        out: F32 = _from_mid_side(samples.numpy().T)
-        return out
+        steps = channel_steps(step, channels)
+        frames = np.empty((channels, len(short[wanted]), HOP), np.float32)
+
+        def synthesise(k: int) -> None:
+            unit = np.float32(self._transform.envelope_unit(int(steps[k])))
+            made = self._transform.synthesise(lines[k], envelope[k] * unit, noise[k], short, int(steps[k]), shift)
+            frames[k] = np.where(silent[wanted, None], np.float32(0), made[wanted])
+
+        self.workers.each(synthesise, range(channels))
+        for k, pair in enumerate(pairs_of(channels)):
+            own = known[index].frames
+            parts_back = [turn(frames[list(pair), :own], known[index].angles[k], self.model.config.edges, back=True)]
+            if frames.shape[1] > own:
+                behind = known[index + 1].angles[k]
+                parts_back.append(turn(frames[list(pair), own:], behind, self.model.config.edges, back=True))
+            frames[list(pair)] = np.concatenate(parts_back, 1)
+        samples = imdct(frames, short[wanted]) * np.float32(_amplitude(level) / (SAMPLE_UNIT * LOUD))
+        return np.ascontiguousarray(samples.T)
 
 
 def stretches(blocks: Iterable[F32], length: int, before: int, after: int) -> Iterator[tuple[F32, int]]:
@@ -374,17 +428,3 @@ def _level_of(samples: F32) -> int:
 def _amplitude(level: int) -> float:
     """Root mean square of loud frames that a level stands for, in 16-bit units."""
     return float(2.0 ** (level / LEVELS_PER_OCTAVE))
-
-
-def _to_mid_side(samples: F32) -> F32:
-    if samples.shape[1] != 2:
-        return samples
-    left, right = samples.T
-    return np.stack([(left + right) / 2, (left - right) / 2], 1)
-
-
-def _from_mid_side(samples: F32) -> F32:
-    if samples.shape[1] != 2:
-        return samples
-    mid, side = samples.T
-    return np.stack([mid + side, mid - side], 1)

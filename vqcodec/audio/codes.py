@@ -1,9 +1,9 @@
 """Codes of a stretch of sound in coding order: the walk that encoder, decoder and trainer share (SPEC.md, Sound).
 
-A chunk of B channels and T frames holds one level, an envelope [B, T, bands] and lines [B, T, F]. The envelope goes
-frame by frame, even bands before odd ones, each predicted by a small integer network from what is known. The lines go
-in the four phases of :mod:`vqcodec.prior.integer` on the grid of frames and lines; what the envelope lets expect is
-their first context.
+A chunk of B channels and T frames holds one level, which frames are short, the angles of pairs of channels, an envelope
+[B, T, bands] and lines [B, T, F]. The envelope goes frame by frame, even bands before odd ones, each predicted by a
+small integer network from what is known. The lines go in the four phases of :mod:`vqcodec.prior.integer` on the grid of
+frames and lines; what the envelope lets expect is their first context.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vqcodec.audio.mdct import Flags
+from vqcodec.audio.stereo import ANGLES, groups_of, pairs_of
 from vqcodec.bitstream.arrays import F32, I32, I64
 from vqcodec.bitstream.checks import code_hash
 from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
+from vqcodec.errors import CorruptError
 from vqcodec.prior.integer import ACTIVATION_LIMIT, PriorSlice, context_stack, join_phases, phase, predict_rows
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "FRACTIONS",
     "LEVELS",
     "RESIDUAL_LIMIT",
+    "SILENCE",
     "AudioCodeModel",
     "AudioCodeWriter",
     "AudioCodes",
@@ -34,14 +38,17 @@ __all__ = [
     "encode_audio_codes",
     "expected_map",
     "hash_audio_codes",
+    "silent_codes",
     "walk_envelope",
     "walk_lines",
 ]
 
 
 LEVELS = 128  # of the level of a chunk, coded with equal weights
+SILENCE = 0  # the level of codes that stand for silence, which has no stream
 ENVELOPE_LIMIT = 127
-SIDE_COARSER = 40  # step indices that the side of two channels is coded above the mid
+REST_COARSER = 28  # step indices that the second channel of a pair is coded above the first, at most ...
+REST_SHARE = 4  # ... and this part of the step index: at the finest both are fine
 RESIDUAL_LIMIT = 64  # a coded envelope value is at most so far from its prediction
 FRACTIONS = 8  # of a predicted envelope value; they choose the table row together with the predicted spread
 
@@ -78,6 +85,8 @@ class AudioCodeModel:
         spread: [bands, F] interpolation of the envelope over the lines, in 1/64.
         lines: prior of the lines.
         line_tables: rows of the lines.
+        short_tables: one row, of long and short frames.
+        angle_tables: rows by the angle before, the last where there is none.
     """
 
     start: I32
@@ -89,6 +98,8 @@ class AudioCodeModel:
     spread: F32
     lines: PriorSlice
     line_tables: Tables
+    short_tables: Tables
+    angle_tables: Tables
 
     @property
     def bands(self) -> int:
@@ -97,9 +108,19 @@ class AudioCodeModel:
 
 @dataclass(frozen=True)
 class AudioCodes:
-    """Codes of a chunk: its level, envelope [B, T, bands] in units, symbols of the lines [B, T, F]."""
+    """Codes of a chunk.
+
+    Attributes:
+        level: of its loud frames.
+        short: [T] which frames are short.
+        angles: [pairs, groups, bands] of pairs of channels.
+        envelope: [B, T, bands] in units.
+        lines: symbols [B, T, F].
+    """
 
     level: int
+    short: Flags
+    angles: I32
     envelope: I32
     lines: I32
 
@@ -112,13 +133,13 @@ ChooseLines = Callable[[int, I32], I32]
 
 
 def channel_steps(step: int, channels: int) -> I64:
-    """Step index of every coded channel [channels]: the side of two is coded more coarsely than the mid.
+    """Step index of every coded channel [channels]: the second of a pair is coded more coarsely than the first.
 
-    A step follows the loudness of its channel; the side is mostly the softer one but heard on top of the mid.
+    A step follows the loudness of its channel; the second is mostly the softer one but heard on top of the first.
     """
     steps = np.full(channels, step)
-    if channels == 2:
-        steps[1] = min(step + SIDE_COARSER, 255)
+    for _, second in pairs_of(channels):
+        steps[second] = min(step + min(REST_COARSER, step // REST_SHARE), 255)
     return steps
 
 
@@ -198,14 +219,24 @@ def walk_lines(model: AudioCodeModel, step: I64, envelope: I32, choose: ChooseLi
     return join_phases(parts)[:, :frames, :, 0]
 
 
+def _angle_rows(angles: I32, group: int) -> I32:
+    """Table rows [pairs, bands] of a group of angles."""
+    return angles[:, group - 1] if group else np.full_like(angles[:, 0], ANGLES)
+
+
 class AudioCodeWriter:
     """Takes the codes of one chunk as the walks find them, and makes the stream."""
 
-    def __init__(self, model: AudioCodeModel, level: int) -> None:
+    def __init__(self, model: AudioCodeModel, level: int, short: Flags, angles: I32) -> None:
         self._model = model
         self._coder = RangeEncoder()
         self._coder.encode(np.array([level]), np.zeros(1, np.int32), _LEVEL_TABLES)
         self._end = 0
+        if level == SILENCE:
+            return
+        self._coder.encode(short.astype(np.int32), np.zeros(len(short), np.int32), model.short_tables)
+        for group in range(angles.shape[1] if len(angles) else 0):
+            self._coder.encode(angles[:, group].ravel(), _angle_rows(angles, group).ravel(), model.angle_tables)
 
     def envelope(self, rows: I32, prediction: I32, values: I32) -> None:
         """Half of a frame's bands.
@@ -222,9 +253,9 @@ class AudioCodeWriter:
         self._coder.encode(symbols.ravel(), rows.ravel(), self._model.line_tables)
 
     def finish(self) -> tuple[bytes, tuple[int, ...]]:
-        """The stream, and the bytes needed to decode level and envelope, and everything."""
+        """The stream, and the bytes needed to decode all but the lines, and everything."""
         payload = self._coder.finish()
-        return payload, (min(self._end, len(payload)), len(payload))
+        return payload, (min(self._end or len(payload), len(payload)), len(payload))
 
 
 def encode_audio_codes(model: AudioCodeModel, step: int, codes: AudioCodes) -> tuple[bytes, tuple[int, ...]]:
@@ -235,7 +266,7 @@ def encode_audio_codes(model: AudioCodeModel, step: int, codes: AudioCodes) -> t
     """
     channels, frames = codes.envelope.shape[:2]
     steps = channel_steps(step, channels)
-    writer = AudioCodeWriter(model, codes.level)
+    writer = AudioCodeWriter(model, codes.level, codes.short, codes.angles)
     blank = (model.lines.codewords - 1) // 2
     lines = np.pad(codes.lines, ((0, 0), (0, frames % 2), (0, 0)), constant_values=blank)
 
@@ -253,16 +284,36 @@ def encode_audio_codes(model: AudioCodeModel, step: int, codes: AudioCodes) -> t
     return writer.finish()
 
 
+def silent_codes(model: AudioCodeModel, channels: int, frames: int) -> AudioCodes:
+    """What stands for silence, whose chunk is empty."""
+    blank = (model.lines.codewords - 1) // 2
+    return AudioCodes(
+        level=SILENCE,
+        short=np.zeros(frames, bool),
+        angles=np.zeros((len(pairs_of(channels)), groups_of(frames), model.bands), np.int32),
+        envelope=np.zeros((channels, frames, model.bands), np.int32),
+        lines=np.full((channels, frames, model.spread.shape[1]), blank, np.int32),
+    )
+
+
 def decode_audio_codes(model: AudioCodeModel, step: int, payload: bytes, channels: int, frames: int) -> AudioCodes:
     """Read what :class:`AudioCodeWriter` wrote.
 
     Raises:
         CorruptError: no encoder writes these bytes.
     """
-    padded = frames + frames % 2
-    count = 1 + channels * (frames * model.bands + padded * model.spread.shape[1])
+    padded, pairs = frames + frames % 2, len(pairs_of(channels))
+    count = 1 + frames + pairs * groups_of(frames) * model.bands
+    count += channels * (frames * model.bands + padded * model.spread.shape[1])
     coder = RangeDecoder(payload, count)
     level = int(coder.decode(np.zeros(1, np.int32), _LEVEL_TABLES)[0])
+    if level == SILENCE:
+        raise CorruptError("codes of the level of silence")
+    short = coder.decode(np.zeros(frames, np.int32), model.short_tables) > 0
+    angles = np.zeros((pairs, groups_of(frames), model.bands), np.int32)
+    for group in range(angles.shape[1] if pairs else 0):
+        rows = _angle_rows(angles, group)
+        angles[:, group] = coder.decode(rows.ravel(), model.angle_tables).reshape(rows.shape)
     steps = channel_steps(step, channels)
 
     def values(t: int, half: int, rows: I32, prediction: I32) -> I32:
@@ -273,7 +324,7 @@ def decode_audio_codes(model: AudioCodeModel, step: int, payload: bytes, channel
         return coder.decode(rows.ravel(), model.line_tables).reshape(rows.shape)
 
     envelope = walk_envelope(model, steps, frames, values)
-    return AudioCodes(level, envelope, walk_lines(model, steps, envelope, symbols))
+    return AudioCodes(level, short, angles, envelope, walk_lines(model, steps, envelope, symbols))
 
 
 _LEVEL_TABLES = Tables(np.ones((1, LEVELS), np.uint32))
@@ -281,7 +332,15 @@ _LEVEL_TABLES = Tables(np.ones((1, LEVELS), np.uint32))
 
 def hash_audio_codes(codes: AudioCodes) -> int:
     """16-bit check of all codes of a chunk."""
-    return code_hash([np.array([codes.level]), codes.envelope + ENVELOPE_LIMIT, codes.lines])
+    return code_hash(
+        [
+            np.array([codes.level]),
+            codes.short.astype(np.int32),
+            codes.angles,
+            codes.envelope + ENVELOPE_LIMIT,
+            codes.lines,
+        ]
+    )
 
 
 def check_envelope_bounds(prior: EnvelopePrior) -> None:

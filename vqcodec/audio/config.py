@@ -8,7 +8,7 @@ __all__ = ["AUDIO", "AUDIO_PRESETS", "AUDIO_TINY", "AudioConfig"]
 
 
 # Bark-like bands of the envelope, as lines of 25 Hz: no line is far from the middle of its band
-BANDS = (0, 8, 16, 24, 32, 40, 50, 60, 72, 86, 104, 126, 152, 184, 220, 260, 308, 380, 480)
+BANDS = (0, 8, 16, 24, 32, 40, 50, 60, 72, 86, 104, 126, 152, 184, 220, 260, 308, 380, 460, 560, 660, 780, 960)
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class AudioConfig:
         edges: first line of every envelope band, and the end of the last.
         width, analysis_blocks, synthesis_blocks: of the networks at the frame rate.
         base: log2 of the quantiser step at step index 0, in 16-bit units at the reference level.
+        octave: step indices that double the step.
         shape: start of the exponent with which the step follows the envelope.
         reference: log2 amplitude at which that exponent turns.
         codewords, core, reach: of the lines' codebook, in steps (see train.fits.scalar_codebook).
@@ -32,11 +33,12 @@ class AudioConfig:
     width: int = 256
     analysis_blocks: int = 4
     synthesis_blocks: int = 6
-    base: float = 5.0
+    base: float = 2.0
+    octave: float = 25.5
     shape: float = 0.25
     reference: float = 8.0
-    codewords: int = 511
-    core: int = 200
+    codewords: int = 2047
+    core: int = 600
     reach: float = 40000.0
     rows: int = 64
     row_offset: int = -81

@@ -14,13 +14,13 @@ def audio_cost_of(model: AudioModel) -> Cost:
 
     def network(name: str) -> tuple[int, float]:
         tensors = {k: t for k, t in model.transform.items() if k.startswith(name)}
-        dense = sum(t.numel() for k, t in tensors.items() if k.endswith((".weight", ".taps")))
-        return sum(t.numel() for t in tensors.values()), dense / HOP
+        dense = sum(t.size for k, t in tensors.items() if k.endswith((".weight", ".taps")))
+        return sum(t.size for t in tensors.values()), dense / HOP
 
     lines = model.codes.lines
     weights = [lines.weights(p) for p in range(4)]
     envelope = [sum(a.size for a in (e.first, e.second, e.last)) for e in model.codes.envelope]
-    mdct = 2.0 * HOP  # as a product with its basis
+    mdct = 1.0 * HOP  # as a product with the cosines
     analysis, synthesis = network("analysis"), network("synthesis")
     return {
         "analysis": (analysis[0], analysis[1] + mdct),
@@ -29,6 +29,6 @@ def audio_cost_of(model: AudioModel) -> Cost:
             sum(weights) + sum(envelope) + sum(b.size for b in lines.bias),
             sum(weights) / 4 + sum(envelope) / HOP,
         ),
-        "codebooks": (model.codebook.numel(), 0.0),
+        "codebooks": (model.codebook.size, 0.0),
         "probability tables": (sum(a.size for k, a in model.stored.items() if k.endswith(".table")), 0.0),
     }

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vqcodec.audio.codes import (
     RESIDUAL_LIMIT,
@@ -21,7 +19,7 @@ from vqcodec.audio.codes import (
     walk_lines,
 )
 from vqcodec.audio.config import AUDIO_PRESETS, AudioConfig
-from vqcodec.bitstream.arrays import I32, U16, Arrays
+from vqcodec.bitstream.arrays import F32, I32, U16, Arrays
 from vqcodec.prior.storage import (
     Form,
     SliceShape,
@@ -50,7 +48,7 @@ class AudioModel:
 
     Attributes:
         config: its shape.
-        transform: tensors of audio.transform.AudioTransform, matrices in half precision as the file holds them.
+        transform: tensors of audio.transform, matrices in half precision as the file holds them.
         codebook: codewords of the lines [K, 1], in steps.
         codes: prior and tables, integers only.
         stored: the integer arrays as the file holds them.
@@ -58,23 +56,26 @@ class AudioModel:
     """
 
     config: AudioConfig
-    transform: dict[str, Tensor]
-    codebook: Tensor
+    transform: Arrays
+    codebook: F32
     codes: AudioCodeModel
     stored: Arrays = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
 
 
-def integer_arrays(codes: AudioCodeModel, envelope_table: U16, line_table: U16) -> Arrays:
-    """The integer half of a model as arrays by name, from its prior and its tables in stored form."""
+def integer_arrays(codes: AudioCodeModel, tables: dict[str, U16]) -> Arrays:
+    """The integer half of a model as arrays by name, from its prior and its tables in stored form.
+
+    Args:
+        tables: ``envelope``, ``lines``, ``short`` and ``angles``.
+    """
     out: Arrays = {
         "prior.start": codes.start.astype(np.int8),
         "prior.factor": codes.factor.astype(np.int32),
         "prior.offset": codes.offset.astype(np.int32),
         "prior.spread": codes.spread.astype(np.int8),
-        "prior.envelope.table": envelope_table,
-        "prior.lines.table": line_table,
     }
+    out |= {f"prior.{name}.table": table for name, table in tables.items()}
     for half, prior in enumerate(codes.envelope):
         for key, value in vars(prior).items():
             kind = np.int32 if key.endswith("bias") else np.int8
@@ -110,6 +111,8 @@ def audio_code_model(config: AudioConfig, a: Arrays) -> AudioCodeModel:
         spread=a["prior.spread"].astype(np.float32),
         lines=lines,
         line_tables=read_tables(a["prior.lines.table"]),
+        short_tables=read_tables(a["prior.short.table"]),
+        angle_tables=read_tables(a["prior.angles.table"]),
     )
     check_expected_bounds(model.start, model.spread, model.factor, model.offset)
     return model
@@ -143,8 +146,8 @@ def _check_vector(codes: AudioCodeModel) -> int:
 
 def _arrays(model: AudioModel) -> Arrays:
     out = dict(model.stored)
-    out["codebook.lines"] = model.codebook.numpy()
-    return out | {f"transform.{name}": tensor.detach().numpy() for name, tensor in model.transform.items()}
+    out["codebook.lines"] = model.codebook
+    return out | {f"transform.{name}": tensor for name, tensor in model.transform.items()}
 
 
 def audio_model_id(model: AudioModel) -> bytes:
@@ -152,7 +155,7 @@ def audio_model_id(model: AudioModel) -> bytes:
     return canonical_hash(_arrays(model))[:4]
 
 
-FORM = Form("vqcodec audio model 1", AUDIO_PRESETS, audio_code_model, _check_vector, lambda codes: codes.line_tables)
+FORM = Form("vqcodec audio model 2", AUDIO_PRESETS, audio_code_model, _check_vector, lambda codes: codes.line_tables)
 
 
 def save_audio_model(model: AudioModel, path: Path) -> None:
@@ -170,10 +173,8 @@ def load_audio_model(path: Path) -> AudioModel:
     config, arrays, codes, training = read_model(FORM, path)
     return AudioModel(
         config=config,
-        transform={
-            k.removeprefix("transform."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("transform.")
-        },
-        codebook=torch.from_numpy(arrays["codebook.lines"]),
+        transform={k.removeprefix("transform."): v for k, v in arrays.items() if k.startswith("transform.")},
+        codebook=arrays["codebook.lines"],
         codes=codes,
         stored={k: v for k, v in arrays.items() if k.startswith("prior.")},
         training=training,

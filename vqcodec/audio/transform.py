@@ -1,165 +1,146 @@
 """Analysis and synthesis of sound: an MDCT with an envelope, and networks at the frame rate around it.
 
 The skeleton is a transform codec by itself: log energies of bands (the envelope), and MDCT lines in units of a step
-that follows the envelope. Two networks of ConvNeXt blocks (Liu et al., 2022; in one dimension as in Vocos, Siuzdak
-2023) start as nothing and learn: the analysis moves lines and envelope before they are rounded; the synthesis restores
-what rounding took. Everything is conditioned on the step index at eight knots.
+that follows the envelope. Two networks (audio.network) learned what to add: the analysis moves lines and envelope
+before they are rounded; the synthesis restores what rounding took. Neither may move a line by more than half a step: so
+what is coded comes back as coded, and the finer the step, the less there is to restore. Everything is conditioned on
+the step index at eight knots. The same for training: audio.train.network.
 """
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from collections.abc import Mapping
+
+import numpy as np
 
 from vqcodec.audio.config import AudioConfig
-from vqcodec.audio.mdct import HOP
-from vqcodec.prior.knots import KNOTS, step_knots
+from vqcodec.audio.mdct import HOP, Flags
+from vqcodec.audio.network import FrameNetwork
+from vqcodec.bitstream.arrays import F32
+from vqcodec.prior.integer import product
+from vqcodec.prior.knots import knot_weights
 
-__all__ = ["LOUD", "AudioTransform"]
+__all__ = [
+    "FLOOR",
+    "LEAST",
+    "LOUD",
+    "LOUDEST",
+    "MOST_NOISE",
+    "SHORT_NOISE",
+    "AudioTransform",
+    "band_weights",
+    "compand",
+]
 
 FLOOR = 16.0  # of an envelope's mean square, in 16-bit units: nothing quieter is told apart
-KERNEL = 7
-START_NOISE = 0.5  # amplitude of the noise before training, in that of the envelope
+LEAST = 1e-3  # of what noise has of that: an envelope at the floor is of nothing, and nothing is made of it
+LOUD = 2121.0  # root mean square of loud frames at the model's level, in 16-bit units
 LOUDEST = 40.0  # log2 of an amplitude, far above any sound's: codes that no encoder writes must not overflow
-LOUD = 3000.0  # root mean square of loud frames at the model's level, in 16-bit units
+# Share of the noise that a short frame has, and the one before it, whose envelope the attack raises, being smoothed.
+SHORT_NOISE = 0.2
+MOST_NOISE = 0.4  # of a step: what may stand in a line whose code is zero
 
 
-class Block(nn.Module):
-    """ConvNeXt block on [B, T, C]: depthwise over time, then two dense layers; scale and shift by quality."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.taps = nn.Parameter(torch.randn(KERNEL, width) * 0.1)
-        self.scale = nn.Parameter(torch.ones(KNOTS, width))
-        self.shift = nn.Parameter(torch.zeros(KNOTS, width))
-        self.up = nn.Linear(width, 4 * width)
-        self.down = nn.Linear(4 * width, width)
-        self.gain = nn.Parameter(torch.full((width,), 0.3))
-
-    def forward(self, x: Tensor, knots: Tensor) -> Tensor:
-        t = x.shape[1]
-        padded = F.pad(x, (0, 0, KERNEL // 2, KERNEL // 2))
-        y = padded[:, :t] * self.taps[0]
-        for k in range(1, KERNEL):
-            y = torch.addcmul(y, padded[:, k : k + t], self.taps[k])
-        y = F.layer_norm(y, y.shape[-1:])
-        y = y * (knots @ self.scale)[:, None] + (knots @ self.shift)[:, None]
-        out: Tensor = x + self.gain * self.down(F.gelu(self.up(y), approximate="tanh"))
-        return out
+def compand(x: F32) -> F32:
+    """Signed logarithm of lines in 16-bit units, about -3..3."""
+    return np.sign(x) * np.log1p(np.abs(x) / 16) * np.float32(0.4)
 
 
-class FrameNetwork(nn.Module):
-    """Features [B, T, inputs] to outputs [B, T, outputs] that start at zero."""
+def band_weights(edges: tuple[int, ...]) -> tuple[F32, F32]:
+    """Weights [bands, HOP] that interpolate a band curve over the lines, and [HOP, bands] that average over a band."""
+    lines = np.arange(HOP) + 0.5
+    ends = np.array(edges, np.float32)
+    middle = (ends[1:] + ends[:-1]) / 2
+    right = np.clip(np.searchsorted(middle, lines), 1, len(middle) - 1)
+    share = np.clip((lines - middle[right - 1]) / (middle[right] - middle[right - 1]), 0, 1)
+    spread = np.zeros((len(middle), HOP), np.float32)
+    spread[right - 1, np.arange(HOP)] = 1 - share
+    spread[right, np.arange(HOP)] += share
+    inside = (lines[:, None] > ends[:-1]) & (lines[:, None] < ends[1:])
+    return spread, (inside / inside.sum(0)).astype(np.float32)
 
-    def __init__(self, inputs: int, width: int, blocks: int, outputs: int) -> None:
-        super().__init__()
-        self.first = nn.Linear(inputs, width)
-        self.position = nn.Parameter(torch.zeros(KNOTS, width))
-        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
-        self.last = nn.Linear(width, outputs)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+
+class AudioTransform:
+    """Both networks and the learned curves of the skeleton, for one channel: frames [T, HOP], envelopes [T, bands]."""
+
+    def __init__(self, config: AudioConfig, tensors: Mapping[str, F32]) -> None:
+        self.config = config
+        self.spread, self._gather = band_weights(config.edges)
+        self._curves = {k: v.astype(np.float32) for k, v in tensors.items() if "." not in k}
+        self._tensors = tensors
+        self._networks: dict[str, FrameNetwork] = {}
+
+    def _network(self, name: str) -> FrameNetwork:
+        """Compiled when first needed: who decodes needs no analysis."""
+        if name not in self._networks:
+            own = {k.removeprefix(f"{name}."): v for k, v in self._tensors.items() if k.startswith(f"{name}.")}
+            self._networks[name] = FrameNetwork(own)
+        return self._networks[name]
 
     @property
-    def reach(self) -> int:
-        """Frames to each side that an output depends on."""
-        return len(self.blocks) * (KERNEL // 2)
+    def analysis(self) -> FrameNetwork:
+        return self._network("analysis")
 
-    def forward(self, x: Tensor, knots: Tensor) -> Tensor:
-        x = self.first(x) + (knots @ self.position)[:, None]
-        for block in self.blocks:
-            x = block(x, knots)
-        out: Tensor = self.last(F.layer_norm(x, x.shape[-1:]))
+    @property
+    def synthesis(self) -> FrameNetwork:
+        return self._network("synthesis")
+
+    def envelope(self, frames: F32) -> F32:
+        """Log2 of the mean square of every band, smoothed over neighbouring frames."""
+        power = np.square(frames)
+        sides = np.pad(power, ((1, 1), (0, 0)), mode="edge")
+        power = 0.5 * power + 0.25 * (sides[:-2] + sides[2:])
+        out: F32 = np.log2(product(self._gather.T.copy(), np.ascontiguousarray(power.T)).T + np.float32(FLOOR))
         return out
 
+    def curves(self, envelope: F32, step: int) -> tuple[F32, F32]:
+        """Log2 amplitude of every line by a decoded envelope, and log2 of its quantiser step; both [T, HOP]."""
+        config, knots = self.config, knot_weights(np.array([step]))[0]
+        amplitude = np.float32(0.5) * (envelope @ self.spread)
+        follow = knots @ self._curves["shape"]
+        base = np.float32(config.base + step / config.octave) + (knots @ self._curves["tilt"]) @ self.spread
+        log_step: F32 = base + follow * (amplitude - np.float32(config.reference))
+        return amplitude, log_step
 
-class AudioTransform(nn.Module):
-    """Both networks and the learned curves of the skeleton. Frames are [B, T, HOP], envelopes [B, T, bands]."""
+    def envelope_unit(self, step: int) -> float:
+        """Step of the envelope's quantiser in log2 of energy."""
+        return float(np.exp2(knot_weights(np.array([step]))[0] @ self._curves["envelope_step"]))
 
-    def __init__(self, config: AudioConfig) -> None:
-        super().__init__()
-        self.config = config
-        bands = len(config.edges) - 1
-        self.analysis = FrameNetwork(HOP + bands, config.width, config.analysis_blocks, 2 * HOP + bands)
-        self.synthesis = FrameNetwork(2 * HOP + bands, config.width, config.synthesis_blocks, 2 * HOP)
-        with torch.no_grad():
-            self.synthesis.last.bias[HOP:] = START_NOISE
-        self.shape = nn.Parameter(torch.full((KNOTS,), config.shape))  # exponent of the step on the envelope
-        self.tilt = nn.Parameter(torch.zeros(KNOTS, bands))  # log2 of the step, by band
-        self.envelope_step = nn.Parameter(torch.zeros(KNOTS))  # log2
-        spread, gather = _band_weights(config.edges)
-        self.spread = nn.Buffer(spread, persistent=False)
-        self.gather = nn.Buffer(gather, persistent=False)
-
-    def envelope(self, frames: Tensor) -> Tensor:
-        """Log2 of the mean square of every band, smoothed over neighbouring frames: [B, T, bands]."""
-        power = frames.square()
-        sides = F.pad(power, (0, 0, 1, 1), mode="replicate")
-        power = 0.5 * power + 0.25 * (sides[:, :-2] + sides[:, 2:])
-        return (power @ self.gather + FLOOR).log2()
-
-    def curves(self, envelope: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-        """Log2 amplitude of every line by a decoded envelope, and log2 of its quantiser step; both [B, T, HOP]."""
-        knots = step_knots(step)
-        amplitude = 0.5 * envelope @ self.spread
-        base = self.config.base + step.to(torch.float32) / 36
-        follow = (knots @ self.shape)[:, None, None]
-        log_step = base[:, None, None] + follow * (amplitude - self.config.reference)
-        return amplitude, log_step + ((knots @ self.tilt) @ self.spread)[:, None]
-
-    def envelope_unit(self, step: Tensor) -> Tensor:
-        """Step of the envelope's quantiser in log2 of energy, [B, 1, 1]."""
-        unit: Tensor = torch.exp2(step_knots(step) @ self.envelope_step)
-        return unit[:, None, None]
-
-    def analyse(self, frames: Tensor, step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Envelope in its units (not rounded), log gain and offset of the lines (see :meth:`lines`)."""
+    def analyse(self, frames: F32, short: Flags, step: int) -> tuple[F32, F32]:
+        """Envelope in its units (not rounded), and what moves the lines (see :meth:`lines`); ``short`` [T]."""
         envelope = self.envelope(frames)
-        x = torch.cat([compand(frames), 0.1 * envelope], 2)
-        gain, offset, move = self.analysis(x, step_knots(step)).split([HOP, HOP, envelope.shape[2]], 2)
-        return (envelope + move) / self.envelope_unit(step), gain, offset
+        x = np.concatenate([compand(frames), np.float32(0.1) * envelope, short[:, None]], 1, dtype=np.float32)
+        out = self.analysis(x, step)
+        return (envelope + out[:, HOP:]) / np.float32(self.envelope_unit(step)), out[:, :HOP]
 
-    def lines(self, frames: Tensor, gain: Tensor, offset: Tensor, log_step: Tensor) -> Tensor:
+    @staticmethod
+    def lines(frames: F32, move: F32, log_step: F32) -> F32:
         """Lines in units of their step."""
-        return frames * torch.exp2(gain.clamp(-6, 2) - log_step) + offset
+        out: F32 = np.add(frames * np.exp2(-log_step), np.float32(0.5) * np.tanh(move), dtype=np.float32)
+        return out
 
-    def synthesise(
-        self, lines: Tensor, envelope: Tensor, noise: Tensor, step: Tensor, shift: Tensor | float = 0.0
-    ) -> Tensor:
+    def synthesise(self, lines: F32, envelope: F32, noise: F32, short: Flags, step: int, shift: F32) -> F32:
         """Frames from codes.
 
         Args:
-            lines: values of the codes, in steps [B, T, HOP].
-            envelope: decoded, in log2 energy [B, T, bands].
-            noise: of unit variance [B, T, HOP].
-            step: [B] step indices.
-            shift: log2 of an amplitude that every frame is raised by, [B, T, 1]: brings frames to a common level.
+            lines: values of the codes, in steps [T, HOP].
+            envelope: decoded, in log2 energy [T, bands].
+            noise: of unit variance [T, HOP].
+            short: which frames are short, [T].
+            step: step index.
+            shift: log2 of an amplitude that every frame is raised by, [T, 1]: brings frames to a common level.
         """
         amplitude, log_step = self.curves(envelope, step)
-        plain = lines * torch.exp2((log_step + shift).clamp(max=LOUDEST))
-        x = torch.cat([compand(plain), 0.25 * lines.clamp(-8, 8), 0.1 * (envelope + 2 * shift)], 2)
-        gain, level = self.synthesis(x, step_knots(step)).split(HOP, 2)
-        # What was not coded can only be filled by noise: with a free offset the network puts one steady tone into every
-        # band, which measures of loudness by bands take for the original and the ear does not.
-        out: Tensor = plain * (1 + gain) + torch.exp2((amplitude + shift).clamp(max=LOUDEST)) * level * noise
-        return out
-
-
-def compand(x: Tensor) -> Tensor:
-    """Signed logarithm of lines in 16-bit units, about -3..3."""
-    return x.sign() * torch.log1p(x.abs() / 16) * 0.4
-
-
-def _band_weights(edges: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Weights [bands, HOP] that interpolate a band curve over the lines, and [HOP, bands] that average over a band."""
-    lines = torch.arange(HOP) + 0.5
-    ends = torch.tensor(edges, dtype=torch.float32)
-    middle = (ends[1:] + ends[:-1]) / 2
-    right = torch.searchsorted(middle, lines).clamp(1, len(middle) - 1)
-    share = ((lines - middle[right - 1]) / (middle[right] - middle[right - 1])).clamp(0, 1)
-    spread = torch.zeros(len(middle), HOP)
-    spread[right - 1, torch.arange(HOP)] = 1 - share
-    spread[right, torch.arange(HOP)] += share
-    inside = (lines[:, None] > ends[:-1]) & (lines[:, None] < ends[1:])
-    return spread, inside.float() / inside.sum(0)
+        size = np.exp2(np.minimum(log_step + shift, np.float32(LOUDEST)))
+        plain = lines * size
+        told = (compand(plain), 0.25 * np.clip(lines, -8, 8), 0.1 * (envelope + 2 * shift), short[:, None])
+        out = self.synthesis(np.concatenate(told, 1, dtype=np.float32), step)
+        power = np.exp2(2 * np.minimum(amplitude, np.float32(LOUDEST))) - np.float32(FLOOR)
+        heard = np.float32(0.5) * np.log2(np.maximum(power, np.float32(LEAST)))
+        wanted = np.exp2(np.clip(heard - log_step, -LOUDEST, LOUDEST)) * out[:, HOP:]
+        near = short | np.append(short[1:], False)
+        wanted = wanted * np.where(near[:, None], np.float32(SHORT_NOISE), np.float32(1))
+        filled = np.float32(MOST_NOISE) * np.tanh(wanted / np.float32(MOST_NOISE)) * noise
+        change = np.where(lines == 0, filled, np.float32(0.5) * np.tanh(out[:, :HOP]) * np.sign(lines))
+        frames: F32 = plain + change * size
+        return frames

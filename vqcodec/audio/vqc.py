@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from vqcodec.audio.tags import MOST_TAGS, unpack_tags
 from vqcodec.bitstream import AudioHeader, Chunk, VqcFile, write_vqc
 from vqcodec.errors import ChecksumError, LimitError, TruncatedError, UsageError
 from vqcodec.options import CompressSettings, Progress
-from vqcodec.quality import COARSEST, kbps
+from vqcodec.quality import COARSEST, SOUND_QUALITY, kbps
 from vqcodec.sources import name_of, naming, warn_all
 from vqcodec.target import Aim, Curve, finest_within, strip_hint
 
@@ -41,10 +42,14 @@ _FREE_VALUES = 2**28
 _VALUES_PER_BYTE = 512
 _SECTIONS = {"tags": "its tags are lost", "picture": "its picture is lost"}
 _PLAUSIBLE = 256  # bytes a channel that the container takes for the payload of any chunk
+_NEAR = 0.02  # of the size that is asked for
+# Of a sound of so many seconds one in five is tried first, at most four minutes.
+_PROBED_FROM, _PROBED_EVERY, _MOST_PROBED = 30, 5, 240
+_SEAM_BYTES = 50  # that a second of it costs more than within its surroundings
 _CHUNK_BYTES = 7  # of the container, at least, for each chunk
 # Bytes of coded symbols in a second of one channel, of examples/speech.flac: where the search for a target starts.
 _USUAL_STEPS = (0, 32, 64, 96, 128, 160, 192, 224, 255)
-_USUAL_BYTES = (5810, 4668, 3597, 2581, 1679, 967, 524, 275, 150)
+_USUAL_BYTES = (10889, 8701, 6848, 5127, 3728, 2553, 1494, 703, 348)
 
 
 @contextmanager
@@ -74,7 +79,7 @@ def compress_sound(source: Any, head: bytes, settings: CompressSettings, load: C
         InputError, LimitError: the sound cannot be read.
         UsageError: the options are not for sound, or a target is out of reach.
     """
-    aim = settings.aim
+    aim = settings.aim(SOUND_QUALITY)
     with open_source(source, settings.sample_rate, head, settings.max_seconds, repair=settings.repair) as sound:
         kept = sound.stripped() if settings.strip else sound
         warn_all(kept.notes, name_of(source))
@@ -116,7 +121,8 @@ def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec, progress: Pro
             kept[step] = chunks
         return size
 
-    step = finest_within(limit, size_at, encoder.estimate())
+    # One step changes the size by 2 %, so the first try that is so near is the best half of the time.
+    step = finest_within(limit, size_at, encoder.estimate(limit), enough=1, near=_NEAR)
     if step > COARSEST:
         smallest = len(encoder.pack(COARSEST, kept[COARSEST]))
         raise UsageError(
@@ -172,15 +178,52 @@ class _Encoder:
     def _chunk_samples(self) -> int:
         return self.codec.chunk_frames * self.codec.hop
 
-    def estimate(self) -> Curve:
+    def estimate(self, limit: float) -> Curve:
+        """Bytes of the file at every step, near a limit learned from some of its chunks where there are many."""
+        about = self._usual()
+        if self.seconds < _PROBED_FROM:
+            return about
+        some = [self._stretches(max(_PROBED_EVERY, math.ceil(self.seconds / _MOST_PROBED)))]
+        share = len(some[0]) / (self.seconds * self.codec.core_rate)
+        overhead = self._overhead()
+        seen: dict[int, float] = {}
+
+        def size_at(step: int) -> float:
+            chunks = self.codec.encode(some, step, check=False)
+            size = sum(len(chunk.payload) for chunk in chunks) - _SEAM_BYTES * len(some[0]) / self.codec.core_rate
+            seen[step] = max(size, 1.0) / share + overhead
+            return seen[step]
+
+        finest_within(limit, size_at, about)
+        steps = sorted(seen)
+        off = np.interp(np.arange(COARSEST + 1), steps, [math.log(seen[step] / about[step]) for step in steps])
+        found: Curve = about * np.exp(off)
+        return found
+
+    def _stretches(self, every: int) -> Float32:
+        """One second in so many, one after the other, each softened at its ends; [n, C] at the core rate."""
+        kept, at, length, fade = [], 0, self.codec.core_rate, self.codec.core_rate // 100
+        for block in resample(self._counted(), self.source.sample_rate, self.codec.core_rate):
+            place = at + np.arange(len(block))
+            inside = place // length % every == every // 2
+            within = place[inside] % length
+            soft = np.minimum(np.minimum(within, length - 1 - within) / fade, 1)
+            kept.append(block[inside] * soft[:, None].astype(np.float32))
+            at += len(block)
+        return np.concatenate(kept)
+
+    def _usual(self) -> Curve:
         """Bytes of the file at every step, as they are of speech."""
+        coded: Curve = np.exp(np.interp(np.arange(COARSEST + 1), _USUAL_STEPS, np.log(_USUAL_BYTES)))
+        total: Curve = self._overhead() + coded * self.seconds * self.source.channels**0.5
+        return total
+
+    def _overhead(self) -> int:
+        """Bytes of the file beside its payload."""
         frames = -(-self.samples * self.codec.core_rate // (self.source.sample_rate * self.codec.hop)) + 1
         payload = b"\1" * _PLAUSIBLE * self.source.channels
         chunks = [Chunk(payload, (), 0)] * -(-frames // self.codec.chunk_frames)
-        overhead = len(self.pack(COARSEST, chunks)) - len(payload) * len(chunks)
-        coded: Curve = np.exp(np.interp(np.arange(COARSEST + 1), _USUAL_STEPS, np.log(_USUAL_BYTES)))
-        total: Curve = overhead + coded * self.seconds * self.source.channels**0.5
-        return total
+        return len(self.pack(COARSEST, chunks)) - len(payload) * len(chunks)
 
     def pack(self, step: int, chunks: Sequence[Chunk | None]) -> bytes:
         """The file of these chunks."""

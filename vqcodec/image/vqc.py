@@ -19,6 +19,7 @@ from vqcodec.image.mixed import Mixed
 from vqcodec.image.samples import reduce16, split_alpha, spread
 from vqcodec.image.tries import Tries, file_of
 from vqcodec.options import CompressSettings, DecompressSettings, Progress, Tune
+from vqcodec.quality import PICTURE_QUALITY
 from vqcodec.sources import read_all, warn_all
 from vqcodec.target import Aim
 from vqcodec.threads import Workers
@@ -54,7 +55,7 @@ def compress_picture(
         UsageError: the options are not for pictures, or a target is out of reach.
     """
     settings.check_picture()
-    aim = settings.aim
+    aim = settings.aim(PICTURE_QUALITY)
     picture = open_picture(
         source, head, settings.max_pixels, name, exact=settings.lossless, strip=settings.strip, given=given
     )

@@ -17,20 +17,20 @@ from vqcodec.audio.transform import LOUD
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 DISTANCES: dict[str, Distance] = {
-    "loudness": lambda a, b: loudness_distance(spectrum(a, 768), spectrum(b, 768)),
-    "mel 512": lambda a, b: mel_distance(spectrum(a, 512), spectrum(b, 512), 512),
-    "mel 2048": lambda a, b: mel_distance(spectrum(a, 2048), spectrum(b, 2048), 2048),
-    "bins": lambda a, b: bin_distance(spectrum(a, 1024), spectrum(b, 1024)),
-    "complex": lambda a, b: complex_distance(spectrum(a, 768), spectrum(b, 768)),
+    "loudness": lambda a, b: loudness_distance(spectrum(a, 1536), spectrum(b, 1536)),
+    "mel 1024": lambda a, b: mel_distance(spectrum(a, 1024), spectrum(b, 1024), 1024),
+    "mel 4096": lambda a, b: mel_distance(spectrum(a, 4096), spectrum(b, 4096), 4096),
+    "bins": lambda a, b: bin_distance(spectrum(a, 2048), spectrum(b, 2048)),
+    "complex": lambda a, b: complex_distance(spectrum(a, 1536), spectrum(b, 1536)),
 }
 
 
 def sounds() -> tuple[Tensor, Tensor]:
     """Two sounds [2, N] at the loud level and noise of the same power."""
-    t = torch.arange(24_000) / 24_000
+    t = torch.arange(48_000) / 48_000
     tones = [sum(torch.sin(2 * torch.pi * f * k * t) / k for k in range(1, 9)) for f in (140, 410)]
     x = torch.stack([tone * (1.1 + torch.sin(2 * torch.pi * 3 * t)) for tone in tones])
-    noise = torch.randn(2, 24_000, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(2, 48_000, generator=torch.Generator().manual_seed(0))
     return LOUD * x / x.square().mean().sqrt(), LOUD * noise
 
 
@@ -70,15 +70,15 @@ def test_what_training_adds_up() -> None:
     total = distances(y, x)
     assert total.shape == (4, 2)
     assert torch.allclose(total[0], DISTANCES["loudness"](y, x))
-    assert torch.allclose(total[1], DISTANCES["mel 512"](y, x) + DISTANCES["mel 2048"](y, x))
+    assert torch.allclose(total[1], DISTANCES["mel 1024"](y, x) + DISTANCES["mel 4096"](y, x))
     assert torch.allclose(total[2], DISTANCES["bins"](y, x))
     assert torch.allclose(total[3], DISTANCES["complex"](y, x))
 
 
-@pytest.mark.parametrize(("size", "count"), [(512, 40), (1024, 64), (2048, 96)])
+@pytest.mark.parametrize(("size", "count"), [(1024, 48), (2048, 64), (4096, 112)])
 def test_mel_bands_are_those_of_torchaudio(size: int, count: int) -> None:
     try:
         from torchaudio.functional import melscale_fbanks
     except (ImportError, OSError):
         pytest.skip("torchaudio cannot be loaded here")
-    assert torch.allclose(losses._triangles(size, count), melscale_fbanks(size // 2 + 1, 0.0, 12000.0, count, 24000).T)
+    assert torch.allclose(losses._triangles(size, count), melscale_fbanks(size // 2 + 1, 0.0, 24000.0, count, 48000).T)

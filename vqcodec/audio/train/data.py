@@ -1,4 +1,4 @@
-"""Training sound: folders of files as 16-bit mono at 24 kHz on disk, random stretches of it at the model's level."""
+"""Training sound: folders of files as 16-bit mono at 48 kHz on disk, random stretches of it at the model's level."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vqcodec.audio.mdct import HOP
+from vqcodec.audio.train.signals import made_up
 from vqcodec.audio.transform import LOUD
 from vqcodec.bitstream.arrays import F32
 from vqcodec.errors import InputError
@@ -22,10 +23,15 @@ from vqcodec.sources import write_atomic
 
 __all__ = ["AudioSource", "Folder", "parse_folder"]
 
-RATE = 24000
+RATE = 48000
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
 SURROUNDING = 200 * HOP  # a stretch has the level of the four seconds around it, as a chunk has in use
 LEVEL_JITTER = 2.5  # standard deviation of a random change of level in decibels
+MADE_UP = 0.2  # share of stretches that are made up (see audio.train.signals)
+# Speech is mostly recorded at 16 kHz. This share of it is played up to three times as fast, so that there are sounds in
+# every band; else a model learns that there is nothing above 8 kHz. With 0.4 speech took 8 % more bits at equal PESQ.
+SPED, FASTEST = 0.1, 3.0
+NARROW = 3e-4  # of a recording's power above 10 kHz, below which it can be played so fast without aliases
 PAUSE = 0.04  # share of stretches that are silent from some point on, so that silence is learned to cost nothing
 QUIET = 30.0  # root mean square of loud frames below which a stretch is passed over
 TRIES = 1_000  # stretches in a row that may be so
@@ -67,6 +73,14 @@ def _samples(folder: Path, cache: Path) -> npt.NDArray[np.int16]:
     return out
 
 
+def _share_above(sound: npt.NDArray[np.int16], hertz: float) -> float:
+    """Share of the power of some stretches that lies above a frequency."""
+    starts = np.linspace(0, len(sound) - HOP, 400).astype(int)
+    frames = np.stack([sound[at : at + HOP] for at in starts]) * np.hanning(HOP)
+    power = np.square(np.abs(np.fft.rfft(frames))).sum(0)
+    return float(power[int(hertz * HOP / RATE) :].sum() / max(power.sum(), 1e-9))
+
+
 class AudioSource:
     """Random stretches of folders of sound.
 
@@ -88,6 +102,7 @@ class AudioSource:
         whole = [_samples(f.path, cache) for f in folders]
         edges = [min(int(len(x) * (1 - held_out)), len(x) - SURROUNDING) for x in whole]
         self._sounds = [x[:e] if part == "train" else x[e:] for x, e in zip(whole, edges, strict=True)]
+        self._narrow = [_share_above(x, 10_000) < NARROW for x in self._sounds]
         shares = np.array([f.share for f in folders])
         self._shares = shares / shares.sum()
         self.rng = np.random.default_rng(seed)
@@ -96,11 +111,25 @@ class AudioSource:
         """Stretches [count, frames * HOP] (at most 200 frames) in 16-bit units, loud frames at LOUD give or take."""
         return torch.from_numpy(np.stack([self._one(frames * HOP, jitter) for _ in range(count)]))
 
+    def _surrounding(self, sound: npt.NDArray[np.int16], speed: float) -> F32:
+        """Four seconds from anywhere, played at a speed."""
+        taken = min(int(SURROUNDING * speed), len(sound))
+        at = self.rng.integers(0, len(sound) - taken + 1)
+        samples = sound[at : at + taken].astype(np.float32)
+        if taken == SURROUNDING:
+            return samples
+        places = np.arange(SURROUNDING) * ((taken - 1) / SURROUNDING)
+        out: F32 = np.interp(places, np.arange(taken), samples).astype(np.float32)
+        return out
+
     def _one(self, length: int, jitter: float) -> F32:
+        if self.rng.random() < MADE_UP:
+            gain = LOUD * 10 ** (self.rng.normal() * jitter / 20)
+            return made_up(self.rng, length) * np.float32(gain)
         for _ in range(TRIES):
-            sound = self._sounds[self.rng.choice(len(self._sounds), p=self._shares)]
-            at = self.rng.integers(0, len(sound) - SURROUNDING + 1)
-            around = sound[at : at + SURROUNDING].astype(np.float32)
+            which = self.rng.choice(len(self._sounds), p=self._shares)
+            fast = self._narrow[which] and self.rng.random() < SPED
+            around = self._surrounding(self._sounds[which], self.rng.uniform(1, FASTEST) if fast else 1.0)
             loud = np.sqrt(np.percentile(np.square(around.reshape(-1, HOP)).mean(1), 90))
             if loud > QUIET:
                 break

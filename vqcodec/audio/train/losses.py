@@ -1,4 +1,4 @@
-"""Distances between sounds that training minimises: samples [B, N] at 24 kHz, in 16-bit units at the model's level."""
+"""Distances between sounds that training minimises: samples [B, N] at 48 kHz, in 16-bit units at the model's level."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vqcodec.audio.transform import LOUD
 
 __all__ = ["bin_distance", "complex_distance", "loudness_distance", "mel_distance", "spectrum"]
 
-RATE = 24000
+RATE = 48000
 LISTENING_DB = 79.0  # sound pressure level that P.862 plays speech at
 
 
@@ -49,7 +49,7 @@ def _triangles(size: int, count: int) -> Tensor:
 
 def mel_distance(a: Tensor, b: Tensor, size: int) -> Tensor:
     """Mean absolute difference of log mel magnitudes in nepers, [B], of two spectra (:func:`spectrum`)."""
-    bands = _mel_bands(size, {512: 40, 2048: 96}.get(size, 64)).to(a.device)
+    bands = _mel_bands(size, {1024: 48, 4096: 112}.get(size, 64)).to(a.device)
     x, y = (torch.log((bands @ s.abs().square()) + 1e-6) for s in (a, b))
     return 0.5 * (x - y).abs().mean((1, 2))
 
@@ -84,7 +84,7 @@ def _bark_bands(size: int) -> tuple[Tensor, Tensor, Tensor]:
     return bands, 10 ** (threshold / 10), ends[1:] - ends[:-1]
 
 
-def loudness_distance(a: Tensor, b: Tensor, size: int = 768) -> Tensor:
+def loudness_distance(a: Tensor, b: Tensor, size: int = 1536) -> Tensor:
     """Loss of opinion score, [B], of spectra a against b, after the model of hearing in ITU-T P.862.
 
     Loudness in Bark bands (Zwicker's law), a dead zone for what is masked, and a second term that counts what was added

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vqcodec.audio.attacks import short_frames
 from vqcodec.audio.codes import (
     FRACTIONS,
     RESIDUAL_LIMIT,
@@ -28,16 +29,18 @@ from vqcodec.audio.codes import (
     walk_lines,
 )
 from vqcodec.audio.config import AudioConfig
-from vqcodec.audio.mdct import HOP, mdct
+from vqcodec.audio.mdct import HOP, mdct_window
 from vqcodec.audio.model import AudioModel, audio_code_model, integer_arrays
+from vqcodec.audio.stereo import ANGLES, MIDDLE
 from vqcodec.audio.train.data import AudioSource, Folder
 from vqcodec.audio.train.envelope import CLASS_FLOOR, CLASSES_PER_OCTAVE, EnvelopeNetwork, export_envelope
+from vqcodec.audio.train.network import AudioNetworks
 from vqcodec.audio.train.rate import laplace_bits
 from vqcodec.audio.transform import AudioTransform
-from vqcodec.bitstream.arrays import F32, F64, I32, I64, U16
+from vqcodec.bitstream.arrays import F32, F64, I32, I64, U16, Arrays
 from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.tables import pack_probabilities, unpack_weights
-from vqcodec.kernels import assign
+from vqcodec.prior.choice import Choice
 from vqcodec.prior.export import export_phase
 from vqcodec.prior.integer import PriorSlice, context_stack, phase, predict_rows
 from vqcodec.prior.knots import step_knots
@@ -76,19 +79,19 @@ class _Codes:
     lines: F32
 
 
-@torch.inference_mode()
 def _analyse(transform: AudioTransform, source: AudioSource, count: int, frames: int) -> _Codes:
     step = source.rng.integers(0, 256, count)
     envelopes, lines = [], []
-    for at in range(0, count, PIECE):
-        steps = torch.from_numpy(step[at : at + PIECE])
-        x = mdct(source.batch(len(steps), frames - 1, jitter=0.0))
-        wanted, gain, offset = transform.analyse(x, steps)
-        envelope = wanted.round()
-        _, log_step = transform.curves(envelope * transform.envelope_unit(steps), steps)
-        envelopes.append(envelope.to(torch.int32).numpy())
-        lines.append(transform.lines(x, gain, offset, log_step).numpy())
-    return _Codes(step, np.concatenate(envelopes), np.concatenate(lines))
+    for index in step:
+        samples = np.pad(source.batch(1, frames - 1, jitter=0.0).numpy(), ((0, 0), (HOP, HOP)))
+        short = short_frames(samples)[0]
+        x = mdct_window(samples, np.pad(short, 1))[0]
+        wanted, move = transform.analyse(x, short, int(index))
+        envelope = np.round(wanted)
+        _, log_step = transform.curves(envelope * np.float32(transform.envelope_unit(int(index))), int(index))
+        envelopes.append(envelope.astype(np.int32))
+        lines.append(transform.lines(x, move, log_step))
+    return _Codes(step, np.stack(envelopes), np.stack(lines))
 
 
 def _envelope_inputs(start: I32, codes: _Codes, half: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -209,14 +212,8 @@ class _LinesFit:
         counts = self.counts
         for _ in range(2):
             bits = -np.log2(smooth_counts(counts, self.start))[0, :, 0]
-            costs = torch.from_numpy((LAMBDA * bits).astype(np.float32))
-            found = [
-                assign(
-                    torch.from_numpy(x[k].reshape(1, -1, 1)), self.codebook[None], costs[None],
-                    torch.from_numpy(rows[k].reshape(1, -1)),
-                ).numpy().reshape(rows[k].shape)
-                for k in self.pieces
-            ]  # fmt: skip
+            choice = Choice(self.codebook.numpy()[None], (LAMBDA * bits).astype(np.float32)[None])
+            found = [choice(x[k].reshape(1, -1, 1), rows[k].reshape(1, -1)).reshape(rows[k].shape) for k in self.pieces]
             symbols = np.concatenate(found).astype(np.int32)
             counts = self.counts + self._count(p, symbols, rows)
         return symbols
@@ -251,32 +248,43 @@ class _LinesFit:
         return pack_probabilities(smooth_counts(self.counts, self.start)[0, :, 0])
 
 
-@torch.no_grad()
 def _expectation(transform: AudioTransform) -> tuple[F32, F32, F32]:
-    """Factor, offset and spread of bitstream.audio_codes.expected_map from the learned curves."""
-    config, steps = transform.config, torch.arange(256)
-    bands = len(config.edges) - 1
-    unit = transform.envelope_unit(steps)[:, 0]
-    zero, one = (torch.full((256, 1, bands), v) for v in (0.0, 1.0))
-    (amplitude0, log_step0), (amplitude1, log_step1) = (transform.curves(e, steps) for e in (zero, one))
-    rise = 2 * ((amplitude1 - log_step1) - (amplitude0 - log_step0))[:, 0, :1]  # log2 energy in steps per unit of e
-    factor = (rise * unit * 8 * 1024 / 64).round()[:, 0]
-    offset = (2 * (amplitude0 - log_step0)[:, 0] * 8 * 1024 + 512).round()
-    return factor.numpy(), offset.numpy(), (64 * transform.spread).round().numpy()
+    """Factor, offset and spread of audio.codes.expected_map from the learned curves."""
+    zero, one = (np.full((1, len(transform.spread)), v, np.float32) for v in (0.0, 1.0))
+    factor, offset = [], []
+    for step in range(256):
+        (amplitude0, log_step0), (amplitude1, log_step1) = (transform.curves(e, step) for e in (zero, one))
+        rise = 2 * ((amplitude1 - log_step1) - (amplitude0 - log_step0))[0, 0]  # log2 energy in steps per unit of e
+        factor.append(np.round(rise * transform.envelope_unit(step) * 8 * 1024 / 64))
+        offset.append(np.round(2 * (amplitude0 - log_step0)[0] * 8 * 1024 + 512))
+    return np.array(factor, np.float32), np.array(offset, np.float32), np.round(64 * transform.spread)
+
+
+def _fixed_tables() -> dict[str, U16]:
+    """Of short frames and angles, of which mono training sound tells little: one in thirty, and mostly as before."""
+    size = np.arange(ANGLES)
+    apart = np.minimum((size[:, None] - size) % ANGLES, (size - size[:, None]) % ANGLES)
+    near = np.exp2(-np.minimum(apart, 4.0)) + 8.0 * (apart == 0)
+    first = (np.exp2(-np.minimum(abs(size - MIDDLE), 4.0)) + 2.0 * (size == MIDDLE))[None]
+    angles = np.concatenate([near, first])
+    return {
+        "short": pack_probabilities(np.array([[29 / 30, 1 / 30]])),
+        "angles": pack_probabilities(angles / angles.sum(1, keepdims=True)),
+    }
 
 
 def fit_audio_prior(
-    config: AudioConfig, transform: AudioTransform, folders: Sequence[Folder], run: Path, options: AudioPriorOptions
+    config: AudioConfig, networks: AudioNetworks, folders: Sequence[Folder], run: Path, options: AudioPriorOptions
 ) -> AudioModel:
     """Fit prior and tables for a transform.
 
     Args:
-        transform: trained; its matrices are taken in half precision, as the file holds them.
+        networks: trained; their matrices are taken in half precision, as the file holds them.
         folders: training sound; the figures in ``run/log.jsonl`` are of the held-out part.
         run: folder of the run: log and converted sounds.
     """
-    tensors = half_precision(transform)
-    transform.load_state_dict({k: v.float() for k, v in tensors.items()})
+    tensors = half_precision(networks)
+    transform = AudioTransform(config, tensors)
     codes = _analyse(transform, AudioSource(folders, run / "sounds", options.seed), options.stretches, 200)
     bands = codes.envelope.shape[2]
     start = _start(codes)
@@ -293,25 +301,26 @@ def fit_audio_prior(
         spread,
         _no_phases(config),
         blank,
+        blank,
+        blank,
     )
     fit = _LinesFit(config, base, codes, options.seed)
     for p in range(4):
         fit.fit(p, 60 * options.minutes * 0.75 / 4)
     codes_model = replace(base, lines=fit.slice)
-    stored = integer_arrays(codes_model, _count_envelope(base, codes), fit.table())
-    model = AudioModel(config, tensors, fit.codebook, audio_code_model(config, stored), stored)
+    tables = {"envelope": _count_envelope(base, codes), "lines": fit.table()} | _fixed_tables()
+    stored = integer_arrays(codes_model, tables)
+    model = AudioModel(config, tensors, fit.codebook.numpy(), audio_code_model(config, stored), stored)
     test = _analyse(transform, AudioSource(folders, run / "sounds", options.seed, part="test"), options.held_out, 200)
     report = {"stage": "prior", "bands": bands, **_report(model, test)}
     log_line(run, report)
     return model
 
 
-def half_precision(transform: AudioTransform) -> dict[str, Tensor]:
-    """Tensors of a transform as a file holds them: matrices of the networks in 16 bits."""
-    return {
-        k: (v.detach().half() if v.dim() == 2 and v.numel() > 10_000 else v.detach()).contiguous()
-        for k, v in transform.state_dict().items()
-    }
+def half_precision(networks: AudioNetworks) -> Arrays:
+    """Tensors of the networks as a file holds them: matrices in 16 bits."""
+    arrays = {k: v.detach().cpu().numpy() for k, v in networks.state_dict().items()}
+    return {k: v.astype(np.float16) if v.ndim == 2 and v.size > 10_000 else v for k, v in arrays.items()}
 
 
 def _start(codes: _Codes) -> I32:
@@ -326,7 +335,7 @@ def _report(model: AudioModel, test: _Codes) -> dict[str, Any]:
     """Bits per frame on held-out stretches by third of the step range: envelope, lines; and with other codes."""
     codes = model.codes
     envelope_bits, line_bits = bit_costs(codes.envelope_tables), bit_costs(codes.line_tables)
-    costs = torch.from_numpy(LAMBDA * line_bits)
+    choice = Choice(model.codebook[None], (np.float32(LAMBDA) * line_bits)[None])
     spent = np.zeros((2, len(test.step)))
     even = test.lines.shape[1] // 2 * 2
 
@@ -340,12 +349,7 @@ def _report(model: AudioModel, test: _Codes) -> dict[str, Any]:
 
     def lines(p: int, rows: I32) -> I32:
         x = np.ascontiguousarray(phase(test.lines[:, :even], p))
-        symbols: I32 = (
-            assign(
-                torch.from_numpy(x.reshape(1, -1, 1)), model.codebook[None], costs[None],
-                torch.from_numpy(rows.reshape(1, -1)),
-            ).numpy().reshape(rows.shape).astype(np.int32)
-        )  # fmt: skip
+        symbols: I32 = choice(x.reshape(1, -1, 1), rows.reshape(1, -1)).reshape(rows.shape)
         spent[1] += line_bits[rows, symbols].sum((1, 2))
         found.append(symbols)
         return symbols

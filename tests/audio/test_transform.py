@@ -1,0 +1,63 @@
+"""The networks without torch are those that are trained, and what is not there stays silent."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from vqcodec.audio.config import AUDIO_TINY
+from vqcodec.audio.mdct import HOP
+from vqcodec.audio.train.network import AudioNetworks
+from vqcodec.audio.transform import FLOOR, AudioTransform
+
+FRAMES = 9
+BANDS = len(AUDIO_TINY.edges) - 1
+
+
+def networks(seed: int) -> tuple[AudioNetworks, AudioTransform]:
+    torch.manual_seed(seed)
+    trained = AudioNetworks(AUDIO_TINY).eval()
+    with torch.no_grad():
+        for tensor in (trained.analysis.last.weight, trained.synthesis.last.weight):
+            tensor.normal_(0, 0.05)
+    return trained, AudioTransform(AUDIO_TINY, {k: v.numpy() for k, v in trained.state_dict().items()})
+
+
+def test_numpy_does_what_torch_does() -> None:
+    trained, used = networks(1)
+    rng = np.random.default_rng(0)
+    frames = (rng.normal(0, 300, (FRAMES, HOP)) * np.linspace(2, 0.01, HOP)).astype(np.float32)
+    noise = rng.normal(0, 1, (FRAMES, HOP)).astype(np.float32)
+    short = rng.random(FRAMES) < 0.3
+    for step in (0, 100, 255):
+        index = torch.tensor([step])
+        with torch.no_grad():
+            a = [
+                x[0].numpy()
+                for x in trained.analyse(torch.from_numpy(frames)[None], torch.from_numpy(short)[None], index)
+            ]
+        b = used.analyse(frames, short, step)
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-3)
+        envelope = np.round(a[0]) * np.float32(used.envelope_unit(step))
+        lines = np.round(frames * np.exp2(-used.curves(envelope, step)[1]))
+        shift = np.zeros((FRAMES, 1), np.float32)
+        parts = [torch.from_numpy(x)[None] for x in (lines, envelope, noise, short)]
+        with torch.no_grad():
+            x = trained.synthesise(*parts, index).numpy()[0]
+        y = used.synthesise(lines, envelope, noise, short, step, shift)
+        np.testing.assert_allclose(x, y, rtol=1e-3, atol=0.02)
+
+
+def test_an_envelope_at_its_floor_makes_no_noise() -> None:
+    _, used = networks(2)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 1, (FRAMES, HOP)).astype(np.float32)
+    lines, shift, short = np.zeros((FRAMES, HOP), np.float32), np.zeros((FRAMES, 1), np.float32), np.zeros(FRAMES, bool)
+
+    def loudness(energy: float) -> float:
+        envelope = np.full((FRAMES, BANDS), np.log2(energy), np.float32)
+        return float(np.abs(used.synthesise(lines, envelope, noise, short, 200, shift)).max())
+
+    assert loudness(FLOOR) < 0.1  # in 16-bit units
+    assert loudness(100 * FLOOR) > 5
