@@ -39,7 +39,7 @@ __all__ = [
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 Cost = dict[str, tuple[int, float]]
-"""Part -> (stored numbers, multiply-accumulates per pixel, or per sample at 24 kHz)."""
+"""Part -> (stored numbers, multiply-accumulates per pixel, or per sample at 48 kHz)."""
 
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
