@@ -8,7 +8,7 @@ __all__ = ["COARSEST", "PICTURE_QUALITY", "SOUND_QUALITY", "kbps", "quality_of_s
 
 # The qualities of those who ask for none.
 PICTURE_QUALITY = 60.0
-SOUND_QUALITY = 45.0  # from which on speech is said to be no different: PESQ-WB 4.4
+SOUND_QUALITY = 45.0  # speech measures 4.3 of 4.6 in PESQ-WB, 4.5 of 5 in Zimtohrli
 COARSEST = 255
 
 
