@@ -18,7 +18,8 @@ SECONDS = 24 * 3600
 FREE_SECONDS, _BYTES_PER_SECOND = 60, 50
 # Chunks of silence need no decoding but memory and writing: an hour of one channel at 48 kHz for every file (0.7 GB as
 # samples) and 1/50 s more for every byte.
-_FREE_SILENCE, _SILENCE_PER_BYTE = 3600 * 48_000, 48_000 // 50  # samples
+_CORE_RATE = 48_000
+_FREE_SILENCE, _SILENCE_PER_BYTE = 3600 * _CORE_RATE, _CORE_RATE // 50  # samples
 # The same of what is lossless: 10 kB for 57 megapixels, which at 16 bits with alpha take 5 seconds and 0.8 GB.
 FREE_EXACT_PIXELS, EXACT_PIXELS_PER_BYTE = 2**24, 4_096
 _CELL = 64  # pixels a side of what is coded at least
@@ -36,6 +37,11 @@ def _coded(width: int, height: int, lossless: bool = False) -> int:
 def _shares(lossless: bool) -> tuple[int, int]:
     """Pixels that every file may ask for, and those for each of its bytes."""
     return (FREE_EXACT_PIXELS, EXACT_PIXELS_PER_BYTE) if lossless else (FREE_PIXELS, PIXELS_PER_BYTE)
+
+
+def _at_core_rate(samples: int, sample_rate: int) -> int:
+    """Samples as many as decoding makes on the way: at 48 kHz at least."""
+    return -(-samples * max(_CORE_RATE, sample_rate) // sample_rate)
 
 
 @dataclass(frozen=True)
@@ -77,14 +83,15 @@ class Limits:
         return asked * max(self.seconds, SECONDS) // SECONDS
 
     def silence_of(self, size: int) -> int:
-        """The same of chunks of silence, in samples."""
+        """The same of chunks of silence, in samples at 48 kHz or at the rate of the sound, if that is higher."""
         return (_FREE_SILENCE + size * _SILENCE_PER_BYTE) * max(self.seconds, SECONDS) // SECONDS
 
     @staticmethod
     def least_size_of_sound(sample_rate: int, channels: int, samples: int, coded: int) -> int:
         """Bytes from which on a file may ask for a sound of this length, where the limits do not speak against it."""
         of_coded = max(-(-coded * channels // sample_rate) - FREE_SECONDS, 0) * _BYTES_PER_SECOND
-        of_silence = -(-max((samples - coded) * channels - _FREE_SILENCE, 0) // _SILENCE_PER_BYTE)
+        silent = _at_core_rate((samples - coded) * channels, sample_rate)
+        of_silence = -(-max(silent - _FREE_SILENCE, 0) // _SILENCE_PER_BYTE)
         return max(of_coded, of_silence)
 
     def check_image(self, width: int, height: int, size: int, *, lossless: bool = False) -> None:
@@ -124,9 +131,10 @@ class Limits:
                 f"{coded // sample_rate} s of sound in {channels} channels: over the limit of "
                 f"{self.seconds_of(size):,} s in all channels together for a file of {size:,} bytes; {_RAISE_SECONDS}"
             )
-        if (samples - coded) * channels > self.silence_of(size):
+        silent = _at_core_rate((samples - coded) * channels, sample_rate)
+        if silent > self.silence_of(size):
             raise LimitError(
-                f"{samples - coded:,} samples of silence in {channels} channels: over the limit of "
+                f"{silent:,} samples of silence, counted at 48 kHz or more: over the limit of "
                 f"{self.silence_of(size):,} in all channels together for a file of {size:,} bytes; {_RAISE_SECONDS}"
             )
 
