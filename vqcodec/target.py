@@ -42,7 +42,7 @@ _MOST_BYTES = 2.0**63  # of any file
 _NEAR = 4  # steps
 _SMOOTH_BYTES, _SMOOTH_PIXELS = 4096, 65_536  # below, a byte or a pixel shows in the curve
 _ENOUGH = 3  # tries, after which it is enough to be near: 1 % of the size, a tenth of a decibel
-NEAR_SIZE, _NEAR_PSNR = 0.01, 0.1
+_NEAR_SIZE, _NEAR_PSNR = 0.01, 0.1
 _MOST_TRIES = 5  # after which the estimate is given up
 
 
@@ -155,7 +155,7 @@ def finest_within(
     estimate: Curve | None = None,
     *,
     enough: int = _ENOUGH,
-    near: float = NEAR_SIZE,
+    near: float = _NEAR_SIZE,
 ) -> int:
     """The lowest step whose size is within the limit, which was asked for; 256 if there is none.
 

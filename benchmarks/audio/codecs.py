@@ -69,7 +69,7 @@ class AudioCodec:
     downmix: bool = False
 
 
-# Ours: from some 1 kbit/s of speech on.
+# Ours: from some 2.5 kbit/s of speech on.
 _OURS = (1, 8, 15, 22, 30, 38, 46, 56, 66, 78, 90)
 _OPUS = (6, 8, 9, 10, 12, 16, 20, 24, 32, 48, 64)
 _CBR = (6, 8, 10, 12, 16, 24, 32, 48, 64)

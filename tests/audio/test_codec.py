@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vqcodec.audio import codec as audio_codec
+from vqcodec.audio import search
 from vqcodec.audio.codec import AudioCodec, _Values, stretches
 from vqcodec.audio.codes import ENVELOPE_LIMIT, LEVELS
 from vqcodec.audio.mdct import HOP
@@ -386,12 +386,12 @@ def test_the_envelope_follows_the_prior_only_where_nothing_is_heard() -> None:
     rows, prediction, unit = np.zeros((1, 2), np.int32), np.zeros((1, 2), np.int32), np.ones((1, 1), np.float32)
     bits = np.abs(np.arange(-64, 65, dtype=np.float32))[None]  # the prediction itself costs nothing
     wanted = np.array([[10.4, 3.4]], np.float32)  # heard; not heard
-    chosen = audio_codec._choose_envelope(wanted, unit, rows, prediction, bits)
+    chosen = search._choose_envelope(wanted, unit, rows, prediction, bits)
     assert chosen.tolist() == [[10, 2]]  # 2: a value far below what is wanted would ask for a needlessly fine step
     between = np.array([[10.5, -3.0]], np.float32)
-    assert audio_codec._choose_envelope(between, unit, rows, prediction, bits).tolist() == [[10, 0]]
+    assert search._choose_envelope(between, unit, rows, prediction, bits).tolist() == [[10, 0]]
     far = np.array([[200.0, -200.0]], np.float32)
-    assert (np.abs(audio_codec._choose_envelope(far, unit, rows, prediction, bits)) <= 64).all()
+    assert (np.abs(search._choose_envelope(far, unit, rows, prediction, bits)) <= 64).all()
 
 
 @pytest.mark.parametrize("step", [0, 255])
@@ -408,7 +408,7 @@ def test_codes_that_no_encoder_writes_are_numbers_all_the_same(
         lines = np.full((2, frames, HOP), codec.model.codebook[loudest, 0], np.float32)
         envelope = np.full((2, frames, bands), value, np.float32)
         noise = np.random.default_rng(0).standard_normal((2, frames, HOP)).astype(np.float32)
-        angles = np.full((1, 1, bands), 3, np.int32)
+        angles = np.full((1, frames, bands), 3, np.int32)
         made.append(_Values(own, np.arange(frames) % 5 == 0, angles, lines, envelope, noise))
     for index in (0, 1):
         assert np.isfinite(codec._synthesise(dict(enumerate(made)), index, step)).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vqcodec.audio.layout import DEFAULT_MASKS
-from vqcodec.audio.stereo import ANGLES, GROUP, MIDDLE, choose_angles, groups_of, pairs_of, turn
+from vqcodec.audio.stereo import ANGLES, GROUP, MIDDLE, by_frame, choose_angles, groups_of, pairs_of, turn
 
 EDGES = (0, 8, 24, 60)
 
@@ -19,6 +19,7 @@ def frames(seed: int, count: int) -> np.ndarray:
 def test_turning_back_gives_the_same(count: int) -> None:
     pair = frames(0, count)
     angles = np.random.default_rng(1).integers(0, ANGLES, (groups_of(count), len(EDGES) - 1)).astype(np.int32)
+    angles = by_frame(angles, count)
     turned = turn(pair, angles, EDGES)
     assert np.square(turned).sum() == pytest.approx(np.square(pair).sum(), rel=1e-5)
     assert np.allclose(turn(turned, angles, EDGES, back=True), pair, atol=1e-5)
@@ -33,7 +34,7 @@ def test_one_source_goes_into_the_first_channel(left: float, right: float, angle
     pair = np.stack([left * source, right * source])
     angles = choose_angles(pair, EDGES, 1e-6)
     assert (angles == angle).all()
-    first, rest = turn(pair, angles, EDGES)
+    first, rest = turn(pair, by_frame(angles, 30), EDGES)
     assert np.abs(rest).max() < 1e-5
     assert np.square(first).sum() == pytest.approx(np.square(pair).sum(), rel=1e-5)
 

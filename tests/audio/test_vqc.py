@@ -13,7 +13,7 @@ import soundfile
 import vqcodec
 from vqcodec.audio.files import SoundSource
 from vqcodec.audio.tags import flac_picture
-from vqcodec.audio.vqc import encode_sound
+from vqcodec.audio.tries import encode_sound
 from vqcodec.bitstream import Chunk, read_vqc, write_vqc
 from vqcodec.errors import (
     ChecksumError,

@@ -10,9 +10,7 @@ import numpy as np
 
 from vqcodec.audio.attacks import short_frames
 from vqcodec.audio.codes import (
-    ENVELOPE_LIMIT,
     LEVELS,
-    RESIDUAL_LIMIT,
     SILENCE,
     AudioCodes,
     AudioCodeWriter,
@@ -20,115 +18,37 @@ from vqcodec.audio.codes import (
     decode_audio_codes,
     hash_audio_codes,
     silent_codes,
-    walk_envelope,
-    walk_lines,
 )
 from vqcodec.audio.mdct import HOP, Flags, imdct, mdct_window
 from vqcodec.audio.model import AudioModel, audio_model_id
-from vqcodec.audio.stereo import choose_angles, groups_of, pairs_of, turn
+from vqcodec.audio.search import SearchCosts, search_chunk
+from vqcodec.audio.stereo import by_frame, choose_angles, groups_of, pairs_of, turn
 from vqcodec.audio.transform import LOUD, AudioTransform
 from vqcodec.bitstream import AudioHeader, Chunk
 from vqcodec.bitstream.arrays import F32, I32
 from vqcodec.bitstream.checks import check_written
 from vqcodec.errors import CorruptError, DecodeError, VqcError
-from vqcodec.prior.choice import Choice
-from vqcodec.prior.integer import phase
-from vqcodec.prior.rate import LAMBDA, bit_costs
 from vqcodec.threads import Threaded
 
-__all__ = ["AudioCodec", "search_chunk"]
+__all__ = ["AudioCodec"]
 
 SAMPLE_UNIT = 32768.0
 SILENT_SAMPLE = 2.0**-17  # a quarter of a step of 16-bit samples: below it is silence
 LEVELS_PER_OCTAVE = 4
 QUIETEST = 20  # level index of -60 dB of full scale: anything below is coded as if it were that loud
 FALL = 3  # level steps that the level may fall from chunk to chunk, so that pauses are not coded finely
-SILENT = 4.3  # log2 energy of a line, 57 dB below a loud frame's, under which an envelope is not heard
-# Squared units of the envelope that a bit is worth: nearly none, so that bits decide between equals only. With more,
-# PESQ and ViSQOL were lower at equal rate (held-out training speech).
-ENVELOPE_PRICE = 1e-4
-NEAR = np.array([-1, 0, 1, 2], np.int32)[:, None, None]
-FAR = 1e6
 LOUD_SHARE = 90  # percentile of the frames' power that is a chunk's level
 SPARSE = 16.0  # but the level's power is at least the loudest frame's over this: short sounds in silence count too
 
 
-class SearchCosts:
-    """What the search weighs: bits of every residual of the envelope, by row, and the choice of the lines' codes."""
-
-    def __init__(self, model: AudioModel) -> None:
-        self.envelope = bit_costs(model.codes.envelope_tables)
-        rates = (np.float32(LAMBDA) * bit_costs(model.codes.line_tables))[None]
-        self.lines = Choice(model.codebook[None], rates)
-
-
-def _choose_envelope(wanted: F32, unit: F32, rows: I32, prediction: I32, bits: F32) -> I32:
-    """Values [B, h] for half of a frame's bands: the nearest to what is wanted.
-
-    Below what can be heard all values are as good as each other, so that silence takes what the prior expects.
-    """
-    nearest = np.round(wanted).astype(np.int32)
-    candidates = np.concatenate([nearest + NEAR, prediction + NEAR])
-    candidates = np.clip(candidates, prediction - RESIDUAL_LIMIT, prediction + RESIDUAL_LIMIT)
-    candidates = np.clip(candidates, -ENVELOPE_LIMIT, ENVELOPE_LIMIT)
-    silent = SILENT / unit
-    error = np.maximum(candidates, silent) - np.maximum(wanted, silent)
-    price = error**2 + ENVELOPE_PRICE * bits[rows, candidates - prediction + RESIDUAL_LIMIT]
-    # a value far too low would make the lines' step needlessly fine
-    price[candidates < nearest - 1] += FAR
-    best = price.argmin(0)
-    out: I32 = np.take_along_axis(candidates, best[None], 0)[0].astype(np.int32)
-    return out
-
-
-def search_chunk(
-    model: AudioModel,
-    transform: AudioTransform,
-    analysed: Sequence[tuple[F32, F32, F32]],
-    step: int,
-    costs: SearchCosts,
-    writer: AudioCodeWriter | None = None,
-) -> tuple[I32, I32]:
-    """Envelope [B, T, bands] and symbols of the lines [B, T, F] of a chunk.
-
-    Args:
-        analysed: per coded channel its frames [T, HOP], and of the analysis the envelope wanted and what moves the
-            lines.
-        costs: what symbols cost.
-        writer: told every code as it is found.
-    """
-    index = channel_steps(step, len(analysed))
-    goal = np.stack([envelope for _, envelope, _ in analysed])
-    unit = np.array([[transform.envelope_unit(int(s))] for s in index], np.float32)
-
-    def envelope(t: int, half: int, rows: I32, prediction: I32) -> I32:
-        values = _choose_envelope(goal[:, t, half::2], unit, rows, prediction, costs.envelope)
-        if writer is not None:
-            writer.envelope(rows, prediction, values)
-        return values
-
-    coded = walk_envelope(model.codes, index, goal.shape[1], envelope)
-    lines = np.empty((len(index), goal.shape[1] + goal.shape[1] % 2, HOP), np.float32)
-    lines[:, goal.shape[1] :] = 0
-    for k, (frames, _, move) in enumerate(analysed):
-        _, log_step = transform.curves(coded[k] * unit[k], int(index[k]))
-        lines[k, : len(frames)] = transform.lines(frames, move, log_step)
-
-    def symbols(p: int, rows: I32) -> I32:
-        x = np.ascontiguousarray(phase(lines, p)).reshape(1, -1, 1)
-        found: I32 = costs.lines(x, rows.reshape(1, -1)).reshape(rows.shape)
-        if writer is not None:
-            writer.lines(rows, found)
-        return found
-
-    return coded, walk_lines(model.codes, index, coded, symbols)
-
-
 @dataclass(frozen=True)
 class _Values:
-    """One chunk's codes as values: lines in steps and noise [B, T, HOP], envelope in units [B, T, bands].
+    """One chunk's codes as values, all of them by frame.
 
     Attributes:
+        angles: [pairs, T, bands].
+        lines, noise: in steps [B, T, HOP].
+        envelope: in units [B, T, bands].
         silent: of a chunk of silence, or of one without codes.
     """
 
@@ -141,9 +61,9 @@ class _Values:
     silent: bool = False
 
     def part(self, cut: slice) -> _Values:
-        """Some of its frames; the angles are those of all."""
-        lines, envelope, noise = (x[:, cut] for x in (self.lines, self.envelope, self.noise))
-        return replace(self, short=self.short[cut], lines=lines, envelope=envelope, noise=noise)
+        """Some of its frames."""
+        parts = {name: getattr(self, name)[:, cut] for name in ("angles", "lines", "envelope", "noise")}
+        return replace(self, short=self.short[cut], **parts)
 
     @property
     def frames(self) -> int:
@@ -153,13 +73,15 @@ class _Values:
 class AudioCodec(Threaded):
     """One model. Safe for concurrent encode and decode.
 
+    Args:
+        threads: at most so many, the calling one included; None for as many as there are processors.
+
     Attributes:
         core_rate: Hz; sound comes and goes at this rate.
         hop: samples of a frame.
         chunk_frames: frames of a chunk, 4 s.
         model_id: first 4 bytes of the SHA-256 of the canonical weights.
         model_hint: number of the model in the registry.
-        threads: at most so many, the calling one included; None for as many as there are processors.
     """
 
     core_rate = 48000
@@ -167,10 +89,10 @@ class AudioCodec(Threaded):
     chunk_frames = 200
 
     def __init__(self, model: AudioModel, hint: int, *, threads: int | None = None) -> None:
+        super().__init__(threads)
         self.model = model
         self.model_id = audio_model_id(model)
         self.model_hint = hint
-        super().__init__(threads)
         self._transform = AudioTransform(model.config, model.transform)
 
     @cached_property
@@ -238,11 +160,8 @@ class AudioCodec(Threaded):
         for k, pair in enumerate(pairs):
             both = frames[list(pair)]
             out[k] = choose_angles(both[:, inner], edges, floor)
-            parts = [
-                turn(both[:, : inner.start], out[k, :1], edges), turn(both[:, inner], out[k], edges),
-                turn(both[:, inner.stop :], out[k, -1:], edges),
-            ]  # fmt: skip
-            frames[list(pair)] = np.concatenate(parts, 1)
+            around = (inner.start, both.shape[1] - inner.stop), (0, 0)
+            frames[list(pair)] = turn(both, np.pad(by_frame(out[k], count), around, mode="edge"), edges)
         return out
 
     def frames_of(self, header: AudioHeader) -> int:
@@ -343,7 +262,7 @@ class AudioCodec(Threaded):
         channels = header.channels
         if codes is None or codes.level == SILENCE:
             zeros = np.zeros((channels, frames, HOP), np.float32)
-            angles = np.zeros((len(pairs_of(channels)), groups_of(frames), self.model.codes.bands), np.int32)
+            angles = np.zeros((len(pairs_of(channels)), frames, self.model.codes.bands), np.int32)
             silence = np.zeros((channels, frames, self.model.codes.bands), np.float32)
             return _Values(QUIETEST, np.zeros(frames, bool), angles, zeros, silence, zeros, silent=True)
         noise = [
@@ -352,8 +271,9 @@ class AudioCodec(Threaded):
         ]
         lines = self.model.codebook[:, 0].take(codes.lines)
         return _Values(
-            codes.level, codes.short, codes.angles, lines, codes.envelope.astype(np.float32), np.stack(noise)
-        )
+            codes.level, codes.short, by_frame(codes.angles, frames), lines, codes.envelope.astype(np.float32),
+            np.stack(noise),
+        )  # fmt: skip
 
     def _synthesise(self, known: dict[int, _Values], index: int, step: int) -> F32:
         """Samples of one chunk from its values and its neighbours'."""
@@ -366,8 +286,8 @@ class AudioCodec(Threaded):
         level, channels = known[index].level, len(parts[0].lines)
         before = parts[0].frames if index - 1 in known else 0
         wanted = slice(before, before + self.chunk_frames + 1)
-        lines, envelope, noise = (
-            np.concatenate([getattr(v, name) for v in parts], 1) for name in ("lines", "envelope", "noise")
+        angles, lines, envelope, noise = (
+            np.concatenate([getattr(v, name) for v in parts], 1) for name in ("angles", "lines", "envelope", "noise")
         )
         short = np.concatenate([v.short for v in parts])
         silent = np.concatenate([np.full(v.frames, v.silent) for v in parts])
@@ -384,12 +304,7 @@ class AudioCodec(Threaded):
 
         self.workers.each(synthesise, range(channels))
         for k, pair in enumerate(pairs_of(channels)):
-            own = known[index].frames
-            parts_back = [turn(frames[list(pair), :own], known[index].angles[k], self.model.config.edges, back=True)]
-            if frames.shape[1] > own:
-                behind = known[index + 1].angles[k]
-                parts_back.append(turn(frames[list(pair), own:], behind, self.model.config.edges, back=True))
-            frames[list(pair)] = np.concatenate(parts_back, 1)
+            frames[list(pair)] = turn(frames[list(pair)], angles[k, wanted], self.model.config.edges, back=True)
         samples = imdct(frames, short[wanted]) * np.float32(_amplitude(level) / (SAMPLE_UNIT * LOUD))
         return np.ascontiguousarray(samples.T)
 

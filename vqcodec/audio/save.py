@@ -29,9 +29,8 @@ __all__ = ["check_sound_suffix", "save_sound", "write_sound"]
 _INFO = {value: key for key, value in INFO_NAMES.items() if key != b"IPRT"}
 _EXTENSIBLE = 0xFFFE
 _PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")  # KSDATAFORMAT_SUBTYPE_PCM
-_MOST_BEFORE = (
-    2**15
-)  # bytes of tags in front of the samples: libsndfile does not find these behind 64 KiB of short ones
+# Bytes of tags in front of the samples, which libsndfile does not find behind 64 KiB of short ones.
+_MOST_BEFORE = 2**15
 _RIFF_LIMIT = 2**32 - 2**16
 
 

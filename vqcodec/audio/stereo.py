@@ -11,7 +11,7 @@ import numpy as np
 
 from vqcodec.bitstream.arrays import F32, I32
 
-__all__ = ["ANGLES", "GROUP", "MIDDLE", "choose_angles", "groups_of", "pairs_of", "turn"]
+__all__ = ["ANGLES", "GROUP", "MIDDLE", "by_frame", "choose_angles", "groups_of", "pairs_of", "turn"]
 
 ANGLES = 16  # of half a turn
 MIDDLE = 4  # the angle of mid and side
@@ -39,11 +39,14 @@ def groups_of(frames: int) -> int:
     return -(-frames // GROUP)
 
 
+def by_frame(angles: I32, frames: int) -> I32:
+    """Angles [..., groups, bands] as those of every frame, [..., frames, bands]."""
+    return np.repeat(angles, GROUP, -2)[..., :frames, :]
+
+
 def turn(pair: F32, angles: I32, edges: tuple[int, ...], *, back: bool = False) -> F32:
-    """Frames [2, T, HOP] turned by angles [groups, bands], or back; frames behind the last group share it."""
-    frames = pair.shape[1]
-    of_frame = np.minimum(np.arange(frames) // GROUP, len(angles) - 1)
-    by_band = angles.astype(np.float32)[of_frame] * np.float32(np.pi / ANGLES)
+    """Frames [2, T, HOP] turned by angles [T, bands], or back."""
+    by_band = angles.astype(np.float32) * np.float32(np.pi / ANGLES)
     c, s = (np.repeat(f(by_band), np.diff(edges), 1) for f in (np.cos, np.sin))
     if back:
         s = -s

@@ -10,6 +10,7 @@ the step index at eight knots. The same for training: audio.train.network.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -65,32 +66,30 @@ class AudioTransform:
 
     def __init__(self, config: AudioConfig, tensors: Mapping[str, F32]) -> None:
         self.config = config
-        self.spread, self._gather = band_weights(config.edges)
+        self.spread, gather = band_weights(config.edges)
+        self._gather = np.ascontiguousarray(gather.T)
         self._curves = {k: v.astype(np.float32) for k, v in tensors.items() if "." not in k}
         self._tensors = tensors
-        self._networks: dict[str, FrameNetwork] = {}
 
     def _network(self, name: str) -> FrameNetwork:
-        """Compiled when first needed: who decodes needs no analysis."""
-        if name not in self._networks:
-            own = {k.removeprefix(f"{name}."): v for k, v in self._tensors.items() if k.startswith(f"{name}.")}
-            self._networks[name] = FrameNetwork(own)
-        return self._networks[name]
+        return FrameNetwork({k.removeprefix(name): v for k, v in self._tensors.items() if k.startswith(name)})
 
-    @property
+    @cached_property
     def analysis(self) -> FrameNetwork:
-        return self._network("analysis")
+        """Made when first needed, as its counterpart is: who decodes needs none."""
+        return self._network("analysis.")
 
-    @property
+    @cached_property
     def synthesis(self) -> FrameNetwork:
-        return self._network("synthesis")
+        """See :attr:`analysis`."""
+        return self._network("synthesis.")
 
     def envelope(self, frames: F32) -> F32:
         """Log2 of the mean square of every band, smoothed over neighbouring frames."""
         power = np.square(frames)
         sides = np.pad(power, ((1, 1), (0, 0)), mode="edge")
         power = 0.5 * power + 0.25 * (sides[:-2] + sides[2:])
-        out: F32 = np.log2(product(self._gather.T.copy(), np.ascontiguousarray(power.T)).T + np.float32(FLOOR))
+        out: F32 = np.log2(product(self._gather, np.ascontiguousarray(power.T)).T + np.float32(FLOOR))
         return out
 
     def curves(self, envelope: F32, step: int) -> tuple[F32, F32]:

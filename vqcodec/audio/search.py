@@ -1,0 +1,103 @@
+"""Entropy-constrained search: the encoder's choice of codes for a chunk of sound, under the prior's own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vqcodec.audio.codes import (
+    ENVELOPE_LIMIT,
+    RESIDUAL_LIMIT,
+    AudioCodeWriter,
+    channel_steps,
+    walk_envelope,
+    walk_lines,
+)
+from vqcodec.audio.mdct import HOP
+from vqcodec.audio.model import AudioModel
+from vqcodec.audio.transform import AudioTransform
+from vqcodec.bitstream.arrays import F32, I32
+from vqcodec.prior.choice import Choice
+from vqcodec.prior.integer import phase
+from vqcodec.prior.rate import LAMBDA, bit_costs
+
+__all__ = ["SearchCosts", "search_chunk"]
+
+SILENT = 4.3  # log2 energy of a line, 57 dB below a loud frame's, under which an envelope is not heard
+# Squared units of the envelope that a bit is worth: nearly none, so that bits decide between equals only. With more,
+# PESQ and ViSQOL were lower at equal rate (held-out training speech).
+ENVELOPE_PRICE = 1e-4
+NEAR = np.array([-1, 0, 1, 2], np.int32)[:, None, None]
+FAR = 1e6
+
+
+class SearchCosts:
+    """What the search weighs: bits of every residual of the envelope, by row, and the choice of the lines' codes."""
+
+    def __init__(self, model: AudioModel) -> None:
+        self.envelope = bit_costs(model.codes.envelope_tables)
+        rates = (np.float32(LAMBDA) * bit_costs(model.codes.line_tables))[None]
+        self.lines = Choice(model.codebook[None], rates)
+
+
+def _choose_envelope(wanted: F32, unit: F32, rows: I32, prediction: I32, bits: F32) -> I32:
+    """Values [B, h] for half of a frame's bands: the nearest to what is wanted.
+
+    Below what can be heard all values are as good as each other, so that silence takes what the prior expects.
+    """
+    nearest = np.round(wanted).astype(np.int32)
+    candidates = np.concatenate([nearest + NEAR, prediction + NEAR])
+    candidates = np.clip(candidates, prediction - RESIDUAL_LIMIT, prediction + RESIDUAL_LIMIT)
+    candidates = np.clip(candidates, -ENVELOPE_LIMIT, ENVELOPE_LIMIT)
+    silent = SILENT / unit
+    error = np.maximum(candidates, silent) - np.maximum(wanted, silent)
+    price = error**2 + ENVELOPE_PRICE * bits[rows, candidates - prediction + RESIDUAL_LIMIT]
+    # a value far too low would make the lines' step needlessly fine
+    price[candidates < nearest - 1] += FAR
+    best = price.argmin(0)
+    out: I32 = np.take_along_axis(candidates, best[None], 0)[0].astype(np.int32)
+    return out
+
+
+def search_chunk(
+    model: AudioModel,
+    transform: AudioTransform,
+    analysed: Sequence[tuple[F32, F32, F32]],
+    step: int,
+    costs: SearchCosts,
+    writer: AudioCodeWriter | None = None,
+) -> tuple[I32, I32]:
+    """Envelope [B, T, bands] and symbols of the lines [B, T, F] of a chunk.
+
+    Args:
+        analysed: per coded channel its frames [T, HOP], and of the analysis the envelope wanted and what moves the
+            lines.
+        costs: what symbols cost.
+        writer: told every code as it is found.
+    """
+    index = channel_steps(step, len(analysed))
+    goal = np.stack([envelope for _, envelope, _ in analysed])
+    unit = np.array([[transform.envelope_unit(int(s))] for s in index], np.float32)
+
+    def envelope(t: int, half: int, rows: I32, prediction: I32) -> I32:
+        values = _choose_envelope(goal[:, t, half::2], unit, rows, prediction, costs.envelope)
+        if writer is not None:
+            writer.envelope(rows, prediction, values)
+        return values
+
+    coded = walk_envelope(model.codes, index, goal.shape[1], envelope)
+    lines = np.empty((len(index), goal.shape[1] + goal.shape[1] % 2, HOP), np.float32)
+    lines[:, goal.shape[1] :] = 0
+    for k, (frames, _, move) in enumerate(analysed):
+        _, log_step = transform.curves(coded[k] * unit[k], int(index[k]))
+        lines[k, : len(frames)] = transform.lines(frames, move, log_step)
+
+    def symbols(p: int, rows: I32) -> I32:
+        x = np.ascontiguousarray(phase(lines, p)).reshape(1, -1, 1)
+        found: I32 = costs.lines(x, rows.reshape(1, -1)).reshape(rows.shape)
+        if writer is not None:
+            writer.lines(rows, found)
+        return found
+
+    return coded, walk_lines(model.codes, index, coded, symbols)
