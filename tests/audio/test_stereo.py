@@ -46,6 +46,14 @@ def test_bands_have_angles_of_their_own() -> None:
     assert choose_angles(pair, EDGES, 1e-6)[0, [0, 2]].tolist() == [0, MIDDLE]
 
 
+@pytest.mark.parametrize(("loud", "angle"), [(0, 0), (1, 8)])
+def test_a_channel_that_is_alone_stays_alone(loud: int, angle: int) -> None:
+    """However faint it is: turned halfway, its noise would come out of the other side."""
+    pair = 1e-3 * frames(4, 60)
+    pair[1 - loud] *= 0.01
+    assert (choose_angles(pair, EDGES, 100.0) == angle).all()
+
+
 def test_what_makes_no_difference_stays_at_the_middle() -> None:
     assert (choose_angles(np.zeros((2, 60, EDGES[-1]), np.float32), EDGES, 1e-3) == MIDDLE).all()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tracemalloc
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -65,6 +66,17 @@ def test_every_length_rate_and_layout(rate, samples, channels):
     assert sound.samples.shape == (samples, channels)
     assert sound.samples.dtype == np.float32
     assert sound.sample_rate == rate
+
+
+def test_the_frame_behind_the_last_whole_chunk_is_missed(codec):
+    """Of a sound of whole chunks the last one is a frame alone, which ends the samples of the chunk before."""
+    data = vqcodec.compress(music(8, 1, codec.core_rate), sample_rate=codec.core_rate)
+    for stretch in ({}, {"start": 5.0}, {"end": 7.99}):
+        with pytest.warns(VqcWarning, match=r"1 of 3 chunks damaged or missing, concealed: 2 \(from 8\.0 s\)"):
+            vqcodec.decompress(data[:-3], allow_truncated=True, **stretch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vqcodec.decompress(data[:-3], allow_truncated=True, end=7.9)
 
 
 def test_the_sound_comes_back_in_time():

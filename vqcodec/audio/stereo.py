@@ -15,8 +15,12 @@ __all__ = ["ANGLES", "GROUP", "MIDDLE", "by_frame", "choose_angles", "groups_of"
 
 ANGLES = 16  # of half a turn
 MIDDLE = 4  # the angle of mid and side
+FAR = 1e9  # bits that no angle saves
 GROUP = 25  # frames that share an angle
 STAY = 3.0  # bits that another angle than before must save
+ALONE = (
+    1e-3  # of a channel's energy: what is softer on the other side is kept apart, lest it hear the noise of this one
+)
 # By channels in WAVE order (audio.layout): front, back and side pairs; centre and bass stand alone.
 _PLACES = {
     2: ((0, 1),),
@@ -75,6 +79,8 @@ def choose_angles(pair: F32, edges: tuple[int, ...], floor: float) -> I32:
     rest = np.maximum(s * s * left + c * c * right - 2 * c * s * both, 0) / count
     cost = 0.5 * count * (np.log2(first + floor) + np.log2(rest + floor))
     cost += 2 * STAY * (rest > first)  # the second channel is the coarser one
+    cost[:, right < ALONE * left] += FAR * (np.arange(ANGLES)[:, None] != 0)
+    cost[:, left < ALONE * right] += FAR * (np.arange(ANGLES)[:, None] != ANGLES // 2)
     out = np.empty((groups, bands), np.int32)
     before = np.full(bands, MIDDLE)
     for g in range(groups):

@@ -199,14 +199,17 @@ class _Part:
 
 
 def _part(header: AudioHeader, first: int, last: int, codec: AudioCodec, chunks: int) -> _Part:
-    """The chunks that decide samples first to last - 1, with what the resampling filter reaches to either side."""
+    """The chunks that decide samples first to last - 1, with what the resampling filter reaches to either side.
+
+    The last frame's worth of samples before a chunk is decided by the first frame of that chunk, too.
+    """
     rate, core = header.sample_rate, codec.core_rate
     length = header.chunk_frames * codec.hop
     reach = 0 if rate == core else -(-REACH * core // min(rate, core))
     chunk = max(0, first * core // rate - reach) // length
     while chunk * length * rate % core:  # both rates must have a sample where the filter starts
         chunk -= 1
-    stop = (resampled_length(last, rate, core) + reach - 1) // length + 1
+    stop = (resampled_length(last, rate, core) + reach + codec.hop - 1) // length + 1
     return _Part(chunk, min(stop, chunks), chunk * length * rate // core)
 
 
