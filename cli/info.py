@@ -55,7 +55,7 @@ def _lines(facts: ImageFacts | AudioFacts) -> list[str]:
     shown = {
         "format": f"{facts['format_version']} ({facts['kind']})",
         **own,
-        "quality": "lossless" if facts["lossless"] else f"{facts['quality']:.1f} (step {facts['step']})",
+        "quality": "lossless" if facts["lossless"] else f"{facts['quality']:g} (step {facts['step']})",
         "model": f"{facts['model_name'] or 'unknown to this version'} ({facts['model_id']})"
         if facts["model_id"]
         else "none needed",

@@ -74,7 +74,7 @@ def _common(file: FileInfo) -> _Facts:
     return {
         "format_version": ".".join(map(str, file.version)),
         "step": None if header.lossless else header.step,
-        "quality": None if header.lossless else round(quality_of_step(header.step), 2),
+        "quality": None if header.lossless else quality_of_step(header.step),
         "lossless": header.lossless,
         "model_id": None if header.lossless else header.model_id.hex(),
         "model_name": release.name if release else None,

@@ -24,8 +24,10 @@ def step_of_quality(quality: float) -> int:
 
 
 def quality_of_step(step: int) -> float:
-    """Quality from 1 to 100 of a step index, the inverse of :func:`step_of_quality`."""
-    return 100 - step * 99 / COARSEST
+    """Quality from 1 to 100 of a step index: of those that :func:`step_of_quality` takes to it the roundest."""
+    middle = 100 - step * 99 / COARSEST
+    whole = float(round(middle))
+    return whole if step_of_quality(whole) == step else round(middle, 1)
 
 
 def kbps(size: int, seconds: float) -> float:

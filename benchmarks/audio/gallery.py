@@ -21,8 +21,8 @@ __all__ = ["PlayerWork", "show_clip"]
 Samples = NDArray[np.float32]
 
 PLAYED_RATE = 48000  # Hz; what every browser's Opus decoder gives out
-HIGHEST = 12000  # Hz shown: the width of our codec
-WINDOW = 1024  # samples at twice HIGHEST
+HIGHEST = 24000  # Hz shown: the width of our codec
+WINDOW = 2048  # samples at twice HIGHEST
 DEPTH = 90  # dB below the loudest that is still drawn
 PICTURE = (560, 150)  # pixels
 
@@ -49,7 +49,7 @@ def _playable(samples: Samples, rate: int) -> str:
 
 
 def _spectrum(samples: Samples, rate: int) -> str:
-    """Levels over time and frequency, 0 to 12 kHz, dark to bright; 0 dB is a full-scale sine."""
+    """Levels over time and frequency, 0 to 24 kHz, dark to bright; 0 dB is a full-scale sine."""
     from matplotlib import colormaps
 
     sound = resample(mono(samples), rate, 2 * HIGHEST)
