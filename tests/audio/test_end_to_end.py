@@ -12,7 +12,7 @@ from command_line import vqc
 
 import vqcodec
 from vqcodec.bitstream import read_vqc, write_vqc
-from vqcodec.errors import ChecksumError, CorruptError, DecodeError, VqcWarning
+from vqcodec.errors import ChecksumError, CorruptError, DecodeError, UsageError, VqcWarning
 
 RATE = 16_000
 quiet = pytest.mark.filterwarnings("ignore::vqcodec.errors.VqcWarning")
@@ -78,6 +78,27 @@ def test_silence_is_silent_and_small():
     data = vqcodec.compress(np.zeros((48_000 * 10, 2), np.float32), sample_rate=48_000)
     assert vqcodec.info(data)["kbps"] < 1
     assert np.abs(vqcodec.decompress(data).samples).max() < 1e-4
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+@pytest.mark.parametrize("samples", [1, 2, 50])
+def test_few_samples_are_exact_where_that_is_smaller(samples, dtype):
+    sound = np.zeros(samples, dtype)
+    sound[0] = 0.5 if dtype == np.float32 else 2**14
+    small = vqcodec.compress(sound, sample_rate=44_100)
+    assert len(small) <= 60
+    assert vqcodec.info(small)["lossless"]
+    assert vqcodec.decompress(small).samples[:, 0].tolist() == [0.5] + [0] * (samples - 1)
+    for target in ({"target_size": 60}, {"target_size": 1_000}):
+        assert vqcodec.compress(sound, sample_rate=44_100, **target) == small
+    with pytest.raises(UsageError, match=rf"has {len(small)} bytes \(.*exact\)"):
+        vqcodec.compress(sound, sample_rate=44_100, target_size=len(small) - 1)
+
+
+def test_few_samples_are_coded_where_exact_ones_are_larger_or_clipped():
+    noise = np.random.default_rng(1).uniform(-1, 1, 4_000).astype(np.float32)
+    assert not vqcodec.info(vqcodec.compress(noise, sample_rate=RATE))["lossless"]
+    assert not vqcodec.info(vqcodec.compress(np.full(1, 1.5, np.float32), sample_rate=RATE))["lossless"]
 
 
 def test_info_names_the_model(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,15 +14,40 @@ from vqcodec.bitstream.arrays import I32
 from vqcodec.errors import CorruptError, DecodeError
 from vqcodec.sources import warn_all
 
-__all__ = ["check_chunks", "chunk_seconds", "decode_samples", "encode_lossless_sound"]
+__all__ = ["check_chunks", "chunk_seconds", "decode_samples", "encode_lossless_sound", "exact_if_short"]
 
 _FULL = 2**23  # full scale of 24 bits, and of the floats in blocks
 _SECONDS = 4.0  # of a chunk, about
 _SHIFT = 8  # what 16-bit samples lack of 24
 
 
+def exact_if_short(source: SoundSource) -> bytes | None:
+    """The exact file of a sound of a few samples, for which codes may take more bytes; None of a longer one.
+
+    What is finer than 24 bits is rounded, which is far nearer than codes come; what is beyond full scale would be
+    clipped, and is left to codes.
+    """
+    if source.expected > EXACT_FRAME:
+        return None
+    blocks, count = [], 0
+    for block in source.blocks():
+        blocks.append(block)
+        count += len(block)
+        if count > EXACT_FRAME or np.abs(block).max(initial=0) > 1:
+            return None
+    return _file(replace(source, blocks=lambda: iter(blocks)))[0]
+
+
 def encode_lossless_sound(source: SoundSource, name: str) -> bytes:
     """The file of a sound; a warning says where its samples are finer than 24 bits."""
+    data, rounded = _file(source)
+    if rounded:
+        warn_all(["its samples are finer than 24 bits, or beyond full scale: rounded, or clipped"], name)
+    return data
+
+
+def _file(source: SoundSource) -> tuple[bytes, bool]:
+    """The file of a sound, and whether it is not quite the sound."""
     frames = max(round(_SECONDS * source.sample_rate / EXACT_FRAME), 1)
     chunks: list[Chunk | None] = []
     count = 0
@@ -32,10 +58,8 @@ def encode_lossless_sound(source: SoundSource, name: str) -> bytes:
         deep |= bool((samples & (1 << _SHIFT) - 1).any())
         chunks.append(encode_chunk(samples))
         count += len(samples)
-    if rounded:
-        warn_all(["its samples are finer than 24 bits, or beyond full scale: rounded, or clipped"], name)
     header = AudioHeader(source.sample_rate, source.channels, count, 0, NO_MODEL, 0, frames, lossless=True, deep=deep)
-    return write_vqc(VqcFile(header, chunks, metadata=source.metadata))
+    return write_vqc(VqcFile(header, chunks, metadata=source.metadata)), rounded
 
 
 def _parts(blocks: Iterator[Float32], length: int) -> Iterator[Float32]:

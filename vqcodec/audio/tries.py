@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vqcodec.audio.files import Float32, SoundSource
+from vqcodec.audio.lossless import exact_if_short
 from vqcodec.audio.resample import resample
 from vqcodec.bitstream import AudioHeader, Chunk, VqcFile, write_vqc
 from vqcodec.errors import UsageError
@@ -35,14 +36,18 @@ _USUAL_BYTES = (10889, 8701, 6848, 5127, 3728, 2553, 1494, 703, 348)
 def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec, progress: Progress | None = None) -> bytes:
     """Compress a sound; the step is searched where a target asks for it, reading the source anew for each.
 
+    A sound of a few samples is stored exactly where that is smaller, or what the target allows.
+
     Raises:
         UsageError: the target is out of reach; the message names the nearest that is not.
         InputError, LimitError: the source cannot be read.
     """
     encoder = _Encoder(source, codec, source.metadata)
+    exact = exact_if_short(source)
     if aim.step is not None:
         encoder.progress = progress
-        return encoder.encode(aim.step)
+        coded = encoder.encode(aim.step)
+        return coded if exact is None else min(exact, coded, key=len)
     encoder.count()
     tries = 0
 
@@ -53,6 +58,8 @@ def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec, progress: Pro
 
     encoder.progress = None if progress is None else tell
     limit = aim.size if aim.size is not None else (aim.kbps or 0.0) * 125 * encoder.seconds
+    if exact is not None and len(exact) <= limit:
+        return exact
     kept: dict[int, list[Chunk | None]] = {}
 
     def size_at(step: int) -> float:
@@ -67,10 +74,11 @@ def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec, progress: Pro
     # One step changes the size by 2 %, so the first try that is so near is the best half of the time.
     step = finest_within(limit, size_at, encoder.estimate(limit), enough=1, near=_NEAR)
     if step > COARSEST:
-        smallest = len(encoder.pack(COARSEST, kept[COARSEST]))
+        coded = encoder.pack(COARSEST, kept[COARSEST])
+        smallest, how = min((len(data), how) for data, how in ((coded, "quality 1"), (exact, "exact")) if data)
         raise UsageError(
             f"the target is out of reach: the smallest file of this sound has {smallest:,} bytes "
-            f"({kbps(smallest, encoder.seconds):.2f} kbit/s, quality 1); ask for that or more"
+            f"({kbps(smallest, encoder.seconds):.2f} kbit/s, {how}); ask for that or more"
             + strip_hint(smallest, limit, source.metadata)
         )
     return encoder.verified(step, kept[step])
