@@ -67,6 +67,7 @@ class VqcFile:
         alpha: uint8 [H, W], or None.
         lost: names of sections that are damaged or missing, skipped on request: those of metadata, "alpha", or "0x..".
         cut: whether bytes are missing at the end.
+        faults: what is wrong with chunks of which nobody knew whether they are wanted, by their number.
     """
 
     header: ImageHeader | AudioHeader
@@ -76,6 +77,7 @@ class VqcFile:
     alpha: npt.NDArray[np.uint8] | None = None
     lost: list[str] = field(default_factory=list)
     cut: bool = False
+    faults: dict[int, DecodeError] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,7 @@ def read_vqc(
     allow_trailing: bool = False,
     allow_truncated: bool = False,
     conceal: bool = False,
+    part: bool = False,
 ) -> VqcFile:
     """Parts of a file, every check sum verified.
 
@@ -241,6 +244,7 @@ def read_vqc(
         allow_truncated: take what there is of a cut file: a partial chunk has complete=False, a missing one is None, a
             section that is not whole is dropped and named in ``lost``. Header and directory must be whole.
         conceal: a damaged chunk becomes None, a damaged section is dropped and named, instead of an error.
+        part: not all chunks may be wanted: the error of one that is damaged or missing is kept in ``faults``.
 
     Raises:
         DecodeError: the bytes break a rule of SPEC.md; ``.place`` says where.
@@ -249,14 +253,15 @@ def read_vqc(
     limits = limits or Limits()
     layout = _read_layout(data, limits, allow_trailing=allow_trailing)
     if not allow_truncated:
-        _check_length(data, layout)
+        _check_length(data, layout, sections_only=part)
     if data[layout.end : layout.end + 1] not in (_END, b""):
         raise CorruptError("no end marker", "end")
     if len(data) > layout.end + 1 and not allow_trailing:
         raise CorruptError(f"{len(data) - layout.end - 1} bytes after the end", "end")
     file = VqcFile(layout.fields.header, [], cut=len(data) <= layout.end)
     bodies = _read_sections(data, layout, file, conceal)
-    chunks = _read_chunks(data, layout, conceal)
+    faults = file.faults if part else None
+    chunks = _read_chunks(data, layout, faults, conceal=conceal, cut=allow_truncated)
     header = layout.fields.header
     tiles = len(chunks) // 2 if isinstance(header, ImageHeader) and header.layers else len(chunks)
     file.chunks, file.layers = chunks[:tiles], chunks[tiles:]
@@ -314,13 +319,19 @@ def _check_crc(data: bytes, start: int, stop: int, prefix: bytes, place: str) ->
         raise ChecksumError("bytes were damaged", place)
 
 
-def _check_length(data: bytes, layout: _Layout) -> None:
+def _check_length(data: bytes, layout: _Layout, *, sections_only: bool = False) -> None:
     if len(data) > layout.end:
         return
     parts = [(section_place(kind), stop) for kind, _, stop in layout.section_spans()]
-    parts += [(f"chunk {index}", stop) for index, _, _, stop in layout.chunk_spans()]
-    place = next((name for name, stop in parts if stop > len(data)), "end")
-    raise TruncatedError(f"the file ends after {len(data)} of {layout.end + 1} bytes", place)
+    if not sections_only:
+        parts += [(f"chunk {index}", stop) for index, _, _, stop in layout.chunk_spans()] + [("end", layout.end + 1)]
+    for place, stop in parts:
+        if stop > len(data):
+            raise _cut_in(data, layout, place)
+
+
+def _cut_in(data: bytes, layout: _Layout, place: str) -> TruncatedError:
+    return TruncatedError(f"the file ends after {len(data)} of {layout.end + 1} bytes", place)
 
 
 def _read_sections(data: bytes, layout: _Layout, file: VqcFile, conceal: bool) -> dict[int, bytes]:
@@ -376,15 +387,23 @@ def _unpack_sections(file: VqcFile, bodies: dict[int, bytes], limits: Limits, co
             _lose(file, kind)
 
 
-def _read_chunks(data: bytes, layout: _Layout, conceal: bool) -> list[Chunk | None]:
+def _read_chunks(
+    data: bytes, layout: _Layout, faults: dict[int, DecodeError] | None, *, conceal: bool, cut: bool
+) -> list[Chunk | None]:
+    """All chunks, None for those that are lost. What was not allowed to be so goes to ``faults``, or is raised."""
     chunks: list[Chunk | None] = []
     for index, entry, start, stop in layout.chunk_spans():
+        chunk = None
         try:
-            chunks.append(_read_chunk(data, index, entry, start, stop))
-        except DecodeError:
-            if not conceal:
-                raise
-            chunks.append(None)
+            if stop > len(data) and not cut:
+                raise _cut_in(data, layout, f"chunk {index}")
+            chunk = _read_chunk(data, index, entry, start, stop)
+        except DecodeError as error:
+            if not conceal or isinstance(error, TruncatedError):
+                if faults is None:
+                    raise
+                faults[index] = error
+        chunks.append(chunk)
     return chunks
 
 

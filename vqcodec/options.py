@@ -103,7 +103,8 @@ class DecompressOptions(ReadOptions, total=False):
     """Options of :func:`vqcodec.decompress` and :func:`vqcodec.stream_sound`, beside :class:`ReadOptions`.
 
     Attributes:
-        start, end: seconds of a sound; only what lies between is decoded. None: as far as it goes.
+        start, end: seconds of a sound; only what lies between is decoded, and need be whole. None: as far as it goes.
+            The samples are those of the whole sound, at other rates than 48 kHz but for rounding (1e-6).
         allow_truncated: decode what a cut file still holds.
         conceal: fill damaged tiles or stretches instead of refusing the file.
         depth: 8 or 16 bits per sample of a picture; None: as its source had.
@@ -126,6 +127,7 @@ class Reading(TypedDict, total=False):
     limits: Limits
     allow_truncated: bool
     conceal: bool
+    part: bool
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,8 @@ class DecompressSettings(ReadSettings):
     @property
     def reading(self) -> Reading:
         """What the container is told."""
-        return super().reading | {"allow_truncated": self.allow_truncated, "conceal": self.conceal}
+        part = self.stretch != (None, None)
+        return super().reading | {"allow_truncated": self.allow_truncated, "conceal": self.conceal, "part": part}
 
     def check_sound(self) -> None:
         """Raise UsageError if this can be asked of a picture only."""

@@ -18,6 +18,7 @@ class FakeAudioCodec:
     core_rate = 24_000
     hop = 480
     chunk_frames = 200
+    reach = 0
     model_id = b"fake"
     model_hint = 77
 

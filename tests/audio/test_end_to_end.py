@@ -12,7 +12,7 @@ from command_line import vqc
 
 import vqcodec
 from vqcodec.bitstream import read_vqc, write_vqc
-from vqcodec.errors import ChecksumError, CorruptError, DecodeError, UsageError, VqcWarning
+from vqcodec.errors import ChecksumError, CorruptError, DecodeError, TruncatedError, UsageError, VqcWarning
 
 RATE = 16_000
 quiet = pytest.mark.filterwarnings("ignore::vqcodec.errors.VqcWarning")
@@ -117,6 +117,27 @@ def test_command_line(tmp_path):
 
 
 class TestDamage:
+    def test_a_part_needs_only_its_own_chunks(self, data, whole):
+        """Chunk 1 is whole, and its part is had without leave to conceal; not what lies near the others."""
+        bad = bytearray(data)
+        for index in (0, 2):
+            bad[data.index(read_vqc(data).chunks[index].payload) + 20] ^= 1
+        part = vqcodec.decompress(bytes(bad), start=4.5, end=7.5).samples
+        assert np.abs(part - whole[round(4.5 * RATE) : round(7.5 * RATE)]).max() < 1e-6
+        for stretch, place in (({}, 0), ({"start": 4.2}, 0), ({"start": 4.5}, 2), ({"start": 5, "end": 7.8}, 2)):
+            with pytest.raises(ChecksumError, match=f"chunk {place}: bytes were damaged"):
+                vqcodec.decompress(bytes(bad), **stretch)
+
+    def test_a_part_of_a_cut_file(self, data, whole):
+        cut = data[: data.index(read_vqc(data).chunks[2].payload) + 20]
+        part = vqcodec.decompress(cut, start=1, end=7.5).samples
+        assert np.abs(part - whole[RATE : round(7.5 * RATE)]).max() < 1e-6
+        for stretch in ({"start": 1, "end": 7.8}, {"start": 1, "conceal": True}):
+            with pytest.raises(TruncatedError, match=r"chunk 2: the file ends after \d+ of \d+ bytes"):
+                vqcodec.decompress(cut, **stretch)
+        with pytest.warns(VqcWarning, match=r"concealed: 2 \(from 8\.0 s\)"):
+            vqcodec.decompress(cut, start=1, allow_truncated=True)
+
     def test_flips_and_cuts_name_their_place(self, data):
         small = vqcodec.compress(voice(0.05), sample_rate=RATE, quality=20)
         assert check_mutations(small, vqcodec.decompress) == 9 * len(small)

@@ -82,6 +82,15 @@ def test_parts_and_damage() -> None:
     broken[len(data) // 2] ^= 16
     with pytest.raises(ChecksumError, match="chunk"):
         vqcodec.decompress(bytes(broken))
+    damaged = read_vqc(bytes(broken), conceal=True).chunks.index(None)
+    for index in range(4):
+        stretch = {"start": 4.096 * index, "end": 4.096 * (index + 1)}
+        if index == damaged:
+            with pytest.raises(ChecksumError, match=f"chunk {index}"):
+                vqcodec.decompress(bytes(broken), **stretch)
+        else:
+            part = vqcodec.decompress(bytes(broken), kind="audio", **stretch).samples
+            assert np.array_equal(part, samples[32_768 * index : 32_768 * (index + 1)])
     with pytest.warns(VqcWarning, match="1 of 4 chunks damaged or missing"):
         whole = vqcodec.decompress(bytes(broken), kind="audio", conceal=True).samples
     same = (whole == samples)[:, 0].reshape(-1)

@@ -164,6 +164,11 @@ class AudioCodec(Threaded):
             frames[list(pair)] = turn(both, np.pad(by_frame(out[k], count), around, mode="edge"), edges)
         return out
 
+    @property
+    def reach(self) -> int:
+        """Frames to each side that decide what a frame becomes."""
+        return self._transform.synthesis.reach
+
     def frames_of(self, header: AudioHeader) -> int:
         """Number of code frames of a sound."""
         core_samples = -(-header.samples * self.core_rate // header.sample_rate)
@@ -277,7 +282,7 @@ class AudioCodec(Threaded):
 
     def _synthesise(self, known: dict[int, _Values], index: int, step: int) -> F32:
         """Samples of one chunk from its values and its neighbours'."""
-        reach = self._transform.synthesis.reach
+        reach = self.reach
         parts = [known[index]]
         if index - 1 in known:
             parts.insert(0, known[index - 1].part(slice(-reach, None)))

@@ -102,9 +102,9 @@ def decode_sound(
     """
     first, last = _range(header, *stretch)
     part = _part(header, first, last, codec, len(file.chunks))
-    _check_something(file)
+    _check_wanted(file, part.wanted)
     seconds = header.chunk_frames * codec.hop / codec.core_rate
-    _warn_concealed(file.chunks, part, seconds, name)
+    _warn_concealed(file.chunks, part.wanted, seconds, name)
     tell = _teller(seconds, name) if conceal else None
     core = codec.decode(header, file.chunks, first=part.first, last=part.last, conceal=tell)
     whole = resample(core, codec.core_rate, header.sample_rate, last - part.start)
@@ -123,9 +123,10 @@ def decode_exact_sound(
     check_chunks(header, len(file.chunks))
     first, last = _range(header, *stretch)
     seconds = chunk_seconds(header)
-    _check_something(file)
-    reach = _Part(int(first / header.sample_rate / seconds), -(-last // round(seconds * header.sample_rate)), 0)
-    _warn_concealed(file.chunks, reach, seconds, name)
+    length = round(seconds * header.sample_rate)
+    wanted = range(first // length, -(-last // length))
+    _check_wanted(file, wanted)
+    _warn_concealed(file.chunks, wanted, seconds, name)
     blocks = decode_samples(header, file.chunks, first, last, _teller(seconds, name) if conceal else None)
     return _stream(file, header, last - first, blocks, name)
 
@@ -143,7 +144,11 @@ def verify_sound(file: VqcFile, header: AudioHeader, find: Callable[[], AudioCod
         pass
 
 
-def _check_something(file: VqcFile) -> None:
+def _check_wanted(file: VqcFile, wanted: range) -> None:
+    """Raise what is wrong with the chunks that are wanted, or that there are none at all."""
+    for index in wanted:
+        if index in file.faults:
+            raise file.faults[index]
     if not any(chunk is not None and chunk.complete for chunk in file.chunks):
         raise (TruncatedError if file.cut else ChecksumError)("nothing of the sound can be recovered", "chunk 0")
 
@@ -191,30 +196,42 @@ def _range(header: AudioHeader, start: float | None, end: float | None) -> tuple
 
 @dataclass(frozen=True)
 class _Part:
-    """Chunks ``first`` to ``last`` - 1, and the sample of the sound that the first of them begins with."""
+    """What is decoded for a part of a sound.
+
+    Attributes:
+        first, last: chunks ``first`` to ``last`` - 1 are decoded.
+        start: the sample of the sound that the first of them begins with.
+        wanted: chunks that the part's samples depend on; the first and last of them perhaps by a few frames that the
+            network sees beside its own.
+    """
 
     first: int
     last: int
     start: int
+    wanted: range
 
 
 def _part(header: AudioHeader, first: int, last: int, codec: AudioCodec, chunks: int) -> _Part:
     """The chunks that decide samples first to last - 1, with what the resampling filter reaches to either side.
 
-    The last frame's worth of samples before a chunk is decided by the first frame of that chunk, too.
+    A frame's worth of samples is decided by the frame of that number and by the next one.
     """
     rate, core = header.sample_rate, codec.core_rate
     length = header.chunk_frames * codec.hop
     reach = 0 if rate == core else -(-REACH * core // min(rate, core))
-    chunk = max(0, first * core // rate - reach) // length
+    begin = max(0, first * core // rate - reach)
+    chunk = begin // length
     while chunk * length * rate % core:  # both rates must have a sample where the filter starts
         chunk -= 1
-    stop = (resampled_length(last, rate, core) + reach + codec.hop - 1) // length + 1
-    return _Part(chunk, min(stop, chunks), chunk * length * rate // core)
+    end = resampled_length(last, rate, core) + reach
+    stop = (end + codec.hop - 1) // length + 1
+    seen = codec.reach * codec.hop
+    wanted = range(max(0, begin // codec.hop * codec.hop - seen) // length, (end + codec.hop - 1 + seen) // length + 1)
+    return _Part(chunk, min(stop, chunks), chunk * length * rate // core, wanted[: chunks - wanted.start])
 
 
-def _warn_concealed(chunks: Sequence[Chunk | None], part: _Part, seconds: float, name: str) -> None:
-    bad = [i for i in range(part.first, part.last) if (c := chunks[i]) is None or not c.complete]
+def _warn_concealed(chunks: Sequence[Chunk | None], wanted: range, seconds: float, name: str) -> None:
+    bad = [i for i in wanted if (c := chunks[i]) is None or not c.complete]
     if not bad:
         return
     shown = ", ".join(f"{i} (from {i * seconds:.1f} s)" for i in bad[:3]) + (" ..." if len(bad) > 3 else "")
