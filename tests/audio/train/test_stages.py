@@ -109,6 +109,24 @@ def test_the_prior_makes_a_model_that_codes(data: Path, run: Path) -> None:
     assert np.square(decoded - samples).mean() < 0.5 * np.square(samples).mean()
 
 
+def test_noise_held_from_a_frequency_on(data: Path, run: Path) -> None:
+    """What the shipped weights had done to them by hand: one level of noise whatever the codes, and nothing else."""
+    state = torch.load(run / "transform.ckpt", weights_only=True)["average"]
+    options = ("--stage", "prior", "--stretches", "16", "--minutes", "0.02")
+    call(data, run, *options)
+    plain = load_audio_model(run / "model.safetensors")
+    call(data, run, *options, "--noise-from", "7500")
+    held = load_audio_model(run / "model.safetensors")
+    first = HOP + 300  # lines are 25 Hz apart
+    for name in ("synthesis.last.weight", "synthesis.last.bias"):
+        assert np.allclose(held.transform[name][:first], state[name][:first], atol=1e-2)
+        assert np.array_equal(held.transform[name][:first], plain.transform[name][:first])
+    assert state["synthesis.last.weight"][first:].any()
+    assert not held.transform["synthesis.last.weight"][first:].any()
+    assert np.allclose(held.transform["synthesis.last.bias"][first:], 0.7, atol=1e-3)
+    assert held.training["transform"]["noise_from"] == 7500
+
+
 def test_a_model_is_where_another_run_begins(data: Path, run: Path, tmp_path: Path) -> None:
     if not (run / "model.safetensors").exists():
         call(data, run, "--stage", "prior", "--stretches", "16", "--minutes", "0.05")
@@ -135,6 +153,7 @@ def test_errors_name_the_remedy(data: Path, run: Path, tmp_path: Path) -> None:
     assert "without --resume" in fail("--out", out, *tiny, "--steps", "1", "--resume")
     assert "--preset" in fail("--out", str(run), "--steps", "9", "--resume")
     assert "--preset" in fail("--out", str(run), "--stage", "prior")
+    assert "for stage prior" in fail("--out", out, *tiny, "--steps", "1", "--noise-from", "7500")
     assert "--stretches" in fail("--out", str(run), "--stage", "prior", "--stretches", "2")
     empty = tmp_path / "empty"
     empty.mkdir()

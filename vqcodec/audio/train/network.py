@@ -14,6 +14,9 @@ from vqcodec.prior.knots import KNOTS, step_knots
 
 __all__ = ["AudioNetworks"]
 
+LINE_HERTZ = 24_000 / HOP  # between lines
+
+HELD_NOISE = 0.7  # that which :meth:`AudioNetworks.hold_noise` sets, and audio-2 has
 START_NOISE = 0.5  # amplitude of the noise before training, in that of the envelope
 
 
@@ -83,6 +86,17 @@ class AudioNetworks(nn.Module):
         spread, gather = (torch.from_numpy(w) for w in band_weights(config.edges))
         self.spread = nn.Buffer(spread, persistent=False)
         self.gather = nn.Buffer(gather, persistent=False)
+
+    def hold_noise(self, hertz: float) -> None:
+        """Give the noise in all lines from this frequency on the same level at any time, for good.
+
+        Speech recorded at 16 kHz has nothing there, and a synthesis that learned from it stays silent in sounds that
+        have: no loss tells, for where the originals are silent silence is right.
+        """
+        first = HOP + min(round(hertz / LINE_HERTZ), HOP)
+        with torch.no_grad():
+            self.synthesis.last.weight[first:] = 0
+            self.synthesis.last.bias[first:] = HELD_NOISE
 
     def envelope(self, frames: Tensor) -> Tensor:
         """Log2 of the mean square of every band, smoothed over neighbouring frames: [B, T, bands]."""

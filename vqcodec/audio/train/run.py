@@ -28,6 +28,7 @@ class AudioRunOptions:
     steps: int | None = None
     stretches: int | None = None
     preset: str = "audio"
+    noise_from: float | None = None
 
 
 def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) -> None:
@@ -38,12 +39,14 @@ def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) ->
 
     Raises:
         InputError: no sound, or nothing to begin with.
-        UsageError: the transform without a length.
+        UsageError: the transform without a length, or an option that is not for the stage.
     """
     keep_pages()
     run.mkdir(parents=True, exist_ok=True)
     config, folders = AUDIO_PRESETS[options.preset], [parse_folder(text) for text in data]
     if options.stage == "transform":
+        if options.noise_from is not None:
+            raise UsageError("--noise-from is for stage prior, which makes the model; leave it out")
         length = Length.of(options.minutes, options.steps)
         init = model_to_begin_with(options.init, "skeleton")
         train_transform(config, run, folders, length, resume=options.resume, init=init)
@@ -55,6 +58,9 @@ def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) ->
     prior = AudioPriorOptions()
     prior = replace(prior, minutes=options.minutes or prior.minutes, stretches=options.stretches or prior.stretches)
     transform, made_by = load_transform(config, run)
+    if options.noise_from is not None:
+        transform.hold_noise(options.noise_from)
+        made_by["noise_from"] = options.noise_from
     model = fit_audio_prior(config, transform, folders, run, prior)
     shares = {"data": [f"{folder.path.name}:{folder.share:g}" for folder in folders]}
     model.training = {"transform": made_by | shares, "prior": asdict(prior) | shares}
