@@ -111,6 +111,7 @@ def tokens(data: Path, out: Path, **options: Any) -> None:  # the fields of Toke
     metavar="HERTZ",
     help="Stage prior: hold the noise at one level from there on. For training sound that has nothing above.",
 )
+@click.option("--fit-noise", is_flag=True, help="Stage prior: fit the levels of the noise to what the lines hold.")
 @click.option("--preset", default="audio", show_default=True, type=click.Choice(["audio", "audio-tiny"]), help="Shape.")
 def audio(data: tuple[str, ...], out: Path, **options: Any) -> None:  # the fields of AudioRunOptions
     """Train an audio model; RUN/model.safetensors is the model after stage prior."""

@@ -17,11 +17,14 @@ import torch
 from click.testing import CliRunner
 
 from vqcodec.audio.codec import AudioCodec
+from vqcodec.audio.config import AUDIO_TINY
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.model import load_audio_model
 from vqcodec.audio.train import prior as audio_prior
 from vqcodec.audio.train import transform as audio_stage
 from vqcodec.audio.train.data import QUIET, SURROUNDING, AudioSource, Folder, parse_folder
+from vqcodec.audio.train.network import AudioNetworks
+from vqcodec.audio.train.noise import FIRST, HIGH, HIGH_SHARE, LOW_SHARE, fit_noise
 from vqcodec.audio.transform import LOUD
 from vqcodec.bitstream import AudioHeader
 from vqcodec.cli.train import train
@@ -58,6 +61,7 @@ def quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         options = partial(audio_stage.AudioOptions, batch=2, frames=12, start_steps=2)
         patch.setattr(audio_stage, "AudioOptions", options)
+        patch.setattr("vqcodec.audio.train.noise.BATCH", 2)
         patch.setattr(audio_prior, "AudioPriorOptions", partial(audio_prior.AudioPriorOptions, held_out=6))
         patch.setattr("vqcodec.audio.train.run.AudioPriorOptions", partial(audio_prior.AudioPriorOptions, held_out=6))
         yield
@@ -127,6 +131,29 @@ def test_noise_held_from_a_frequency_on(data: Path, run: Path) -> None:
     assert held.training["transform"]["noise_from"] == 7500
 
 
+def test_noise_fitted_to_what_lines_hold(data: Path, run: Path) -> None:
+    """Noise over the whole band comes back at its level, where a network made to be silent had left holes."""
+    call(data, run, "--stage", "prior", "--stretches", "16", "--minutes", "0.02", "--fit-noise")
+    logged = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["stage"] for line in logged[-2:]] == ["noise", "prior"]
+    networks = AudioNetworks(AUDIO_TINY)
+    with torch.no_grad():
+        networks.synthesis.last.bias[HOP:] = 0.05
+    source = AudioSource([Folder(data, 1)], run / "sounds", 1)
+    rng = np.random.default_rng(2)
+    source.batch = lambda count, frames: torch.from_numpy(  # type: ignore[method-assign]
+        rng.normal(0, LOUD, (count, frames * HOP)).astype(np.float32)
+    )
+    low = networks.synthesis.last.bias[HOP : HOP + FIRST].clone()
+    held, before, after = fit_noise(networks, source, batches=4)
+    assert before == pytest.approx(0.05, abs=0.02)
+    assert 0.3 < held < 1.3
+    assert after == pytest.approx(
+        held * (LOW_SHARE * (HIGH - FIRST) + HIGH_SHARE * (HOP - HIGH)) / (HOP - FIRST), rel=0.1
+    )
+    assert torch.equal(networks.synthesis.last.bias[HOP : HOP + FIRST], low)
+
+
 def test_a_model_is_where_another_run_begins(data: Path, run: Path, tmp_path: Path) -> None:
     if not (run / "model.safetensors").exists():
         call(data, run, "--stage", "prior", "--stretches", "16", "--minutes", "0.05")
@@ -154,6 +181,7 @@ def test_errors_name_the_remedy(data: Path, run: Path, tmp_path: Path) -> None:
     assert "--preset" in fail("--out", str(run), "--steps", "9", "--resume")
     assert "--preset" in fail("--out", str(run), "--stage", "prior")
     assert "for stage prior" in fail("--out", out, *tiny, "--steps", "1", "--noise-from", "7500")
+    assert "contradict" in fail("--out", out, *tiny, "--stage", "prior", "--noise-from", "7500", "--fit-noise")
     assert "--stretches" in fail("--out", str(run), "--stage", "prior", "--stretches", "2")
     empty = tmp_path / "empty"
     empty.mkdir()

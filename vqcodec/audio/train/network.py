@@ -61,11 +61,15 @@ class FrameNetwork(nn.Module):
         """Frames to each side that an output depends on."""
         return len(self.blocks) * (KERNEL // 2)
 
-    def forward(self, x: Tensor, knots: Tensor) -> Tensor:
+    def hidden(self, x: Tensor, knots: Tensor) -> Tensor:
+        """What the last layer, which is linear, sees: [B, T, width]."""
         x = self.first(x) + (knots @ self.position)[:, None]
         for block in self.blocks:
             x = block(x, knots)
-        out: Tensor = self.last(F.layer_norm(x, x.shape[-1:]))
+        return F.layer_norm(x, x.shape[-1:])
+
+    def forward(self, x: Tensor, knots: Tensor) -> Tensor:
+        out: Tensor = self.last(self.hidden(x, knots))
         return out
 
 
@@ -130,6 +134,26 @@ class AudioNetworks(nn.Module):
         """Lines in units of their step."""
         return frames * torch.exp2(-log_step) + 0.5 * torch.tanh(move)
 
+    def _told(
+        self, lines: Tensor, envelope: Tensor, log_step: Tensor, short: Tensor, shift: Tensor | float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Lines as they were coded, the size of their step, and what the synthesis is told."""
+        size = torch.exp2((log_step + shift).clamp(max=LOUDEST))
+        plain = lines * size
+        x = torch.cat(
+            [
+                compand(plain), 0.25 * lines.clamp(-8, 8), 0.1 * (envelope + 2 * shift),
+                short[..., None].to(lines.dtype),
+            ], 2
+        )  # fmt: skip
+        return plain, size, x
+
+    def noise_inputs(self, lines: Tensor, envelope: Tensor, short: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        """What the levels of the noise are made from, [B, T, width], and the unit of a level, in steps [B, T, HOP]."""
+        amplitude, log_step = self.curves(envelope, step)
+        _, _, x = self._told(lines, envelope, log_step, short, 0.0)
+        return self.synthesis.hidden(x, step_knots(step)), noise_unit(amplitude, log_step)
+
     def synthesise(
         self, lines: Tensor, envelope: Tensor, noise: Tensor, short: Tensor, step: Tensor, shift: Tensor | float = 0.0
     ) -> Tensor:
@@ -144,25 +168,23 @@ class AudioNetworks(nn.Module):
             shift: log2 of an amplitude that every frame is raised by, [B, T, 1]: brings frames to a common level.
         """
         amplitude, log_step = self.curves(envelope, step)
-        size = torch.exp2((log_step + shift).clamp(max=LOUDEST))
-        plain = lines * size
-        x = torch.cat(
-            [
-                compand(plain), 0.25 * lines.clamp(-8, 8), 0.1 * (envelope + 2 * shift),
-                short[..., None].to(lines.dtype),
-            ], 2
-        )  # fmt: skip
+        plain, size, x = self._told(lines, envelope, log_step, short, shift)
         grown, level = self.synthesis(x, step_knots(step)).split(HOP, 2)
         # Lines that were coded move along their sign; in those that were not there is noise: with a free offset the
         # network puts one steady tone into every band, which measures of loudness by bands take for the original.
-        heard = 0.5 * (torch.exp2(2 * amplitude.clamp(max=LOUDEST)) - FLOOR).clamp(min=LEAST).log2()
-        wanted = torch.exp2((heard - log_step).clamp(-LOUDEST, LOUDEST)) * level
+        wanted = noise_unit(amplitude, log_step) * level
         near = short | F.pad(short[:, 1:], (0, 1))
         wanted = torch.where(near[..., None], SHORT_NOISE * wanted, wanted)
         filled = MOST_NOISE * torch.tanh(wanted / MOST_NOISE) * noise
         change = torch.where(lines == 0, filled, 0.5 * torch.tanh(grown) * lines.sign())
         out: Tensor = plain + change * size
         return out
+
+
+def noise_unit(amplitude: Tensor, log_step: Tensor) -> Tensor:
+    """What of an envelope's amplitude is above its floor, in steps."""
+    heard = 0.5 * (torch.exp2(2 * amplitude.clamp(max=LOUDEST)) - FLOOR).clamp(min=LEAST).log2()
+    return torch.exp2((heard - log_step).clamp(-LOUDEST, LOUDEST))
 
 
 def compand(x: Tensor) -> Tensor:

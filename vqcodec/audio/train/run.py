@@ -8,11 +8,12 @@ from pathlib import Path
 
 from vqcodec.audio.config import AUDIO_PRESETS
 from vqcodec.audio.model import save_audio_model
-from vqcodec.audio.train.data import parse_folder
+from vqcodec.audio.train.data import AudioSource, parse_folder
+from vqcodec.audio.train.noise import fit_noise
 from vqcodec.audio.train.prior import AudioPriorOptions, fit_audio_prior
 from vqcodec.audio.train.transform import load_transform, train_transform
 from vqcodec.errors import InputError, UsageError
-from vqcodec.train.loop import Length, keep_pages, model_to_begin_with
+from vqcodec.train.loop import Length, keep_pages, log_line, model_to_begin_with
 
 __all__ = ["AudioRunOptions", "run_audio_stage"]
 
@@ -29,6 +30,7 @@ class AudioRunOptions:
     stretches: int | None = None
     preset: str = "audio"
     noise_from: float | None = None
+    fit_noise: bool = False
 
 
 def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) -> None:
@@ -45,12 +47,14 @@ def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) ->
     run.mkdir(parents=True, exist_ok=True)
     config, folders = AUDIO_PRESETS[options.preset], [parse_folder(text) for text in data]
     if options.stage == "transform":
-        if options.noise_from is not None:
-            raise UsageError("--noise-from is for stage prior, which makes the model; leave it out")
+        if options.noise_from is not None or options.fit_noise:
+            raise UsageError("--noise-from and --fit-noise are for stage prior, which makes the model; leave them out")
         length = Length.of(options.minutes, options.steps)
         init = model_to_begin_with(options.init, "skeleton")
         train_transform(config, run, folders, length, resume=options.resume, init=init)
         return
+    if options.noise_from is not None and options.fit_noise:
+        raise UsageError("--noise-from and --fit-noise contradict each other; give only one of them")
     if options.steps is not None:
         raise UsageError("stage prior takes --minutes, not --steps")
     if not (run / "transform.ckpt").exists():
@@ -58,6 +62,11 @@ def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) ->
     prior = AudioPriorOptions()
     prior = replace(prior, minutes=options.minutes or prior.minutes, stretches=options.stretches or prior.stretches)
     transform, made_by = load_transform(config, run)
+    if options.fit_noise:
+        names = ("held", "before", "after")
+        found = fit_noise(transform, AudioSource(folders, run / "sounds", prior.seed))
+        log_line(run, {"stage": "noise"} | dict(zip(names, found, strict=True)))
+        made_by["fit_noise"] = True
     if options.noise_from is not None:
         transform.hold_noise(options.noise_from)
         made_by["noise_from"] = options.noise_from

@@ -32,7 +32,17 @@ from vqcodec.errors import InputError
 from vqcodec.train.loop import Length, follow, log_line, read_checkpoint, save_checkpoint, schedule
 from vqcodec.train.processes import Processes, join_processes
 
-__all__ = ["AudioOptions", "coded", "distances", "load_tensors", "load_transform", "train_transform"]
+__all__ = [
+    "DEAD_ZONE",
+    "AudioOptions",
+    "coded",
+    "distances",
+    "load_tensors",
+    "load_transform",
+    "rounded",
+    "short_of",
+    "train_transform",
+]
 
 DEAD_ZONE = 0.18  # of the rounding in training, about what the search does later
 
@@ -69,7 +79,7 @@ class AudioOptions:
     seed: int = 5
 
 
-def _rounded(x: Tensor, dead_zone: float = 0.0) -> Tensor:
+def rounded(x: Tensor, dead_zone: float = 0.0) -> Tensor:
     """Nearest integers, zero favoured; the gradient passes straight through."""
     return x + (x.sign() * torch.floor(x.abs() + 0.5 - dead_zone) - x).detach()
 
@@ -78,24 +88,24 @@ def _noisy(x: Tensor) -> Tensor:
     return x + torch.rand_like(x) - 0.5
 
 
-def _short(samples: Tensor) -> Tensor:
+def short_of(samples: Tensor) -> Tensor:
     """Short frames of samples [B, T * HOP], [B, T + 1], as the encoder chooses them."""
     return torch.from_numpy(short_frames(F.pad(samples, (HOP, HOP)).cpu().numpy())).to(samples.device)
 
 
 def coded(transform: AudioNetworks, rate: AudioRate, samples: Tensor, step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Samples [B, N] after coding at step indices [B]; kbit/s of envelope and lines [B]."""
-    short = _short(samples)
+    short = short_of(samples)
     frames = mdct(samples, short)
     # Half precision pays on a GPU; most processors emulate it: five times slower than float32 with AVX2.
     half = partial(torch.autocast, samples.device.type, torch.bfloat16, enabled=samples.device.type == "cuda")
     with half():
         wanted, move = (x.float() for x in transform.analyse(frames, short, step))
-    envelope = _rounded(wanted)
+    envelope = rounded(wanted)
     decoded = envelope * transform.envelope_unit(step)
     amplitude, log_step = transform.curves(decoded, step)
     values = transform.lines(frames, move, log_step)
-    lines = _rounded(values, DEAD_ZONE)
+    lines = rounded(values, DEAD_ZONE)
     line_bits = rate.lines(_noisy(values), lines.detach(), amplitude - log_step, step).sum((1, 2))
     envelope_bits = rate.bands(_noisy(wanted), envelope.detach(), step).sum((1, 2))
     with half():
