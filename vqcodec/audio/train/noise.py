@@ -67,7 +67,8 @@ def _solved(square: Tensor, mixed: Tensor, weight: Tensor) -> Tensor:
     free = torch.ones(square.shape[1])
     free[-1] = 0
     ridge = torch.diag_embed(RIDGE * weight[:, None] * free) + 1e-6 * torch.eye(len(free))
-    return torch.linalg.solve((square + ridge).double(), mixed.double()[..., None])[..., 0].float()
+    rows: Tensor = torch.linalg.solve((square + ridge).double(), mixed.double()[..., None])
+    return rows[..., 0].float()
 
 
 def _samples(transform: AudioNetworks, sound: Tensor, step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
