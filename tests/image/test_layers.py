@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw
 import vqcodec
 from vqcodec.bitstream import Chunk, ImageHeader, VqcFile, read_vqc, write_vqc
 from vqcodec.errors import ChecksumError, CorruptError, VqcWarning
+from vqcodec.image import whole
 from vqcodec.image.exact import GRAPHICS, encode_tile
 from vqcodec.image.layers import ABSENT, encode_layers, find_graphics, only_needed, without
 from vqcodec.registry import load_image_codec
@@ -42,8 +44,8 @@ def screenshot() -> np.ndarray:
 
 def test_what_is_found() -> None:
     assert find_graphics(photo(300, 400)).share < 0.01
-    whole = find_graphics(page(200, 300))
-    assert whole.mask.all()
+    everywhere = find_graphics(page(200, 300))
+    assert everywhere.mask.all()
     mixed = find_graphics(screenshot())
     assert mixed.mask[:32].all()
     assert not mixed.mask[64:128, 96:192].any()
@@ -224,3 +226,59 @@ def test_a_gradient_of_16_bits_shows_no_bands_at_8() -> None:
         np.asarray(vqcodec.decompress(vqcodec.compress(scene(40, 50).astype(np.uint16) * 257, lossless=True), depth=8)),
         scene(40, 50),
     )
+
+
+def soft_lines() -> Image.Image:
+    """Hatching drawn large and reduced, so that edges are soft."""
+    large = Image.new("L", (600, 600), 255)
+    draw = ImageDraw.Draw(large)
+    for i in range(-600, 600, 24):
+        draw.line((i, 0, i + 600, 600), fill=60, width=3)
+    draw.ellipse((120, 120, 480, 480), fill=255, outline=0, width=8)
+    return large.resize((300, 300), Image.Resampling.LANCZOS)
+
+
+def enlarged_text() -> Image.Image:
+    return Image.fromarray(page(160, 240)).resize((360, 240), Image.Resampling.BICUBIC)
+
+
+def dots() -> Image.Image:
+    """A photograph in black and white dots."""
+    return Image.fromarray(photo(200, 300)).convert("1").convert("RGB")
+
+
+def ramp() -> Image.Image:
+    """Nothing but a slope, which no block of graphics is in."""
+    y, x = np.mgrid[:200, :300]
+    return Image.fromarray(np.stack([(x + y) // 3, (2 * x + y) // 9 + 80, 255 - (x + 3 * y) // 9], 2).astype(np.uint8))
+
+
+def few_values() -> Image.Image:
+    """Noise of eight grays."""
+    return Image.fromarray(np.random.default_rng(5).integers(0, 8, (150, 200), dtype=np.uint8) * 36)
+
+
+@pytest.mark.parametrize(
+    ("draw", "quality"),
+    [(soft_lines, 60), (soft_lines, 20), (enlarged_text, 60), (dots, 30), (ramp, 90), (few_values, 60)],
+)
+def test_drawings_are_never_larger_than_without_loss(draw: Callable[[], Image.Image], quality: float) -> None:
+    image = draw()
+    data, exact = vqcodec.compress(image, quality=quality), vqcodec.compress(image, lossless=True)
+    assert len(data) <= len(exact)
+    if quality >= 30:
+        assert data == exact
+
+
+def test_what_is_lossless_by_itself_is_coded_as_thoroughly_as_by_option() -> None:
+    slices = Image.new("RGB", (300, 300), "#f8f8f4")
+    draw = ImageDraw.Draw(slices)
+    for i, at in enumerate(range(0, 360, 45)):
+        draw.pieslice((40, 40, 260, 260), at, at + 45, fill=(30 * i, 200 - 20 * i, 90), outline="white", width=3)
+    assert vqcodec.compress(slices) == vqcodec.compress(slices, lossless=True)
+
+
+def test_photographs_are_not_coded_without_loss_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole, "encode_lossless", None)
+    for quality in (20, 60, 100):
+        vqcodec.compress(photo(200, 300), quality=quality)

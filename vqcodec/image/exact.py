@@ -27,6 +27,7 @@ __all__ = [
     "FAST",
     "GRAPHICS",
     "PHOTO",
+    "QUICK",
     "UTMOST",
     "Effort",
     "Place",
@@ -39,7 +40,6 @@ __all__ = [
 
 _UNIFORM, _WEBP, _BYTES, _SLOPES, _PREDICTED, _FEW, _PIECES = range(1, 8)  # the last byte of a payload
 _VALUES = 2**16  # of a 16-bit sample
-_QUICK: Effort = ((4, 80),)
 _MOST_NESTED = 3  # colours of ground that pieces stand on
 _FEW_LEVELS = 2**8  # which one stream can tell apart
 # Second differences are worth a try where they are mostly below this: on gradients, not on photographs.
@@ -51,6 +51,7 @@ Place = tuple[slice, slice]
 """Rows and columns of a tile."""
 # On Kodak quality 0 takes a seventh of the time of 80, for 0.7 % more bytes; either of the other two may be smaller.
 # On graphics method 4 is at times the better, and quality 100 by up to a third, but at method 6 it takes seconds.
+QUICK: Effort = ((4, 80),)
 PHOTO: Effort = ((6, 80), (6, 50))
 FAST: Effort = ((6, 0),)
 GRAPHICS: Effort = ((6, 80), (4, 80), (4, 100))
@@ -87,7 +88,7 @@ def _encode_narrow(samples: U8, effort: Effort, *, deep: bool) -> Iterator[bytes
     drawn = is_drawn(samples)
     heads, ground = _without_repeats(samples) if drawn else ([], samples)
     # which of the two it is shows with little effort, and much takes seconds
-    if heads and sum(map(len, heads)) + len(_plain(ground, _QUICK)) < len(_plain(samples, _QUICK)):
+    if heads and sum(map(len, heads)) + len(_plain(ground, QUICK)) < len(_plain(samples, QUICK)):
         yield b"".join(heads) + _plain(ground, effort) + bytes([_PIECES] * len(heads))
         return
     yield _plain(samples, effort)

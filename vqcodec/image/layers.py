@@ -16,22 +16,19 @@ import numpy.typing as npt
 from vqcodec.bitstream import Chunk, ImageHeader
 from vqcodec.bitstream.arrays import U8, Samples
 from vqcodec.errors import DecodeError
-from vqcodec.image.exact import FAST, GRAPHICS, PHOTO, UTMOST, Effort, decode_tile, encode_tile, is_smooth, place_of
+from vqcodec.image.exact import Effort, decode_tile, encode_tile, place_of
 from vqcodec.image.fill import fill_invisible
-from vqcodec.image.loaded import Picture
-from vqcodec.image.lossless import encode_lossless
-from vqcodec.image.samples import reduce16
 from vqcodec.threads import Workers
 
 __all__ = [
     "ABSENT",
+    "LEAST_SHARE",
     "Graphics",
+    "Mask",
     "check_layers",
-    "effort_for",
     "encode_layers",
     "find_graphics",
     "lay_over",
-    "look_for_exact",
     "only_needed",
     "present",
     "without",
@@ -44,10 +41,9 @@ _STRIP = 1024  # rows that are looked at at once
 _MOST_NEW = 0.45
 # ... and somewhere two neighbours differ by this much in some channel.
 _EDGE = 24
-_LEAST_SHARE = 0.01  # of a picture's blocks that are graphics, from which on a layer is worth the time
-_ALL_BUT = 0.95  # of them that are graphics or flat, from which on all of it may be the smaller without loss
-_SMALL = 2**20  # pixels up to which thorough coding takes seconds
-_HALF = 0.5  # of them likewise, from which on thorough coding pays
+
+LEAST_SHARE = 0.01
+"""Of a picture's blocks that are graphics, from which on a layer is worth the time."""
 
 ABSENT = Chunk(b"", (), 0)
 """Stands for a chunk that is not there."""
@@ -80,7 +76,7 @@ def find_graphics(pixels: U8) -> Graphics:
     hard = (new <= _MOST_NEW) & edge & ~flat
     chosen = _spread(hard, flat)
     mask = _pixels(chosen, height, width)
-    if hard.mean() >= _LEAST_SHARE and not mask.all():
+    if hard.mean() >= LEAST_SHARE and not mask.all():
         mask = _grown(mask, _pixels(_wider(chosen), height, width), pixels)
     return Graphics(mask, float(hard.mean()), float((hard | flat).mean()))
 
@@ -160,31 +156,6 @@ def _wider(blocks: Mask) -> Mask:
     out[:, 1:] |= blocks[:, :-1]
     out[:, :-1] |= blocks[:, 1:]
     return out
-
-
-def look_for_exact(picture: Picture, threads: int | None) -> tuple[bytes | None, Mask | None]:
-    """The file of all of a picture without loss, and the mask of a layer, each None where it is not worth a try."""
-    if picture.deep and is_smooth(picture.pixels):
-        return encode_lossless(picture, effort=effort_for(picture), threads=threads), None
-    graphics = find_graphics(_as_seen(picture.pixels))
-    whole = graphics.plain >= _ALL_BUT
-    layer = graphics.share >= _LEAST_SHARE and not (whole and graphics.mask.all())
-    exact = encode_lossless(picture, effort=GRAPHICS, threads=threads) if whole else None
-    return exact, (graphics.mask if layer else None)
-
-
-def _as_seen(pixels: Samples) -> U8:
-    """Pixels with 8 bits, by which they are judged."""
-    return reduce16(pixels) if pixels.dtype == np.uint16 else pixels.astype(np.uint8, copy=False)
-
-
-def effort_for(picture: Picture) -> Effort:
-    """How a picture is coded that is to be without loss, by its kind and size."""
-    small = picture.pixels[:, :, 0].size <= _SMALL
-    slopes = picture.deep and is_smooth(picture.pixels)
-    if not slopes and find_graphics(_as_seen(picture.pixels)).plain >= _HALF:
-        return UTMOST if small else GRAPHICS
-    return PHOTO if small else FAST
 
 
 def only_needed(chunks: Sequence[Chunk], mask: Mask | None, header: ImageHeader) -> list[Chunk]:

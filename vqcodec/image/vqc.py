@@ -11,13 +11,14 @@ from vqcodec.bitstream import ImageHeader, VqcFile, read_header
 from vqcodec.bitstream.arrays import Samples
 from vqcodec.image.damage import losses, only_useful
 from vqcodec.image.files import load_picture
-from vqcodec.image.layers import check_layers, effort_for, lay_over, look_for_exact, present
+from vqcodec.image.layers import check_layers, lay_over, present
 from vqcodec.image.loaded import Picture, at_depth
 from vqcodec.image.lossless import decode_lossless, encode_lossless
 from vqcodec.image.metadata import Given
 from vqcodec.image.mixed import Mixed
 from vqcodec.image.samples import reduce16, split_alpha, spread
 from vqcodec.image.tries import Tries, file_of
+from vqcodec.image.whole import Whole
 from vqcodec.options import CompressSettings, DecompressSettings, Progress, Tune
 from vqcodec.quality import PICTURE_QUALITY
 from vqcodec.sources import read_all, warn_all
@@ -64,7 +65,7 @@ def compress_picture(
         return encode_lossless(
             picture,
             exact_alpha=settings.exact_alpha,
-            effort=effort_for(picture),
+            effort=Whole(picture, settings.threads).effort,
             threads=settings.threads,
             progress=settings.progress,
         )
@@ -119,12 +120,19 @@ def encode_picture(
     Raises:
         UsageError: the target is out of reach; the message names the nearest that is not.
     """
-    exact, graphics = look_for_exact(picture, codec.threads)
+    whole = Whole(picture, codec.threads)
     pixels = picture.pixels[:, :, 0].size
-    if exact and (_within(len(exact), aim, pixels) or len(exact) * _BARGAIN <= pixels):
-        return exact
-    if exact or graphics is not None:
-        return Mixed(picture, codec, tune, exact, graphics, progress).file(aim)
+    found = whole.early
+    if found is None or not (_within(len(found), aim, pixels) or len(found) * _BARGAIN <= pixels):
+        found = _with_codes(whole, aim, codec, progress, tune)
+    return whole.unless_larger(found)
+
+
+def _with_codes(whole: Whole, aim: Aim, codec: ImageCodec, progress: Progress | None, tune: Tune) -> bytes:
+    """The file that meets an aim where codes are looked at, too."""
+    picture = whole.picture
+    if whole.early is not None or whole.mask is not None:
+        return Mixed(picture, codec, tune, whole.early, whole.mask, progress).file(aim)
     if aim.step is not None:
         return file_of(
             picture, aim.step, codec, tune, codec.encode(picture.pixels, aim.step, tune=tune, progress=progress)
