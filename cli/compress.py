@@ -17,6 +17,7 @@ from vqcodec.cli.streams import STREAM, open_source, write_stdout
 from vqcodec.errors import UsageError
 from vqcodec.image.files import INPUT_SUFFIXES
 from vqcodec.kinds import SOUND_INPUT_SUFFIXES
+from vqcodec.options import EFFORT, EFFORTS
 from vqcodec.sources import is_pipe, write_atomic
 
 __all__ = ["compress"]
@@ -62,6 +63,13 @@ _SHOWN = [
     default="visual",
     show_default=True,
     help="What a picture's bits are spent on: how it looks, or the least squared error (see decompress --faithful).",
+)
+@click.option(
+    "--effort",
+    type=click.IntRange(EFFORTS[0], EFFORTS[-1]),
+    default=EFFORT,
+    show_default=True,
+    help="1 is fastest, 9 makes the smallest file of the same quality (pictures).",
 )
 @click.option(
     "--strip", is_flag=True, help="Leave out colour profile, EXIF (place, time, camera), XMP; tags and cover of sounds."

@@ -102,9 +102,9 @@ def test_picture_tensors(rgb):
 
 
 def test_a_file_larger_than_its_source(tmp_path):
-    path = tmp_path / "small.png"
-    Image.fromarray(np.indices((64, 64)).sum(axis=0) % 2 == 0).save(path)  # a board of single pixels, in one bit each
-    with pytest.warns(VqcWarning, match=r"small\.png: has \d+ bytes, the \.vqc [\d,]+; give a lower quality"):
+    path = tmp_path / "small.jpg"
+    Image.fromarray(np.random.default_rng(4).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path, quality=5)
+    with pytest.warns(VqcWarning, match=r"small\.jpg: has \d+ bytes, the \.vqc [\d,]+; give a lower quality"):
         vqcodec.compress(path, quality=100)
     with pytest.warns(VqcWarning, match=r"^has \d+ bytes, the \.vqc [\d,]+; give a lower quality"):
         vqcodec.compress(path.read_bytes(), quality=100)
@@ -199,7 +199,8 @@ def test_unreachable_targets_name_the_nearest(rgb):
         {"target_psnr": float("inf")},
         {"quality": 50, "target_size": 1000},
         {"target_bpp": 1, "target_psnr": 30},
-        {"effort": 5},
+        {"effort": 10},
+        {"speed": 5},
         {"tune": "loud"},
     ],
 )
@@ -298,6 +299,7 @@ class TestPillow:
             {"lossless": True, "exact_alpha": True},
             {"model": "tokens"},
             {"tune": "psnr", "quality": 40},
+            {"effort": 7, "quality": 40},
             {"strip": True, "threads": 1, "target_size": 2_000},
         ],
     )

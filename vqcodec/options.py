@@ -12,6 +12,8 @@ from vqcodec.quality import PICTURE_QUALITY
 from vqcodec.target import Aim, make_aim
 
 __all__ = [
+    "EFFORT",
+    "EFFORTS",
     "MAX_PIXELS",
     "MAX_SECONDS",
     "CompressOptions",
@@ -36,6 +38,8 @@ Depth = Literal[8, 16]
 Progress = Callable[[float], object]
 """Told now and then which share of the work is done, from 0 to 1."""
 
+EFFORT, EFFORTS = 5, range(1, 10)
+"""The usual one, and those that there are."""
 MAX_PIXELS = 100_000_000
 MAX_SECONDS = 86_400
 
@@ -58,6 +62,8 @@ class CompressOptions(TypedDict, total=False):
         model: of a picture: ``tokens`` for the lowest rates, 0.03 to 0.15 bits per pixel; by default ``image``.
         tune: ``visual``, or ``psnr`` for the least squared error of a picture. Both make files of the same kind, which
             ``faithful`` of :func:`vqcodec.decompress` decodes to the picture of the least squared error.
+        effort: 1 (fastest) to 9 (smallest at the same quality) of a picture: how thoroughly its codes are searched and
+            what is kept without loss is coded.
         strip: leave out the colour profile, EXIF and XMP of a picture, which is converted to sRGB, and the tags and
             the cover of a sound.
         repair: replace samples of a sound that are no finite numbers instead of refusing it.
@@ -77,6 +83,7 @@ class CompressOptions(TypedDict, total=False):
     exact_alpha: bool
     model: ModelKind | None
     tune: Tune
+    effort: int
     strip: bool
     repair: bool
     max_pixels: int
@@ -144,6 +151,7 @@ class CompressSettings:
     exact_alpha: bool = False
     model: ModelKind | None = None
     tune: Tune = "visual"
+    effort: int = EFFORT
     strip: bool = False
     repair: bool = False
     max_pixels: int = MAX_PIXELS
@@ -154,10 +162,14 @@ class CompressSettings:
     def __post_init__(self) -> None:
         if self.tune not in get_args(Tune):
             raise UsageError(f"tune {self.tune!r} is not known; give {' or '.join(get_args(Tune))}")
+        if self.effort not in EFFORTS:
+            raise UsageError(f"effort {self.effort!r} is out of range; give {EFFORTS[0]} to {EFFORTS[-1]}")
         if self.model not in (None, *get_args(ModelKind)):
             raise UsageError(f"there is no model {self.model!r}; give {' or '.join(get_args(ModelKind))}")
         if self.model == "tokens" and self.tune != "visual":
             raise UsageError(f"tune {self.tune!r} is for the model 'image'; leave it out with model 'tokens'")
+        if self.model == "tokens" and self.effort != EFFORT:
+            raise UsageError(f"effort {self.effort} is for the model 'image'; leave it out with model 'tokens'")
         if self.model is not None and self.lossless:
             raise UsageError(f"lossless needs no model; leave out model {self.model!r}")
         aims = ("quality", "target_bpp", "target_kbps", "target_size", "target_psnr")
@@ -179,7 +191,10 @@ class CompressSettings:
         """Raise UsageError if this can be asked of a picture only."""
         self.aim().check_sound()
         _only_pictures(
-            exact_alpha=self.exact_alpha, model=self.model, tune=self.tune if self.tune != "visual" else None
+            exact_alpha=self.exact_alpha,
+            model=self.model,
+            tune=self.tune if self.tune != "visual" else None,
+            effort=self.effort if self.effort != EFFORT else None,
         )
 
     def aim(self, usual: float = PICTURE_QUALITY) -> Aim:

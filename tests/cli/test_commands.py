@@ -55,6 +55,7 @@ class TestCompress:
             (["--target-bpp", "3.5"], {"target_bpp": 3.5}),
             (["--target-psnr", "30"], {"target_psnr": 30}),
             (["--tune", "psnr"], {"tune": "psnr"}),
+            (["--effort", "6"], {"effort": 6}),
             (["--strip"], {"strip": True}),
         ):
             assert vqc("compress", photo, tmp_path / "o.vqc", "-f", *options).exit_code == 0

@@ -229,7 +229,7 @@ def test_lossless_sounds(tmp_path: Path) -> None:
         assert (result.exit_code, "is for pictures, and this is sound" in result.stderr) == (2, True)
     assert vqc("decompress", packed, out).exit_code == 0
     assert np.array_equal(soundfile.read(out, dtype="int32")[0], whole)
-    for words in (("--lossless", "--exact-alpha"), ("--tune", "psnr"), ("--model", "tokens")):
+    for words in (("--lossless", "--exact-alpha"), ("--tune", "psnr"), ("--model", "tokens"), ("--effort", 9)):
         result = vqc("compress", source, tmp_path / "c.vqc", *words)
         assert result.exit_code == 2
         assert " is for pictures, and this is sound; leave it out" in result.stderr

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import scene
+from conftest import EXAMPLES, scene
+from PIL import Image
 
 from vqcodec.bitstream import ImageHeader
 from vqcodec.image import search as search_module
 from vqcodec.image.bands import slice_of
 from vqcodec.image.codec import ImageCodec
-from vqcodec.image.codes import encode_codes
+from vqcodec.image.codes import encode_codes, walk, zero_code
 from vqcodec.image.dequantise import Dequantiser
+from vqcodec.image.later import later_bits
 from vqcodec.image.search import Search, rate_tables
 from vqcodec.image.units import BIT_WEIGHT
 from vqcodec.prior.choice import Choice
-from vqcodec.prior.rate import LAMBDA
+from vqcodec.prior.integer import PHASES, low_prediction, phase
+from vqcodec.prior.rate import LAMBDA, bit_costs
 from vqcodec.registry import load_image_codec
+from vqcodec.target import psnr
 
 
 def cost(x: np.ndarray, codebook: np.ndarray, rates: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -43,11 +48,11 @@ def watch(monkeypatch: pytest.MonkeyPatch, see: Callable[..., np.ndarray]) -> No
     """Let ``see`` look at (and decide) every choice: x, codebook, rates, rows, codes found."""
 
     class Watched(Choice):
-        def __init__(self, codebook: np.ndarray, rates: np.ndarray) -> None:
-            super().__init__(codebook, rates)
+        def __init__(self, codebook: np.ndarray, rates: np.ndarray, maps: np.ndarray) -> None:
+            super().__init__(codebook, rates, maps)
             self.codebook, self.rates = codebook, rates
 
-        def __call__(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        def __call__(self, x: np.ndarray, rows: np.ndarray, later: np.ndarray | None = None) -> np.ndarray:
             return see(x, self.codebook, self.rates, rows, super().__call__(x, rows))
 
     monkeypatch.setattr(search_module, "Choice", Watched)
@@ -178,3 +183,74 @@ def test_low_band_never_clips(tiny_codec: ImageCodec) -> None:
     for step in (0, 120, 255):
         low, _ = tiny_codec._analyse(pixels, step)
         assert np.array_equal(searched(tiny_codec, pixels, step)[0][:, :2, :3], low)
+
+
+def lake(size: int) -> np.ndarray:
+    with Image.open(EXAMPLES / "lake.png") as image:
+        return np.asarray(image.convert("RGB"))[50 : 50 + size, 60 : 60 + size]
+
+
+def test_what_codes_cost_later_is_told_beforehand() -> None:
+    """Of luma of level 2, one code after the other changed and all recoded, each cheaper or dearer for the others."""
+    codec = load_image_codec()
+    model, step = codec.model.codes, np.array([110])
+    costs = [bit_costs(table) for table in model.tables]
+    codes = codec.search(lake(128), 110)
+    index = next(i for i, s in enumerate(model.slices) if (s.level, s.chroma) == (2, False))
+    s, zero = model.slices[index], zero_code(model.slices[index])
+    slopes = later_bits(model, step, codes, costs)
+
+    def bits(changed: list[np.ndarray], at: tuple[int, ...]) -> tuple[float, float]:
+        """Of all codes, and of the one at a place."""
+        total, own = 0.0, 0.0
+
+        def choose(i: int, p: int, rows: np.ndarray, sign: np.ndarray | None) -> np.ndarray:
+            nonlocal total, own
+            if i < 0:
+                low = changed[0]
+                return phase(low, p) - low_prediction(low, p)[0] + (model.low_size - 1) // 2
+            code = changed[1 + i] if model.slices[i].level == model.levels else phase(changed[1 + i], p)
+            symbols = code if sign is None else np.where(sign < 0, model.slices[i].codewords - 1 - code, code)
+            each = costs[i][rows, symbols]
+            total += float(each.sum())
+            if i == index and PHASES[p] == (at[1] % 2, at[2] % 2):
+                own = float(each[0, at[1] // 2, at[2] // 2, at[3]])
+            return symbols
+
+        walk(model, step, *codes[1].shape[1:3], choose)
+        return total, own
+
+    told, found = [], []
+    ones = np.argwhere(np.abs(codes[1 + index] - zero) == 1)
+    for place in np.random.default_rng(3).permutation(ones)[:40]:
+        at = tuple(place.tolist())
+        changed = [part.copy() for part in codes]
+        changed[1 + index][at] = zero
+        (before, own_before), (after, own_after) = bits(codes, at), bits(changed, at)
+        found.append(after - before - (own_after - own_before))
+        table = s.energy[at[3], :, 0]
+        told.append(float(slopes[index][at] * (table[zero] - table[codes[1 + index][at]])))
+    assert np.corrcoef(told, found)[0, 1] > 0.6
+    assert 0.5 < np.polyfit(told, found, 1)[0] < 2
+
+
+@pytest.mark.parametrize("tune", ["visual", "psnr"])
+def test_more_effort_gains(tune: str) -> None:
+    """Bytes at equal PSNR, by the slope between two steps."""
+    codec, pixels = load_image_codec(), lake(256)
+
+    def at(step: int, effort: int) -> tuple[float, float]:
+        chunks = codec.encode(pixels, step, tune=tune, effort=effort)
+        even = tune == "psnr"
+        header = ImageHeader(256, 256, step, False, False, codec.model_id, codec.model_hint, even=even)
+        made = codec.decode(header, chunks, faithful=True)
+        return math.log(sum(len(chunk.payload) for chunk in chunks)), psnr(made, pixels)
+
+    (size, decibels), (smaller, fewer) = at(110, 5), at(114, 5)
+    assert at(110, 1) == (size, decibels)
+    equal = []
+    for effort in (6, 9):
+        found, there = at(110, effort)
+        equal.append(found - (there - decibels) * (size - smaller) / (decibels - fewer))
+    assert equal[0] < size - 0.003
+    assert equal[1] < equal[0] + 0.001  # a thousandth is chance

@@ -54,3 +54,30 @@ def test_no_vectors() -> None:
         rates = np.zeros((1, 1, codebook.shape[1]), np.float32)
         none = np.zeros((2, 0, codebook.shape[2]), np.float32)
         assert Choice(codebook, rates)(none, np.zeros((2, 0), np.int32)).shape == (2, 0)
+
+
+@pytest.mark.parametrize("kind", ["uneven scalars", "whole scalars", "pairs"])
+def test_later_costs_count(kind: str) -> None:
+    """Of maps as the prior has them, which grow with the logarithm of a codeword's size."""
+    rng = np.random.default_rng(6)
+    codebook = codebook_of(kind, rng)
+    if kind == "pairs":  # from the origin on, as real ones are
+        codebook -= codebook[:, np.square(codebook).sum(2).argmin(1)[0], None]
+    groups, k, d = codebook.shape
+    maps = np.log2(np.abs(codebook) + 0.2).astype(np.float32)
+    sizes = np.square(codebook).sum(2)
+    rates = (0.1 * np.log2(1 + sizes)[:1, None] * rng.uniform(0.5, 1.5, (1, 7, k))).astype(np.float32)
+    x = (rng.standard_normal((groups, 3000, d)) * rng.choice([0.3, 1, 8], (groups, 3000, 1))).astype(np.float32)
+    rows = rng.integers(0, 7, (groups, 3000)).astype(np.int32)
+    later = (0.15 * rng.standard_normal((groups, 3000, d))).astype(np.float32)
+    choice = Choice(codebook, rates, maps)
+
+    def costs(codes: np.ndarray) -> np.ndarray:
+        every = np.square(x[:, :, None] - codebook[:, None]).sum(-1) + rates[0][rows] + later @ maps.transpose(0, 2, 1)
+        return np.stack([np.take_along_axis(every, codes[..., None], 2)[..., 0], every.min(2)])
+
+    ours, least = costs(choice(x, rows, later))
+    without, _ = costs(choice(x, rows))
+    assert ours.mean() < without.mean() - 1e-5
+    assert (ours <= least + 1e-4).mean() > 0.98
+    assert np.array_equal(choice(x, rows, np.zeros_like(later)), choice(x, rows))

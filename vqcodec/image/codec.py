@@ -21,6 +21,7 @@ from vqcodec.image.search import Search
 from vqcodec.image.synthesis import BLOCK, Filter, windows
 from vqcodec.image.tiles import Tile, check_tiles, decode_tiles, scaled, tiles_of
 from vqcodec.image.units import low_steps, step_sizes, to_planes, to_units
+from vqcodec.options import EFFORT
 from vqcodec.prior.integer import planes_first, product
 from vqcodec.prior.rate import bit_costs
 from vqcodec.threads import Threaded
@@ -62,21 +63,18 @@ class ImageCodec(Threaded):
         self.model = model
         self.model_id = model_id(model)
         self.model_hint = hint
+        self._searches: dict[tuple[str, int], Search] = {}  # by what they serve, made when first needed
 
     @property
     def cell(self) -> int:
         """Pixels per side of a cell of the coarsest level."""
         return 1 << self.model.config.levels
 
-    @cached_property
-    def _searches(self) -> dict[str, Search]:
-        """By what they serve, made when first needed."""
-        return {}
-
-    def _search(self, tune: str) -> Search:
-        if tune not in self._searches:
-            self._searches[tune] = Search(self.model, even=tune == "psnr")
-        return self._searches[tune]
+    def _search(self, tune: str, effort: int) -> Search:
+        key = tune, effort
+        if key not in self._searches:
+            self._searches[key] = Search(self.model, even=tune == "psnr", effort=effort)
+        return self._searches[key]
 
     def encode(
         self,
@@ -84,6 +82,7 @@ class ImageCodec(Threaded):
         step: int,
         *,
         tune: str = "visual",
+        effort: int = EFFORT,
         progress: Callable[[float], object] | None = None,
         codes: list[I32] | None = None,
     ) -> list[Chunk]:
@@ -93,6 +92,7 @@ class ImageCodec(Threaded):
             pixels: [H, W, 3], or [H, W, 1] for gray; of 16 bits only if the header will say so.
             step: step index, 0 (finest) to 255.
             tune: ``visual``, or ``psnr``: steps are even, and the header must say so.
+            effort: how thoroughly codes are searched, 1 to 9.
             progress: told which share of the tiles is done.
             codes: takes what :meth:`decode_codes` would make of the result.
 
@@ -109,22 +109,36 @@ class ImageCodec(Threaded):
 
         if codes is not None:
             codes[:] = self._blank(*self._grid(pixels))
-        self._search_tiles(pixels, step, tune, progress, lambda: CodeWriter(self.model.codes), take)
+        search = self._search(tune, effort)
+        self._search_tiles(pixels, step, search, progress, lambda: CodeWriter(self.model.codes), take)
         return [chunks[i] for i in range(len(chunks))]
 
     def search(
-        self, pixels: Samples, step: int, *, tune: str = "visual", progress: Callable[[float], object] | None = None
+        self,
+        pixels: Samples,
+        step: int,
+        *,
+        tune: str = "visual",
+        effort: int = EFFORT,
+        progress: Callable[[float], object] | None = None,
     ) -> list[I32]:
         """Codes of a picture as :meth:`decode_codes` would give them; they are not written, which takes a third."""
         codes = self._blank(*self._grid(pixels))
         tiles = self._tiles_of(pixels)
+        search = self._search(tune, effort)
         self._search_tiles(
-            pixels, step, tune, progress, lambda: None, lambda i, found, _: self._place(codes, tiles[i], found)
+            pixels, step, search, progress, lambda: None, lambda i, found, _: self._place(codes, tiles[i], found)
         )
         return codes
 
     def weigh(
-        self, pixels: Samples, step: int, *, tune: str = "visual", progress: Callable[[float], object] | None = None
+        self,
+        pixels: Samples,
+        step: int,
+        *,
+        tune: str = "visual",
+        effort: int = EFFORT,
+        progress: Callable[[float], object] | None = None,
     ) -> float:
         """About how many bytes the payloads of :meth:`encode` come to, in two thirds of its time."""
         bits: list[float] = []
@@ -133,7 +147,8 @@ class ImageCodec(Threaded):
             assert isinstance(writer, CodeScale)
             bits.append(writer.bits)
 
-        self._search_tiles(pixels, step, tune, progress, lambda: CodeScale(self.model.codes, self._costs), take)
+        search = self._search(tune, effort)
+        self._search_tiles(pixels, step, search, progress, lambda: CodeScale(self.model.codes, self._costs), take)
         return sum(bits) / 8
 
     @cached_property
@@ -145,15 +160,14 @@ class ImageCodec(Threaded):
         self,
         pixels: Samples,
         step: int,
-        tune: str,
+        search: Search,
         progress: Callable[[float], object] | None,
         writers: Callable[[], CodeWriter | None],
         take: Callable[[int, list[I32], CodeWriter | None], object],
     ) -> None:
         """Find the codes of every tile and hand them over with the number of the tile and what was told of them."""
         low, vectors = self._analyse(pixels, step)
-        search, gray = self._search(tune), pixels.shape[2] == 1
-        tiles = self._tiles_of(pixels)
+        gray, tiles = pixels.shape[2] == 1, self._tiles_of(pixels)
         done: list[int] = []
 
         def code(i: int) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vqcodec.bitstream import Chunk, ImageHeader
 from vqcodec.bitstream.arrays import U8, Samples
 from vqcodec.errors import DecodeError
-from vqcodec.image.exact import Effort, decode_tile, encode_tile, place_of
+from vqcodec.image.exact import Ways, decode_tile, encode_tile, place_of
 from vqcodec.image.fill import fill_invisible
 from vqcodec.threads import Workers
 
@@ -189,7 +189,7 @@ def without(pixels: Samples, mask: Mask) -> Samples:
     return fill_invisible(pixels, (~mask).astype(np.uint8))
 
 
-def encode_layers(pixels: Samples, mask: Mask, header: ImageHeader, effort: Effort, workers: Workers) -> list[Chunk]:
+def encode_layers(pixels: Samples, mask: Mask, header: ImageHeader, ways: Ways, workers: Workers) -> list[Chunk]:
     """The layer of each tile, ABSENT where it would be empty."""
     count = header.grid[0] * header.grid[1]
     out = [ABSENT] * count
@@ -200,7 +200,7 @@ def encode_layers(pixels: Samples, mask: Mask, header: ImageHeader, effort: Effo
         if shown.any():
             cover = np.where(shown, np.iinfo(pixels.dtype).max, 0).astype(pixels.dtype)
             colours = np.where(shown[:, :, None], pixels[place], np.zeros(1, pixels.dtype))
-            out[index] = encode_tile(np.dstack([colours, cover]), effort)
+            out[index] = encode_tile(np.dstack([colours, cover]), ways)
 
     workers.each(encode, range(count))
     return out

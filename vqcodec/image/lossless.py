@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from vqcodec.bitstream import NO_MODEL, Chunk, ImageHeader, VqcFile, write_vqc
 from vqcodec.bitstream.arrays import Samples
 from vqcodec.errors import DecodeError
-from vqcodec.image.exact import Effort, Place, decode_tile, encode_tile, is_drawn, is_smooth, place_of
+from vqcodec.image.exact import Care, Place, decode_tile, encode_tile, is_drawn, is_smooth, place_of
 from vqcodec.image.loaded import Picture
 from vqcodec.threads import Workers
 
@@ -21,13 +22,14 @@ _MOST_LOG2, _LEAST_LOG2, _USUAL_LOG2 = 12, 6, 10
 # Photographs become up to 5 % smaller in tiles, each coded in its own way, and damage stays in one; in those of 512
 # pixels a side by another 0.3 %, which is worth the time up to so many pixels.
 _SMALL, _SMALL_LOG2 = 2**20, 9
+_LEAST_CUT = 8  # of what is tried with much effort
 
 
 def encode_lossless(
     picture: Picture,
     *,
     exact_alpha: bool = False,
-    effort: Effort,
+    care: Care,
     threads: int | None,
     progress: Callable[[float], object] | None = None,
 ) -> bytes:
@@ -35,20 +37,37 @@ def encode_lossless(
 
     Args:
         exact_alpha: keep the colours of invisible pixels; else they become black, which costs least.
-        effort: with which its tiles are coded.
+        care: how thoroughly it is coded.
         threads: at most so many; None for as many as there are processors.
         progress: told which share of the tiles is done.
     """
-    samples, header = tiles_of(picture, exact_alpha=exact_alpha)
-    chunks: dict[int, Chunk] = {}
+    samples, usual = tiles_of(picture, exact_alpha=exact_alpha)
+    workers = Workers(threads)
+    files: list[bytes] = []
+    headers = [replace(usual, tile_log2=size) for size in _cuts(usual, care.cuts)]
+    for header in headers:
+        chunks: dict[int, Chunk] = {}
 
-    def encode(index: int) -> None:
-        chunks[index] = encode_tile(samples[place_of(header, index)], effort)
-        if progress is not None:
-            progress(len(chunks) / header.parts)
+        def encode(index: int, header: ImageHeader = header, chunks: dict[int, Chunk] = chunks) -> None:
+            chunks[index] = encode_tile(samples[place_of(header, index)], care.ways, others=care.others)
+            if progress is not None:
+                progress((len(files) + len(chunks) / header.parts) / len(headers))
 
-    Workers(threads).each(encode, range(header.parts))
-    return file_of(picture, header, [chunks[i] for i in range(header.parts)])
+        workers.each(encode, range(header.parts))
+        files.append(file_of(picture, header, [chunks[i] for i in range(header.parts)]))
+    return min(files, key=len)
+
+
+def _cuts(usual: ImageHeader, powers: Sequence[int]) -> list[int]:
+    """Sizes of tiles by their logarithms: the usual one by powers of two, as far as there are."""
+    whole = min(_whole_log2(usual.height, usual.width), _MOST_LOG2)
+    least = min(usual.tile_log2, _LEAST_CUT)
+    return sorted({min(max(usual.tile_log2 + power, least), max(whole, usual.tile_log2)) for power in powers})
+
+
+def _whole_log2(height: int, width: int) -> int:
+    """Of a tile that holds all of a picture."""
+    return max((max(height, width) - 1).bit_length(), _LEAST_LOG2)
 
 
 def tiles_of(picture: Picture, *, exact_alpha: bool) -> tuple[Samples, ImageHeader]:
@@ -80,7 +99,7 @@ def file_of(picture: Picture, header: ImageHeader, chunks: Sequence[Chunk]) -> b
 
 
 def _tile_log2(height: int, width: int, *, drawn: bool) -> int:
-    pixels, whole = height * width, max((max(height, width) - 1).bit_length(), _LEAST_LOG2)
+    pixels, whole = height * width, _whole_log2(height, width)
     if drawn and pixels <= _ONE_TILE and whole <= _MOST_LOG2:
         return whole
     return min(whole, _SMALL_LOG2 if pixels <= _SMALL else _USUAL_LOG2)

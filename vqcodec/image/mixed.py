@@ -11,11 +11,12 @@ import numpy.typing as npt
 from vqcodec.bitstream import Chunk, ImageHeader, Limits, VqcFile, read_vqc
 from vqcodec.bitstream.arrays import Samples
 from vqcodec.image.estimate import estimate
-from vqcodec.image.exact import GRAPHICS, is_smooth
+from vqcodec.image.exact import care_of, is_smooth
 from vqcodec.image.layers import encode_layers, lay_over, only_needed, present, without
 from vqcodec.image.loaded import Picture
 from vqcodec.image.tries import bytes_beside_codes, decibels, file_of, header_of
-from vqcodec.options import Progress, Tune
+from vqcodec.image.webp import Ways
+from vqcodec.options import EFFORT, Progress, Tune
 from vqcodec.target import Aim, Curve, choose_step
 
 if TYPE_CHECKING:
@@ -51,10 +52,13 @@ class Mixed:
         exact: bytes | None,
         graphics: Mask | None,
         progress: Progress | None = None,
+        *,
+        effort: int = EFFORT,
     ) -> None:
         self.picture = picture
         self.codec = codec
         self.tune: Tune = tune
+        self.effort = effort
         self.progress = progress
         self.files: dict[int, bytes] = {}
         self.decoded: dict[int, float] = {}
@@ -80,8 +84,13 @@ class Mixed:
             return None
         header = header_of(self.picture, 0, self.codec, self.tune, layers=True)
         pixels = self.picture.pixels
-        layers = encode_layers(pixels, self.graphics, header, GRAPHICS, self.codec.workers)
+        layers = encode_layers(pixels, self.graphics, header, self._ways, self.codec.workers)
         return without(pixels, self.graphics), layers
+
+    @property
+    def _ways(self) -> Ways:
+        """How layers are coded: as large graphics, for most of a layer is empty."""
+        return care_of(self.effort, drawn=True, small=False).ways
 
     def _encode(self, step: int) -> bytes:
         """The file at a step: the smallest, but what is exact may be somewhat larger."""
@@ -92,7 +101,7 @@ class Mixed:
             if self._layered is not None:
                 pixels, layers = self._layered
                 header = header_of(self.picture, step, self.codec, self.tune, layers=True)
-                chunks = self.codec.encode(pixels, step, tune=self.tune, progress=self._tell)
+                chunks = self.codec.encode(pixels, step, tune=self.tune, effort=self.effort, progress=self._tell)
                 sharp.append(
                     file_of(
                         self.picture, step, self.codec, self.tune, only_needed(chunks, self.graphics, header), layers
@@ -100,7 +109,9 @@ class Mixed:
                 )
             best = min(sharp, key=len, default=None)
             if best is None or self._estimates[0][step] < _DOUBT * len(best):
-                chunks = self.codec.encode(self.picture.pixels, step, tune=self.tune, progress=self._tell)
+                chunks = self.codec.encode(
+                    self.picture.pixels, step, tune=self.tune, effort=self.effort, progress=self._tell
+                )
                 plain = file_of(self.picture, step, self.codec, self.tune, chunks)
                 look = _LOOK if step <= _SEEN and self.tune == "visual" else 1.0
                 best = plain if best is None or len(best) > look * len(plain) else best

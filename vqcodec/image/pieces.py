@@ -18,7 +18,7 @@ import numpy.typing as npt
 from vqcodec.bitstream.arrays import I64, U8
 from vqcodec.bitstream.varint import read_varint, write_varint
 from vqcodec.errors import CorruptError
-from vqcodec.image.webp import Effort, from_webp, to_webp
+from vqcodec.image.webp import Ways, from_webp, to_webp
 
 __all__ = ["Repeats", "decode_pieces", "encode_pieces", "find_repeats"]
 
@@ -33,7 +33,7 @@ _SHIFT = 64  # gaps are stored with this added
 _GAPS = range(-16, 64)  # columns between neighbours in a line
 _PLACES_PER_BYTE = 16  # at most, so that few bytes cannot ask for much work
 _LIST_PER_BYTE = 64  # bytes of a list for one packed
-_EFFORT: Effort = ((6, 80), (4, 100))  # for a sheet, which is small
+_WAYS: Ways = ((6, 80), (4, 100))  # for a sheet, which is small
 _FILTERS = [{"id": lzma.FILTER_LZMA1, "lc": 3, "lp": 0, "pb": 2, "dict_size": 1 << 20}]
 
 Box = tuple[slice, slice]
@@ -214,7 +214,7 @@ def encode_pieces(repeats: Repeats) -> bytes | None:
     packed = lzma.compress(listed, lzma.FORMAT_RAW, filters=_FILTERS)
     if len(listed) > _LIST_PER_BYTE * len(packed) or len(places) > _PLACES_PER_BYTE * len(packed):
         return None
-    sheet = to_webp(_sheet([content for content, _ in pieces], repeats.key), _EFFORT)
+    sheet = to_webp(_sheet([content for content, _ in pieces], repeats.key), _WAYS)
     return repeats.key.tobytes() + write_varint(len(packed)) + packed + write_varint(len(sheet)) + sheet
 
 

@@ -26,8 +26,8 @@ __all__ = ["VqcImageFile", "register"]
 
 _FORMAT = "VQC"
 _OPTIONS = (
-    *("quality", "target_bpp", "target_size", "target_psnr", "lossless", "exact_alpha", "model", "tune", "strip"),
-    *("max_pixels", "threads", "progress"),
+    *("quality", "target_bpp", "target_size", "target_psnr", "lossless", "exact_alpha", "model", "tune", "effort"),
+    *("strip", "max_pixels", "threads", "progress"),
 )
 _METADATA = ("icc_profile", "exif", "xmp")
 

@@ -14,7 +14,7 @@ import numpy as np
 from vqcodec.bitstream.arrays import F64, I32, U8, U16
 from vqcodec.bitstream.varint import read_varint, write_varint
 from vqcodec.errors import CorruptError
-from vqcodec.image.webp import Effort, from_webp, to_webp
+from vqcodec.image.webp import Ways, from_webp, to_webp
 
 __all__ = ["LEAST_SIDE", "decode_predicted", "encode_predicted"]
 
@@ -30,7 +30,7 @@ _HALF = 1 << 15
 _TOP = 3  # bits of a number that its class tells, the leading one among them
 _CLASSES = 60
 # Thorough coding of classes takes twice the time of all the rest, for 0.1 %.
-_EFFORT: Effort = ((4, 0),)
+_WAYS: Ways = ((4, 0),)
 _PLACES = 30_000  # to which weights are fitted; more change nothing
 _LINES = 8  # from the diagonal of what is two rows up to that of what is right of the row below
 # The order of the channels: green tells most of the others.
@@ -53,7 +53,7 @@ def encode_predicted(samples: U16) -> bytes:
     classes, extra, numbers = _classified(errors)
     back = np.empty(channels, np.intp)
     back[list(order)] = np.arange(channels)
-    stream = to_webp(np.ascontiguousarray(classes.transpose(1, 2, 0)[:, :, back]), _EFFORT)
+    stream = to_webp(np.ascontiguousarray(classes.transpose(1, 2, 0)[:, :, back]), _WAYS)
     table = b"".join(np.array(w, "<i2").tobytes() for w in weights)
     return top.to_bytes(2, "little") + table + write_varint(len(stream)) + stream + _pack(extra, numbers)
 

@@ -18,7 +18,7 @@ from vqcodec.bitstream.arrays import I32, Samples
 from vqcodec.image.estimate import SEAMS, estimate, sample
 from vqcodec.image.loaded import Picture
 from vqcodec.image.samples import reduce16
-from vqcodec.options import Progress, Tune
+from vqcodec.options import EFFORT, Progress, Tune
 from vqcodec.target import Aim, Curve, choose_step, likely_step, psnr
 
 if TYPE_CHECKING:
@@ -88,10 +88,19 @@ class Tries:
         gains: decibels that the filter adds, by step, measured on a sample of places.
     """
 
-    def __init__(self, picture: Picture, codec: ImageCodec, tune: Tune, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        picture: Picture,
+        codec: ImageCodec,
+        tune: Tune,
+        progress: Progress | None = None,
+        *,
+        effort: int = EFFORT,
+    ) -> None:
         self.picture = picture
         self.codec = codec
         self.tune: Tune = tune
+        self.effort = effort
         self.progress = progress
         self.chunks: dict[int, list[Chunk]] = {}
         self.plain: dict[int, float] = {}
@@ -133,7 +142,9 @@ class Tries:
         if self.plain:
             self._encode(step, codes)
         else:  # the first try is seldom the last, and need not be written
-            codes = self.codec.search(self.picture.pixels, step, tune=self.tune, progress=self._telling())
+            codes = self.codec.search(
+                self.picture.pixels, step, tune=self.tune, effort=self.effort, progress=self._telling()
+            )
         self._codes = step, codes
         pixels = self.picture.pixels
         header = header_of(self.picture, step, self.codec, self.tune)
@@ -168,7 +179,12 @@ class Tries:
         """Chunks at a step."""
         if step not in self.chunks:
             self.chunks[step] = self.codec.encode(
-                self.picture.pixels, step, tune=self.tune, progress=self._telling(), codes=codes
+                self.picture.pixels,
+                step,
+                tune=self.tune,
+                effort=self.effort,
+                progress=self._telling(),
+                codes=codes,
             )
         return self.chunks[step]
 
@@ -188,12 +204,12 @@ class Tries:
         empty = bytes_beside_codes(self.picture, self.codec, self.tune)
         step = likely_step(aim, pixels.shape[0] * pixels.shape[1], sizes + empty, curve)
         if aim.psnr is None:
-            weight = self.codec.weigh(pixels, step, tune=self.tune, progress=self._telling())
+            weight = self.codec.weigh(pixels, step, tune=self.tune, effort=self.effort, progress=self._telling())
             return sizes * (weight / sizes[step]) + empty, curve
         part = sample(pixels)
         if part is not None:
             header = header_of(Picture(part, None, {}), step, self.codec, self.tune)
-            codes = self.codec.search(part, step, tune=self.tune)
+            codes = self.codec.search(part, step, tune=self.tune, effort=self.effort)
             made = self.codec.synthesise(header, codes, filtered=False)
             curve = curve + decibels(made, part) - estimate(part, self.tune)[1][step] + SEAMS
         return sizes + empty, curve

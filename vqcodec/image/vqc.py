@@ -19,7 +19,7 @@ from vqcodec.image.mixed import Mixed
 from vqcodec.image.samples import reduce16, split_alpha, spread
 from vqcodec.image.tries import Tries, file_of
 from vqcodec.image.whole import Whole
-from vqcodec.options import CompressSettings, DecompressSettings, Progress, Tune
+from vqcodec.options import EFFORT, CompressSettings, DecompressSettings, Progress, Tune
 from vqcodec.quality import PICTURE_QUALITY
 from vqcodec.sources import read_all, warn_all
 from vqcodec.target import Aim
@@ -65,7 +65,7 @@ def compress_picture(
         return encode_lossless(
             picture,
             exact_alpha=settings.exact_alpha,
-            effort=Whole(picture, settings.threads).effort,
+            care=Whole(picture, settings.effort, settings.threads).care,
             threads=settings.threads,
             progress=settings.progress,
         )
@@ -73,7 +73,7 @@ def compress_picture(
     if settings.model == "tokens":
         return _tokens(picture, cast("TokensCodec", codec), aim, settings.progress, name)
     codec = cast("ImageCodec", codec)
-    data = encode_picture(picture, aim, codec, settings.progress, tune=settings.tune)
+    data = encode_picture(picture, aim, codec, settings.progress, tune=settings.tune, effort=settings.effort)
     if not read_header(data).header.lossless:
         warn_all(_lost_alpha(picture), name)
     return data
@@ -113,31 +113,36 @@ def _lost_alpha(picture: Picture) -> list[str]:
 
 
 def encode_picture(
-    picture: Picture, aim: Aim, codec: ImageCodec, progress: Progress | None = None, *, tune: Tune = "visual"
+    picture: Picture,
+    aim: Aim,
+    codec: ImageCodec,
+    progress: Progress | None = None,
+    *,
+    tune: Tune = "visual",
+    effort: int = EFFORT,
 ) -> bytes:
     """Compress a loaded picture; the step is searched where a target asks for it.
 
     Raises:
         UsageError: the target is out of reach; the message names the nearest that is not.
     """
-    whole = Whole(picture, codec.threads)
+    whole = Whole(picture, effort, codec.threads)
     pixels = picture.pixels[:, :, 0].size
     found = whole.early
     if found is None or not (_within(len(found), aim, pixels) or len(found) * _BARGAIN <= pixels):
-        found = _with_codes(whole, aim, codec, progress, tune)
+        found = _with_codes(whole, aim, codec, progress, tune, effort)
     return whole.unless_larger(found)
 
 
-def _with_codes(whole: Whole, aim: Aim, codec: ImageCodec, progress: Progress | None, tune: Tune) -> bytes:
+def _with_codes(whole: Whole, aim: Aim, codec: ImageCodec, progress: Progress | None, tune: Tune, effort: int) -> bytes:
     """The file that meets an aim where codes are looked at, too."""
     picture = whole.picture
     if whole.early is not None or whole.mask is not None:
-        return Mixed(picture, codec, tune, whole.early, whole.mask, progress).file(aim)
+        return Mixed(picture, codec, tune, whole.early, whole.mask, progress, effort=effort).file(aim)
     if aim.step is not None:
-        return file_of(
-            picture, aim.step, codec, tune, codec.encode(picture.pixels, aim.step, tune=tune, progress=progress)
-        )
-    return Tries(picture, codec, tune, progress).file(aim)
+        chunks = codec.encode(picture.pixels, aim.step, tune=tune, effort=effort, progress=progress)
+        return file_of(picture, aim.step, codec, tune, chunks)
+    return Tries(picture, codec, tune, progress, effort=effort).file(aim)
 
 
 def _within(size: int, aim: Aim, pixels: int) -> bool:

@@ -11,19 +11,19 @@ from PIL import Image, WebPImagePlugin
 from vqcodec.bitstream.arrays import U8
 from vqcodec.errors import CorruptError
 
-__all__ = ["Effort", "from_webp", "to_webp"]
+__all__ = ["Ways", "from_webp", "to_webp"]
 
-Effort = tuple[tuple[int, int], ...]
+Ways = tuple[tuple[int, int], ...]
 """Methods and qualities of libwebp, of which the smallest stream is kept."""
 
 
-def to_webp(samples: U8, effort: Effort) -> bytes:
+def to_webp(samples: U8, ways: Ways) -> bytes:
     """What follows the header in a lossless WebP stream (RFC 9649, 3.4) of samples [H, W, 1 to 4].
 
     Size and use of alpha are known to who reads it.
     """
     image = Image.fromarray(_expanded(samples))
-    return min((_stream(image, *way) for way in effort), key=len)
+    return min((_stream(image, *way) for way in ways), key=len)
 
 
 def _stream(image: Image.Image, method: int, quality: int) -> bytes:

@@ -9,12 +9,12 @@ from itertools import product
 import numpy as np
 
 from vqcodec.bitstream.arrays import U8, Samples
-from vqcodec.image.exact import FAST, GRAPHICS, PHOTO, QUICK, UTMOST, Effort, is_smooth
+from vqcodec.image.exact import GRAPHICS, QUICK, Care, care_of, is_smooth
 from vqcodec.image.layers import LEAST_SHARE, Graphics, Mask, find_graphics
 from vqcodec.image.loaded import Picture
 from vqcodec.image.lossless import encode_lossless
 from vqcodec.image.samples import reduce16
-from vqcodec.image.webp import to_webp
+from vqcodec.image.webp import Ways, to_webp
 
 __all__ = ["Whole"]
 
@@ -23,7 +23,7 @@ _SMALL = 2**20  # pixels up to which thorough coding takes seconds
 _HALF = 0.5  # of its blocks likewise, from which on thorough coding pays
 
 # Of 39 drawings, 20 graphics and 16 photographs with little effort (a thirtieth of the time of codes), without loss:
-_FIRST: Effort = ((0, 0),)
+_FIRST: Ways = ((0, 0),)
 # a photograph took 10 to 14 times its bytes at quality 60, and 3 at 100; graphics that turned out smaller than their
 # codes up to 5 times at qualities from 30 on, letters up to 5 times what they are by their repeats, slopes 10 times,
 # but a quarter of a bit for a pixel at most;
@@ -41,29 +41,28 @@ class Whole:
     """All of a picture without loss, as far as it is worth the time.
 
     Args:
+        effort: 1 to 9.
         threads: at most so many; None for as many as there are processors.
 
     Attributes:
         slopes: whether it is of 16 bits, and mostly slopes.
     """
 
-    def __init__(self, picture: Picture, threads: int | None) -> None:
+    def __init__(self, picture: Picture, effort: int, threads: int | None) -> None:
         self.picture = picture
         self.slopes = picture.deep and is_smooth(picture.pixels)
-        self._threads = threads
+        self._effort, self._threads = effort, threads
 
     @cached_property
     def graphics(self) -> Graphics:
         """Where it holds graphics."""
         return find_graphics(_as_seen(self.picture.pixels))
 
-    @property
-    def effort(self) -> Effort:
+    @cached_property
+    def care(self) -> Care:
         """How it is coded, by its kind and size."""
-        small = self.picture.pixels[:, :, 0].size <= _SMALL
-        if not self.slopes and self.graphics.plain >= _HALF:
-            return UTMOST if small else GRAPHICS
-        return PHOTO if small else FAST
+        drawn = not self.slopes and self.graphics.plain >= _HALF
+        return care_of(self._effort, drawn=drawn, small=self.picture.pixels[:, :, 0].size <= _SMALL)
 
     @property
     def mask(self) -> Mask | None:
@@ -76,21 +75,26 @@ class Whole:
     def early(self) -> bytes | None:
         """The file without loss of what is most likely to be the smaller so, coded fast if it is drawn."""
         if self.slopes:
-            return self._encode(self.effort)
-        return self._encode(GRAPHICS) if self._is_plain else None
+            return self._encode(self.care)
+        return self._encode(self._fast) if self._is_plain else None
+
+    @property
+    def _fast(self) -> Care:
+        """How what is drawn is coded where it may not be wanted."""
+        return Care(GRAPHICS) if len(self.care.ways) > len(GRAPHICS) else self.care
 
     @property
     def _is_plain(self) -> bool:
         return self.graphics.plain >= _ALL_BUT
 
-    def _encode(self, effort: Effort) -> bytes:
-        return encode_lossless(self.picture, effort=effort, threads=self._threads)
+    def _encode(self, care: Care) -> bytes:
+        return encode_lossless(self.picture, care=care, threads=self._threads)
 
     def unless_larger(self, data: bytes) -> bytes:
         """The file without loss; where it is larger than this file of the picture, this."""
         if not self._may_be(len(data)):
             return data
-        exact = self._encode(self.effort)
+        exact = self._encode(self.care)
         return exact if len(exact) <= len(data) else data
 
     def _may_be(self, size: int) -> bool:
@@ -99,14 +103,14 @@ class Whole:
             return False
         most = size / (1 - _MOST_SAVED)
         if self.early is not None:
-            return self.effort != GRAPHICS and len(self.early) <= most
+            return self.care != self._fast and len(self.early) <= most
         pixels = _as_seen(self.picture.pixels)
         if self.graphics.share < LEAST_SHARE:
             about = _estimate(pixels)
             if about > _NEAR * size and 8 * about > _FEW_BITS * pixels[:, :, 0].size:
                 return False
         far = max(_FAR * size, _NEXT_TO_NOTHING / 8 * pixels[:, :, 0].size)
-        return _first(pixels, far) <= far and len(self._encode(QUICK)) <= most
+        return _first(pixels, far) <= far and len(self._encode(Care(QUICK))) <= most
 
 
 def _as_seen(pixels: Samples) -> U8:

@@ -5,6 +5,9 @@ table, computed beforehand, tells which. Of scalars, the rest look at the codewo
 the spread of the rates can reach. Of longer vectors, they look at the shortest codewords first, and further only where
 a longer one may still win. All of these bounds are proofs: the result is that of a search through all codewords, up to
 rounding between equals (within 1e-5 of the least cost).
+
+Where what a codeword costs later counts, too, which differs from place to place, the same codewords are looked at, but
+nothing is proved: the zero codeword wins at once only far below its threshold.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ __all__ = ["Choice"]
 _SHORTEST = (24, 96)  # codewords that longer vectors look at first, then next
 _ROUNDING = 1e-5
 _BLOCK = 1 << 17  # scores in one buffer: half a MiB
+_SURE = 0.4  # of a threshold, up to which zero wins whatever comes later: measured, a codeword's later bits are few
 _SAFE = np.float32(2.0**30)  # stands in for infinite costs where infinities would meet
 
 
@@ -28,9 +32,11 @@ class Choice:
     Args:
         codebook: [g, K, d]; scalars sorted.
         rates: [g, R, K], or [1, R, K] for all groups: what a code costs under a row, in units of squared distance.
+        maps: [g, K, m], what later costs of a code are in proportion to; None where they are not looked at.
     """
 
-    def __init__(self, codebook: F32, rates: F32) -> None:
+    def __init__(self, codebook: F32, rates: F32, maps: F32 | None = None) -> None:
+        self._maps = maps
         table = len(rates) > 1
         kinds = [_Scalars, _Vectors][codebook.shape[2] > 1]
         self._groups: list[_Scalars | _Vectors] = []
@@ -38,9 +44,17 @@ class Choice:
             same = g and (not table) and np.array_equal(words, codebook[g - 1])
             self._groups.append(self._groups[-1] if same else kinds(words, rates[g if table else 0]))
 
-    def __call__(self, x: F32, rows: I32) -> I32:
-        """Codes [g, N] of vectors [g, N, d] under rows [g, N]."""
-        return np.stack([group(v, r) for group, v, r in zip(self._groups, x, rows, strict=True)])
+    def __call__(self, x: F32, rows: I32, later: F32 | None = None) -> I32:
+        """Codes [g, N] of vectors [g, N, d] under rows [g, N].
+
+        Args:
+            later: [g, N, m] what a unit of each map value of a code costs later, in units of squared distance.
+        """
+        if later is None:
+            return np.stack([group(v, r) for group, v, r in zip(self._groups, x, rows, strict=True)])
+        assert self._maps is not None
+        parts = zip(self._groups, x, rows, later, self._maps, strict=True)
+        return np.stack([group.with_later(v, r, cost, maps) for group, v, r, cost, maps in parts])
 
 
 def _zero_limits(words: F32, rates: F32, zero: int) -> F32:
@@ -87,6 +101,29 @@ class _Scalars:
             np.copyto(least, cost, where=better)
             np.copyto(best, k, where=better)
         codes[rest] = near + best - self._reach
+        return codes
+
+    def with_later(self, x: F32, rows: I32, later: F32, maps: F32) -> I32:
+        """The same where the codewords' maps [K, 1] cost ``later`` [N, 1]: of zero and those around the nearest one."""
+        x = x[:, 0] - self._origin
+        codes = np.full(len(x), self._zero, np.int32)
+        rest = np.flatnonzero(np.abs(x) > _SURE * self._limits.take(rows))
+        x, later = x.take(rest), later[:, 0].take(rest)
+        near = np.searchsorted(self._middles, x)
+        first = rows.take(rest).astype(np.int64) * self._rates.shape[1]
+        flat, line = self._rates.reshape(-1), np.pad(maps[:, 0], self._reach, mode="edge")
+        zero = self._reach + self._zero  # its place in the padded line
+        best = np.full(len(x), zero, np.int64)
+        least = np.square(x) + flat.take(first + zero) + later * line[zero]
+        for k in range(2 * self._reach + 1):
+            cost = x - self._line.take(near + k)
+            cost *= cost
+            cost += flat.take(first + (near + k))
+            cost += later * line.take(near + k)
+            better = cost < least
+            np.copyto(least, cost, where=better)
+            np.copyto(best, near + k, where=better)
+        codes[rest] = best - self._reach
         return codes
 
 
@@ -138,10 +175,21 @@ class _Vectors:
             found[rest] = self._search(x[rest], rows.take(rest), len(self._order))[0]
         return self._order.take(found)
 
-    def _search(self, x: F32, rows: I32, n: int) -> tuple[I64, F32]:
-        """Best of the first n codewords and its score."""
+    def with_later(self, x: F32, rows: I32, later: F32, maps: F32) -> I32:
+        """The same where the codewords' maps [K, m] cost ``later`` [N, m]."""
+        x = x - self._origin
+        found = np.zeros(len(x), np.int32)
+        rest = np.flatnonzero(np.sqrt(np.square(x).sum(1)) > _SURE * self._limits.take(rows))
+        words = np.concatenate([self._words, maps[self._order].T / -2])  # scores are halves of costs
+        found[rest] = self._search(np.concatenate([x[rest], later[rest]], 1), rows.take(rest), len(self._order), words)[
+            0
+        ]
+        return self._order.take(found)
+
+    def _search(self, x: F32, rows: I32, n: int, words: F32 | None = None) -> tuple[I64, F32]:
+        """Best of the first n codewords, or what stands for them, and its score."""
         codes, scores = np.empty(len(x), np.int64), np.empty(len(x), np.float32)
-        offsets, words = np.ascontiguousarray(self._offsets[:, :n]), self._words[:, :n]
+        offsets, words = np.ascontiguousarray(self._offsets[:, :n]), (self._words if words is None else words)[:, :n]
         step = max(1, _BLOCK // n)
         for start in range(0, len(x), step):
             part = slice(start, start + step)
