@@ -77,6 +77,13 @@ def _check_length(options: dict[str, Any]) -> None:
 @click.option(
     "--preset", default="tokens", show_default=True, type=click.Choice(["tokens", "tokens-tiny"]), help="Shape."
 )
+@click.option(
+    "--adversarial",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Weight of a critic of decoded pictures, with a gradient penalty; 0: none.",
+)
 @click.option("--held-out", type=_folder, help="Photographs for the figures.")
 @click.option("--seed", default=5, show_default=True, type=int, help="Seed of crops and start.")
 def tokens(data: Path, out: Path, **options: Any) -> None:  # the fields of TokensRunOptions, one option each

@@ -58,7 +58,7 @@ class Release:
 
 IMAGE_MODELS = (Release("image-2", "image-2.safetensors", bytes.fromhex("0b6a1530")),)
 AUDIO_MODELS = (Release("audio-2", "audio-2.safetensors", bytes.fromhex("7b516de0")),)
-TOKENS_MODELS = (Release("tokens-1", "tokens-1.safetensors", bytes.fromhex("7b1277c7")),)
+TOKENS_MODELS = (Release("tokens-2", "tokens-2.safetensors", bytes.fromhex("c6761d3c")),)
 """In the order in which they were released; the last one is used for new files, its number is their model hint."""
 
 

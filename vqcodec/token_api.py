@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from vqcodec.bitstream.arrays import U8
+    from vqcodec.bitstream.arrays import I32, U8
     from vqcodec.image.loaded import Picture
     from vqcodec.image.tokens.codec import Memory, TokensCodec
     from vqcodec.sources import Compressed
@@ -57,8 +57,8 @@ def tokens(source: Source, *, step: int = 0, max_pixels: int = MAX_PIXELS, threa
     """
     codec = _codec(threads)
     picture = _colours(source, max_pixels, set())
-    top, bottom = codec.codes_of(picture.pixels, _step(step))
-    return _tokens(codec, top[0], bottom[0], *picture.pixels.shape[:2])
+    codes = codec.codes_of(picture.pixels, _step(step))
+    return _tokens(codec, [level[0] for level in codes], *picture.pixels.shape[:2])
 
 
 def tokens_of_frames(
@@ -74,13 +74,12 @@ def tokens_of_frames(
     for picture, memory in _film(frames, max_pixels):
         shape = picture.pixels.shape[:2]
         found.append(codec.codes_of(picture.pixels, _step(step), memory))
-    top, bottom = (np.concatenate([codes[level] for codes in found]) for level in range(2))
-    return _tokens(codec, top, bottom, *shape)
+    return _tokens(codec, [np.concatenate(level) for level in zip(*found, strict=True)], *shape)
 
 
-def _tokens(codec: TokensCodec, top: Any, bottom: Any, height: int, width: int) -> Tokens:
-    codes = top.astype(np.uint16), bottom.astype(np.uint16)
-    return Tokens(*codes, *codec.words, height, width, codec.model_id.hex())
+def _tokens(codec: TokensCodec, codes: Sequence[I32], height: int, width: int) -> Tokens:
+    top, bottom, residual = (level.astype(np.uint16) for level in codes)
+    return Tokens(top, bottom, residual, *codec.model.words, height, width, codec.model_id.hex())
 
 
 def detokenize(
@@ -109,14 +108,12 @@ def detokenize(
     codec = _codec(threads)
     if tokens.model != codec.model_id.hex():
         raise InputError(f"the tokens are of model {tokens.model}, this is {codec.model_id.hex()}; make them anew")
-    for codes, words in ((tokens.top, codec.words[0]), (tokens.bottom, codec.words[1])):
+    levels = (tokens.top, tokens.bottom, tokens.residual)
+    for codes, words in zip(levels, codec.model.words, strict=True):
         if codes.max() >= len(words):
             raise InputError(f"a code is {codes.max()}, the codebook has {len(words)}; make the tokens anew")
-    tops, bottoms = (x if x.ndim == 3 else x[None] for x in (tokens.top, tokens.bottom))
-    return [
-        _image(codec.paint((a[None].astype(np.int32), b[None].astype(np.int32)), tokens.height, tokens.width))
-        for a, b in zip(tops, bottoms, strict=True)
-    ]
+    film = [x.reshape(-1, 1, *x.shape[-2:]).astype(np.int32) for x in levels]  # frames of one picture each
+    return [_image(codec.paint(frame, tokens.height, tokens.width)) for frame in zip(*film, strict=True)]
 
 
 def sample(
@@ -130,7 +127,7 @@ def sample(
     max_pixels: int = MAX_PIXELS,
     threads: int | None = None,
 ) -> Iterator[Image.Image]:
-    """Pictures drawn from the prior: codes of the top first, then of the bottom, each given those before.
+    """Pictures drawn from the prior: codes of the top first, then of the finer levels, each given those before.
 
     Args:
         count: how many.
@@ -161,7 +158,8 @@ def sample(
         picture = _colours(like, max_pixels, set())
         height, width = picture.pixels.shape[:2]
         codes = codec.codes_of(picture.pixels)
-        known = codes, (np.ones(codes[0].shape, bool), np.zeros(codes[1].shape, bool))
+        unknown = np.zeros(codes[1].shape, bool)
+        known = codes, (np.ones(codes[0].shape, bool), unknown, unknown)
     rng = np.random.default_rng(seed)
 
     def draw() -> Iterator[Image.Image]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,12 @@ from vqcodec.stlpips import PerceptualDistance
 __all__ = ["TokensBench", "run"]
 
 Pixels = npt.NDArray[np.uint8]
+Codes = npt.NDArray[np.uint16]
 Progress = Callable[[str, int, int], None]
 
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".ppm"}
+LEVELS = ("top", "bottom", "residual")  # of codes, as vqcodec.Tokens names them
+QUALITIES = (100.0, 60.0)  # by distance alone, and as most files are
 HOLE = 64  # pixels a side
 CROP = 256
 
@@ -62,7 +65,8 @@ def run(options: TokensBench, progress: Progress) -> str:
     networks |= {"VGG": PerceptualDistance("vgg")} if options.vgg else {}
     lines = ["# Tokens", "", f"{len(paths)} pictures of {options.data.name}; sizes are those of whole files.", ""]
     lines += _rates(options, paths, networks, progress)
-    lines += _codes([_pixels(path) for path in paths])
+    for quality in QUALITIES:
+        lines += _codes([_pixels(path) for path in paths], quality)
     if options.photographs is not None:
         held_out = [_pixels(path) for path in find_files(options.photographs, SUFFIXES, "photographs")]
         lines += _samples(options, held_out, progress)
@@ -118,13 +122,14 @@ def _rates(
     return lines
 
 
-def _codes(pictures: list[Pixels]) -> list[str]:
-    """Use of the codebooks, and what the prior saves, of codes that are chosen by distance alone."""
-    tokens = [vqcodec.tokens(picture) for picture in pictures]
+def _codes(pictures: list[Pixels], quality: float) -> list[str]:
+    """Use of the codebooks, and what the prior saves."""
+    files = [vqcodec.compress(picture, model="tokens", quality=quality) for picture in pictures]
+    tokens = [vqcodec.tokens(p, step=vqcodec.info(data)["step"] or 0) for p, data in zip(pictures, files, strict=True)]
     pixels = sum(p.shape[0] * p.shape[1] for p in pictures)
     lines = ["| level | K | perplexity | share of K | fixed length, bpp | order 0, bpp |", "|---|---|---|---|---|---|"]
     order0 = 0.0
-    for level in ("top", "bottom"):
+    for level in LEVELS:
         codes = np.concatenate([getattr(t, level).ravel() for t in tokens])
         k = len(getattr(tokens[0], f"{level}_words"))
         share = np.bincount(codes, minlength=k) / len(codes)
@@ -133,9 +138,10 @@ def _codes(pictures: list[Pixels]) -> list[str]:
         fixed = len(codes) * np.log2(k) / pixels
         rate = entropy * len(codes) / pixels
         lines.append(f"| {level} | {k} | {2**entropy:.0f} | {2**entropy / k:.3f} | {fixed:.4f} | {rate:.4f} |")
-    sizes = [len(vqcodec.compress(picture, model="tokens", quality=100)) for picture in pictures]
-    rate = 8 * sum(sizes) / pixels
+    rate = 8 * sum(len(data) for data in files) / pixels
     return [
+        f"Codes at quality {quality:g}:",
+        "",
         *lines,
         "",
         f"Whole files of these codes: {rate:.4f} bits per pixel, {rate / order0 - 1:+.1%} against order 0.",
@@ -159,16 +165,23 @@ def _samples(options: TokensBench, held_out: list[Pixels], progress: Progress) -
     real = list(_crops(held_out, 2 * options.samples))
     first, second = real[::2], real[1::2]
     tokens = [vqcodec.tokens(crop) for crop in first]
-    tops, bottoms = (np.concatenate([getattr(t, level).ravel() for t in tokens]) for level in ("top", "bottom"))
-    shuffled = [replace(t, bottom=rng.permutation(t.bottom.ravel()).reshape(t.bottom.shape)) for t in tokens]
-    order0 = [replace(t, top=rng.choice(tops, t.top.shape), bottom=rng.choice(bottoms, t.bottom.shape)) for t in tokens]
+    every = {level: np.concatenate([getattr(t, level).ravel() for t in tokens]) for level in LEVELS}
+
+    def other(t: vqcodec.Tokens, levels: Sequence[str], change: Callable[[str, Codes], Codes]) -> vqcodec.Tokens:
+        changed: dict[str, Any] = {level: change(level, getattr(t, level)) for level in levels}
+        return replace(t, **changed)
+
+    shuffled = [
+        other(t, LEVELS[1:], lambda _, codes: rng.permutation(codes.ravel()).reshape(codes.shape)) for t in tokens
+    ]
+    order0 = [other(t, LEVELS, lambda level, codes: rng.choice(every[level], codes.shape)) for t in tokens]
     drawn = [np.asarray(image) for image in vqcodec.sample(options.samples, width=CROP, height=CROP, seed=1)]
     sets: dict[str, list[Pixels]] = {
         "other crops of the photographs": second,
         "reconstructions": [_paint(t) for t in tokens],
         "samples": drawn,
-        "real top, bottom drawn": [np.asarray(next(vqcodec.sample(1, seed=i, like=c))) for i, c in enumerate(first)],
-        "real top, bottom shuffled": [_paint(t) for t in shuffled],
+        "real top, the rest drawn": [np.asarray(next(vqcodec.sample(1, seed=i, like=c))) for i, c in enumerate(first)],
+        "real top, the rest shuffled": [_paint(t) for t in shuffled],
         "codes drawn from order-0 counts": [_paint(t) for t in order0],
     }
     wanted = features(first)

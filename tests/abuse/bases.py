@@ -79,7 +79,7 @@ def _letters() -> np.ndarray:
 
 @cache
 def bases() -> list[Base]:
-    """Pictures gray and in colour, with alpha and metadata, with stages; sounds of one and two channels, with tags."""
+    """Pictures gray and in colour, with alpha and metadata, of both models, without loss; sounds, with tags."""
     noise = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
     tagged = vqcodec.Sound(_tones(2, 2000), 24_000, {"TITLE": ["abuse"], "ARTIST": ["a", "b"]})
     made = {
@@ -92,6 +92,7 @@ def bases() -> list[Base]:
         "predicted": vqcodec.compress(_wide_noise(), kind="image", lossless=True),
         "pieces": vqcodec.compress(_letters(), lossless=True),
         "layers": vqcodec.compress(_collage()),
+        "tokens": vqcodec.compress(scene(70, 90), model="tokens"),
         "exact sound": vqcodec.compress(
             np.round(_tones(2, 900) * 2**15).astype(np.int16), sample_rate=8_000, lossless=True
         ),

@@ -23,7 +23,7 @@ from vqcodec import registry
 from vqcodec.bitstream import NO_MODEL, AudioHeader, Chunk, ImageHeader, Limits, read_header, sample_hash
 from vqcodec.bitstream.metadata import FILLER
 
-__all__ = ["Cost", "flat_exact", "flat_picture", "long_hush", "long_silence", "measure", "wrong_sound"]
+__all__ = ["Cost", "flat_exact", "flat_picture", "flat_tokens", "long_hush", "long_silence", "measure", "wrong_sound"]
 
 _COARSEST = 255
 CONCEAL = "--conceal"
@@ -46,6 +46,15 @@ def flat_picture(size: int) -> bytes:
     count = max(min(Limits().pixels_of(size) // side**2, size // (len(chunk.payload) + 8)) if side == 1024 else 1, 1)
     rows = max(n for n in range(1, 9) if count % n == 0)
     header = ImageHeader(side * count // rows, side * rows, _COARSEST, True, False, codec.model_id, codec.model_hint)
+    return _filled(header, [chunk] * count, size)
+
+
+def flat_tokens(size: int) -> bytes:
+    """As many megapixels of tokens as a file of so many bytes may hold, of a flat picture at the lowest quality."""
+    codec = registry.load_tokens_codec()
+    chunk = codec.encode(np.full((1024, 1024, 3), 128, np.uint8), _COARSEST)[0]
+    count = max(min(Limits().pixels_of(size) // 1024**2, size // (len(chunk.payload) + 8)), 1)
+    header = ImageHeader(1024 * count, 1024, _COARSEST, False, False, codec.model_id, codec.model_hint)
     return _filled(header, [chunk] * count, size)
 
 
@@ -147,6 +156,7 @@ def main(size: int) -> None:
     """Measure the dearest files of a size."""
     made = {
         "flat gray picture": flat_picture(size),
+        "flat picture of tokens": flat_tokens(size),
         "flat picture without loss": flat_exact(size),
         "silence at 48 kHz": long_silence(size, 48_000),
         "silence at 650,000 Hz": long_silence(size, 650_000),

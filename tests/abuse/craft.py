@@ -36,8 +36,11 @@ from vqcodec.bitstream.header import MAX_CHUNKS, SECTIONS, pack_header
 from vqcodec.bitstream.metadata import ALPHA, METADATA, encode_metadata
 from vqcodec.bitstream.varint import VARINT_MAX, write_varint
 from vqcodec.image.codes import hash_codes, walk
+from vqcodec.image.tokens.codes import TileWriter, Walk
+from vqcodec.image.tokens.codes import hash_codes as hash_tokens
+from vqcodec.image.tokens.config import LEVELS
 
-__all__ = ["assemble", "crafted", "likeliest", "made_stretch", "mended", "sections_of"]
+__all__ = ["assemble", "crafted", "likeliest", "made_stretch", "made_tokens", "mended", "sections_of"]
 
 Section = tuple[int, bytes]
 Pick = Callable[[np.ndarray, Tables], np.ndarray]
@@ -133,7 +136,9 @@ def _random_codes(base: Base, rng: np.random.Generator) -> Mutant:
         return Mutant("exact chunks at random", assemble(header, junk, sections_of(base.file)))
     header = replace(header, step=int(rng.choice(np.array([0, 80, 160, 255]))))
     draw = _drawer(rng)
-    if isinstance(header, ImageHeader):
+    if isinstance(header, ImageHeader) and header.model_id == registry.load_tokens_codec().model_id:
+        chunk = made_tokens(header, draw)
+    elif isinstance(header, ImageHeader):
         chunk = random_tile(header, draw)
     else:
         chunk = made_stretch(header, _picker(draw), int(rng.integers(1, 128)))
@@ -165,6 +170,24 @@ def random_tile(header: ImageHeader, draw) -> Chunk:  # type: ignore[no-untyped-
     codes = walk(model, np.array([header.step]), height, width, choose, gray=header.gray)
     payload = coder.finish()
     return Chunk(payload, (), _hash(lambda: hash_codes(codes, model.low_size)))
+
+
+def made_tokens(header: ImageHeader, draw) -> Chunk:  # type: ignore[no-untyped-def]
+    """One tile of tokens whose codes are drawn."""
+    model = registry.load_tokens_codec().model.codes
+    cells = (min(-(-side // 64), 16) for side in (header.height, header.width))
+    walk = Walk(model, header.step, 1, *cells)
+    writer = TileWriter()
+
+    def choose(index: int, weights: np.ndarray) -> np.ndarray:
+        symbols = draw(weights.shape[:1], weights.shape[1])
+        writer.write(index, weights, symbols)
+        return symbols
+
+    for level in range(len(LEVELS)):
+        walk.level(level, choose)
+    payload, ends = writer.finish()
+    return Chunk(payload, ends, hash_tokens(walk.codes))
 
 
 def _present(symbols: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from PIL import Image
 import vqcodec
 from vqcodec.benchmarks.audio.metrics import mel_distance
 from vqcodec.benchmarks.image.metrics import mse, psnr
+from vqcodec.options import ModelKind
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BARS = Path(__file__).parent / "bars.json"
@@ -31,10 +32,10 @@ TOLERANCES = {"bytes": 0.01, "psnr": 0.05, "mel_distance": 0.05}  # a share, dB,
 Figures = dict[str, float | str]
 
 
-def picture_figures(quality: int) -> Figures:
+def picture_figures(quality: int, model: ModelKind | None = None) -> Figures:
     """Model, bytes and PSNR-RGB in dB of the photograph."""
     path = EXAMPLES / "lake.png"
-    data = vqcodec.compress(path, quality=quality)
+    data = vqcodec.compress(path, quality=quality, model=model)
     with Image.open(path) as original:
         error = mse(np.asarray(original.convert("RGB")), np.asarray(vqcodec.decompress(data)))
     return {"model": str(vqcodec.info(data)["model_name"]), "bytes": len(data), "psnr": round(psnr(error), 3)}
@@ -52,6 +53,7 @@ def sound_figures(quality: int) -> Figures:
 def all_figures() -> dict[str, Figures]:
     """Figures by file and quality."""
     pictures = {f"lake.png, quality {q}": picture_figures(q) for q in PICTURE_QUALITIES}
+    pictures |= {f"lake.png, tokens, quality {q}": picture_figures(q, "tokens") for q in PICTURE_QUALITIES}
     return pictures | {f"speech.flac, quality {q}": sound_figures(q) for q in SOUND_QUALITIES}
 
 

@@ -12,13 +12,19 @@ bars = json.loads(BARS.read_text())
 
 def test_there_is_a_bar_for_each_quality() -> None:
     pictures = [f"lake.png, quality {quality}" for quality in PICTURE_QUALITIES]
-    assert [*bars] == [*pictures, *(f"speech.flac, quality {quality}" for quality in SOUND_QUALITIES)]
+    tokens = [f"lake.png, tokens, quality {quality}" for quality in PICTURE_QUALITIES]
+    assert [*bars] == [*pictures, *tokens, *(f"speech.flac, quality {quality}" for quality in SOUND_QUALITIES)]
     assert len(PICTURE_QUALITIES) == len(SOUND_QUALITIES) == 3
 
 
 @pytest.mark.parametrize("quality", PICTURE_QUALITIES)
 def test_photograph(quality: int) -> None:
     assert differences(picture_figures(quality), bars[f"lake.png, quality {quality}"]) == []
+
+
+@pytest.mark.parametrize("quality", PICTURE_QUALITIES)
+def test_tokens(quality: int) -> None:
+    assert differences(picture_figures(quality, "tokens"), bars[f"lake.png, tokens, quality {quality}"]) == []
 
 
 @pytest.mark.parametrize("quality", SOUND_QUALITIES)

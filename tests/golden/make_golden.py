@@ -212,6 +212,21 @@ PICTURE_CASES: dict[str, Callable[[], bytes]] = {
 }
 
 
+def of_tokens(pixels: np.ndarray, quality: float = 60) -> bytes:
+    return vqcodec.compress(pixels, model="tokens", quality=quality)
+
+
+TOKENS_CASES: dict[str, Callable[[], bytes]] = {
+    "tokens-one-pixel": lambda: of_tokens(np.array([[[200, 30, 90]]], np.uint8)),
+    "tokens-gray": lambda: of_tokens(waves(70, 130)[..., 0]),
+    "tokens-coarsest": lambda: of_tokens(photo("lake", 192, 256), 1),
+    "tokens-finest": lambda: of_tokens(photo("otters", 120, 160), 100),
+    "tokens-lake": lambda: of_tokens(photo("lake", 192, 256)),
+    "tokens-two-tiles": lambda: of_tokens(waves(70, 1100), 40),
+    "tokens-alpha-and-metadata": lambda: vqcodec.compress(everything(), model="tokens"),
+}
+
+
 def facts(data: bytes) -> dict[str, object]:
     """What a decoder must find: codes exactly, pixels nearly, everything else exactly."""
     file = read_vqc(data)
@@ -303,6 +318,20 @@ def picture_rejects() -> dict[str, bytes]:
     }
 
 
+def tokens_rejects() -> dict[str, bytes]:
+    """The same of tokens."""
+    good = of_tokens(waves(70, 90))
+    file = read_vqc(good)
+    chunk = file.chunks[0]
+    assert chunk is not None
+    return {
+        "TruncatedError-tokens": good[: len(good) // 2],
+        "ChecksumError-tokens": write_vqc(replace(file, chunks=[replace(chunk, code_hash=chunk.code_hash ^ 1)])),
+        "CorruptError-tokens-tiles": write_vqc(replace(file, header=replace(file.header, tile_log2=9))),
+        "CorruptError-tokens-flags": write_vqc(replace(file, header=replace(file.header, even=True))),
+    }
+
+
 def sound_rejects() -> dict[str, bytes]:
     """The same of sound."""
     heard = read_vqc(sound(melody(0.5), 40))
@@ -341,6 +370,15 @@ def exact_rejects() -> dict[str, bytes]:
     }
 
 
+KINDS = {
+    "image": (PICTURE_CASES, picture_rejects),
+    "tokens": (TOKENS_CASES, tokens_rejects),
+    "audio": (SOUND_CASES, sound_rejects),
+    "exact": (EXACT_CASES, exact_rejects),
+}
+"""Cases and files to refuse, by what the name of a model begins with."""
+
+
 def coded(pixels: np.ndarray, quality: float = 60) -> bytes:
     """With codes, whatever would be smaller."""
     codec = load_image_codec()
@@ -361,7 +399,7 @@ def make(model: str, here: Path = HERE, only: Sequence[str] = ()) -> list[Path]:
         SystemExit: a file is there already, or new files are made with another model.
     """
     kind = model.split("-")[0]
-    cases = {"image": PICTURE_CASES, "audio": SOUND_CASES, "exact": EXACT_CASES}[kind]
+    cases, rejects = KINDS[kind]
     good = {name: case() for name, case in cases.items() if not only or name in only}
     for name, data in good.items():
         used = vqcodec.info(data)["model_name"]
@@ -369,7 +407,7 @@ def make(model: str, here: Path = HERE, only: Sequence[str] = ()) -> list[Path]:
             raise SystemExit(f"{name}: new files are made with {used}, not with {model}")
     files = {here / "decode" / model / f"{name}.vqc": data for name, data in good.items()}
     files |= {path.with_suffix(".json"): _json(data) for path, data in files.items()}
-    bad = {"image": picture_rejects, "audio": sound_rejects, "exact": exact_rejects}[kind]()
+    bad = rejects()
     files |= {here / "reject" / model / f"{name}.vqc": data for name, data in bad.items() if not only}
     for path in files:
         if path.exists():

@@ -50,7 +50,8 @@ def tiny_tokens(tiny_network: TokensNetwork) -> TokensModel:
     from vqcodec.image.tokens.model import TokensModel
     from vqcodec.image.tokens.train.prior import PriorNetwork, export_prior
 
-    words = (tiny_network.top.words.numpy(), tiny_network.bottom.words.numpy())
+    top, bottom, residual = (book.words.numpy() for book in tiny_network.books())
+    words = (top, bottom, residual)
     with torch.random.fork_rng():
         torch.manual_seed(4)
         prior = PriorNetwork(tiny_network.config, words)

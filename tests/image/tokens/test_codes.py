@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from vqcodec.errors import CorruptError
-from vqcodec.image.tokens.codes import CodeModel, Walk, decode_tile, encode_tile, hash_codes
+from vqcodec.image.tokens.codes import SCALES, CodeModel, Codes, Walk, decode_tile, encode_tile, hash_codes
 from vqcodec.image.tokens.model import TokensModel, integer_arrays
 from vqcodec.image.tokens.prior import STEPS, check_step
 
 SIZE = (2, 3)  # cells
 
 
-def made_up(model: CodeModel, seed: int = 1, batch: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def made_up(model: CodeModel, seed: int = 1, batch: int = 1) -> Codes:
     rng = np.random.default_rng(seed)
     h, w = SIZE
-    return (
-        rng.integers(0, len(model.tables[0]), (batch, 4 * h, 4 * w)).astype(np.int32),
-        rng.integers(0, len(model.tables[1]), (batch, 8 * h, 8 * w)).astype(np.int32),
+    top, bottom, residual = (
+        rng.integers(0, len(table), (batch, scale * h, scale * w)).astype(np.int32)
+        for table, scale in zip(model.tables, SCALES, strict=True)
     )
+    return top, bottom, residual
 
 
-def weights_of(model: CodeModel, codes: tuple[np.ndarray, np.ndarray], step: int) -> list[np.ndarray]:
+def weights_of(model: CodeModel, codes: Sequence[np.ndarray], step: int) -> list[np.ndarray]:
     seen = []
     batch = len(codes[0])
     walk = Walk(model, step, batch, *SIZE)
@@ -33,13 +35,13 @@ def weights_of(model: CodeModel, codes: tuple[np.ndarray, np.ndarray], step: int
         seen.append(weights)
         return STEPS[index].of(codes[STEPS[index].level]).ravel()
 
-    for level in range(2):
+    for level in range(3):
         walk.level(level, choose)
     return seen
 
 
 def test_steps_cover_every_code_once() -> None:
-    for level, scale in enumerate((4, 8)):
+    for level, scale in enumerate(SCALES):
         grid = np.zeros((1, scale * 2, scale * 3), int)
         for step in STEPS:
             if step.level == level:
@@ -52,39 +54,41 @@ def test_steps_cover_every_code_once() -> None:
 def test_a_stream_gives_its_codes_back(tiny_tokens: TokensModel, step: int) -> None:
     codes = made_up(tiny_tokens.codes)
     payload, ends = encode_tile(tiny_tokens.codes, step, codes)
-    assert len(ends) == 2
-    assert ends[1] == len(payload)
+    assert len(ends) == 3
+    assert ends[0] < ends[1] < ends[2] == len(payload)
     for a, b in zip(codes, decode_tile(tiny_tokens.codes, step, payload, *SIZE), strict=True):
         assert np.array_equal(a, b)
 
 
-def test_a_cut_stream_gives_the_top(tiny_tokens: TokensModel) -> None:
+@pytest.mark.parametrize("stages", [1, 2])
+def test_a_cut_stream_gives_the_coarse_levels(tiny_tokens: TokensModel, stages: int) -> None:
     codes = made_up(tiny_tokens.codes)
     payload, ends = encode_tile(tiny_tokens.codes, 9, codes)
-    top, bottom = decode_tile(tiny_tokens.codes, 9, payload[: ends[0]], *SIZE, stages=1)
-    assert np.array_equal(top, codes[0])
-    again = decode_tile(tiny_tokens.codes, 9, payload[: ends[0]], *SIZE, stages=1)[1]
-    assert np.array_equal(bottom, again)
+    found, again = (
+        decode_tile(tiny_tokens.codes, 9, payload[: ends[stages - 1]], *SIZE, stages=stages) for _ in range(2)
+    )
+    for level in range(3):
+        assert np.array_equal(found[level], codes[level]) == (level < stages)
+        assert np.array_equal(found[level], again[level])
 
 
 def test_the_batch_makes_no_difference(tiny_tokens: TokensModel) -> None:
     codes = made_up(tiny_tokens.codes, batch=3)
     together = weights_of(tiny_tokens.codes, codes, 40)
     for i in range(3):
-        alone = weights_of(tiny_tokens.codes, (codes[0][i : i + 1], codes[1][i : i + 1]), 40)
+        alone = weights_of(tiny_tokens.codes, [level[i : i + 1] for level in codes], 40)
         for a, b in zip(alone, together, strict=True):
             assert np.array_equal(a, b.reshape(3, -1, b.shape[1])[i])
 
 
-def by_the_specification(
-    arrays: dict[str, np.ndarray], codes: tuple[np.ndarray, np.ndarray], s: int
-) -> list[np.ndarray]:
+def by_the_specification(arrays: dict[str, np.ndarray], codes: Sequence[np.ndarray], s: int) -> list[np.ndarray]:
     """Weights of all batches [N, K], position by position in int64."""
-    top, bottom = codes[0][0], codes[1][0]
-    tables = [arrays[f"prior.{name}.embedding"].astype(np.int64) for name in ("top", "bottom")]
+    top, bottom, residual = (level[0] for level in codes)
+    tables = [arrays[f"prior.{name}.embedding"].astype(np.int64) for name in ("top", "bottom", "residual")]
     grids = [(top, 4, rc, 0) for rc in ((0, 0), (2, 2), (0, 2), (2, 0))]
     grids += [(top, 2, rc, 0) for rc in ((1, 1), (0, 1), (1, 0))]
     grids += [(bottom, 2, rc, 1) for rc in ((0, 0), (1, 1), (0, 1), (1, 0))]
+    grids += [(residual, 2, rc, 2) for rc in ((0, 0), (1, 1), (0, 1), (1, 0))]
     parts = [tables[level][grid[r::m, c::m]] for grid, m, (r, c), level in grids]
     out = []
     for i, part in enumerate(parts):
@@ -121,7 +125,7 @@ def test_weights_are_those_of_the_specification(tiny_tokens: TokensModel, step: 
     codes = made_up(tiny_tokens.codes, seed=step)
     wanted = by_the_specification(integer_arrays(tiny_tokens.codes), codes, step)
     found = weights_of(tiny_tokens.codes, codes, step)
-    assert len(found) == len(wanted) == 11
+    assert len(found) == len(wanted) == 15
     for a, b in zip(found, wanted, strict=True):
         assert np.array_equal(a, b)
     assert any(len(np.unique(w)) > 10 for w in found)  # it does say something
@@ -145,7 +149,7 @@ def test_too_short_a_stream_is_refused(tiny_tokens: TokensModel) -> None:
 
 def test_the_hash_sees_every_level(tiny_tokens: TokensModel) -> None:
     codes = made_up(tiny_tokens.codes)
-    for level in range(2):
+    for level in range(3):
         other = [c.copy() for c in codes]
         other[level][0, -1, -1] ^= 1
         assert hash_codes(other) != hash_codes(codes)

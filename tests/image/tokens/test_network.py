@@ -11,8 +11,9 @@ from vqcodec.image.tokens import network as module
 from vqcodec.image.tokens.codec import TokensCodec
 from vqcodec.image.tokens.compand import expand, shrink
 from vqcodec.image.tokens.config import PRESETS, parts
+from vqcodec.image.tokens.masking import factors
 from vqcodec.image.tokens.network import shuffle, unshuffle
-from vqcodec.image.tokens.train.network import TokensNetwork, expand_top, shrink_top
+from vqcodec.image.tokens.train.network import TokensNetwork, expand_top, masking, shrink_top
 from vqcodec.image.tokens.train.start import to_planes
 from vqcodec.image.tokens.vectors import expanded, shrunk
 
@@ -33,6 +34,15 @@ def test_both_networks_give_the_same(tiny_network: TokensNetwork, tokens_codec: 
     wanted = (found.planes[0].permute(1, 2, 0) * module.SCALE + 128).numpy()
     painted = tokens_codec.paint(codes, 128, 192)
     assert np.abs(painted - np.clip(wanted, 0, 255)).max() < 0.6
+
+
+def test_a_bit_weighs_less_where_a_picture_is_smooth() -> None:
+    luma = np.random.default_rng(1).normal(0, 1, (64, 96)).astype(np.float32) * np.repeat([0.01, 0.5], 48)
+    ours = factors(luma)
+    theirs = masking(torch.from_numpy(np.stack(3 * [luma]))[None])[0]
+    assert np.allclose(ours, theirs.numpy(), atol=1e-4)
+    assert ours[:, :5].max() < 0.3
+    assert (ours[:, 7:] == 1).all()
 
 
 def test_windows_make_no_difference(tokens_codec: TokensCodec, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,9 @@ def test_what_is_drawn_depends_on_the_seed_alone(installed: TokensCodec) -> None
 def test_what_is_known_is_kept(tokens_codec: TokensCodec) -> None:
     codes = tokens_codec.codes_of(scene(128, 128))
     rng = np.random.default_rng(1)
-    where = tuple(rng.random(c.shape) < 0.5 for c in codes)
-    drawn = use.draw_codes(tokens_codec, 2, 2, rng, 1.0, (codes, (where[0], where[1])))
+    top, bottom, residual = (rng.random(c.shape) < 0.5 for c in codes)
+    where = (top, bottom, residual)
+    drawn = use.draw_codes(tokens_codec, 2, 2, rng, 1.0, (codes, where))
     for c, d, w in zip(codes, drawn, where, strict=True):
         assert np.array_equal(c[w], d[w])
     assert not np.array_equal(codes[1], drawn[1])

@@ -13,8 +13,9 @@ from vqcodec.bitstream.checks import check_written
 from vqcodec.errors import ChecksumError, CorruptError, UsageError
 from vqcodec.image.damage import whole_stages
 from vqcodec.image.tiles import Tile, check_tiles, decode_tiles, scaled, tiles_of
-from vqcodec.image.tokens.codes import Codes, TileWriter, Walk, decode_tile, hash_codes, likeliest
-from vqcodec.image.tokens.config import TOP
+from vqcodec.image.tokens.codes import SCALES, Codes, TileWriter, Walk, decode_tile, hash_codes, likeliest, no_codes
+from vqcodec.image.tokens.config import LEVELS, TOP
+from vqcodec.image.tokens.masking import TOP_SHARE
 from vqcodec.image.tokens.model import TokensModel, model_id
 from vqcodec.image.tokens.network import CELL, Networks
 from vqcodec.image.tokens.prior import STEPS
@@ -80,9 +81,9 @@ class TokensCodec(Threaded):
         self.networks = Networks(model.config, model.network, model.colour)
 
     @cached_property
-    def words(self) -> tuple[F32, F32]:
-        """Codewords of top and bottom as the networks see them, [K, d]."""
-        return expanded(self.model.words[0], 0), expanded(self.model.words[1], 1)
+    def top_words(self) -> F32:
+        """Codewords of the top as the networks see them, [K, d]."""
+        return expanded(self.model.words[0], 0)
 
     def encode(
         self, pixels: U8, step: int, *, tune: str = "visual", progress: Callable[[float], object] | None = None
@@ -106,7 +107,7 @@ class TokensCodec(Threaded):
         return self._write(pixels, step, progress)
 
     def codes_of(self, pixels: U8, step: int = 0, memory: Memory | None = None) -> Codes:
-        """Codes of a picture [1, H / 16, W / 16] and [1, H / 8, W / 8], sides rounded up to whole cells of 64 pixels.
+        """Codes of a picture [1, H / 16, W / 16] and twice [1, H / 8, W / 8], sides rounded up to whole cells of 64.
 
         Args:
             step: what a bit weighs; see :func:`bit_weight`.
@@ -114,10 +115,9 @@ class TokensCodec(Threaded):
         """
         height, width = (-(-side // CELL) for side in pixels.shape[:2])
         walks = self._walks(pixels, step, None, memory=memory)
-        codes = _empty(height, width)
+        codes = no_codes(1, height, width)
         for walk, tile in zip(walks, self.tiles(height, width), strict=True):
-            for level in range(2):
-                codes[level][:, *scaled(tile, 4 << level)] = walk.codes[level]
+            _place(codes, walk.codes, tile)
         return codes
 
     def _write(self, pixels: U8, step: int, progress: Callable[[float], object] | None) -> list[Chunk]:
@@ -134,20 +134,24 @@ class TokensCodec(Threaded):
         progress: Callable[[float], object] | None = None,
         memory: Memory | None = None,
     ) -> list[Walk]:
-        """Every tile's codes, chosen by distance and bits; the bottom's when all of the top is known."""
-        model, rate = self.model, bit_weight(step)
-        top, bottom = self.networks.analyse(pixels, self.workers)
+        """Every tile's codes, chosen by distance and bits; the others' when all of the top is known."""
+        model = self.model
+        top, bottom, fine_rate = self.networks.analyse(pixels, self.workers)
+        fine_rate *= bit_weight(step)
+        # the top's cells hold four of the bottom's
+        coarse_rate = TOP_SHARE * fine_rate.reshape(top.shape[1], 2, top.shape[2], 2).mean((1, 3))
         height, width = top.shape[1] * TOP // CELL, top.shape[2] * TOP // CELL
         tiles = list(self.tiles(height, width))
         walks = [Walk(model.codes, step, 1, t[0].stop - t[0].start, t[1].stop - t[1].start) for t in tiles]
         done: list[int] = []
 
-        def find(level: int, vectors: F32, i: int) -> None:
-            x = vectors[scaled(tiles[i], 4 << level)][None]
+        def find(level: int, x: F32, i: int) -> None:
+            rate = (coarse_rate if level == 0 else fine_rate)[scaled(tiles[i], SCALES[level])][None]
+            rate = rate * model.error[min(level, 1)]
 
             def choose(index: int, weights: I32) -> I32:
                 part = np.ascontiguousarray(STEPS[index].of(x)).reshape(len(weights), -1)
-                symbols = choose_codes(part, model.words[level], weights, rate * float(model.error[level]))
+                symbols = choose_codes(part, model.words[level], weights, STEPS[index].of(rate).ravel())
                 if writers is not None:
                     writers[i].write(index, weights, symbols)
                 return symbols
@@ -155,18 +159,24 @@ class TokensCodec(Threaded):
             walks[i].level(level, choose)
             done.append(i)
             if progress is not None:
-                progress(len(done) / (2 * len(tiles)))
+                progress(len(done) / (len(LEVELS) * len(tiles)))
 
         coarse = shrunk(rows_of(top), 0)
         if memory is not None:
             coarse = memory.smoothed(coarse, model.words[0], float(model.error[0]))
-        self.workers.each(lambda i: find(0, coarse, i), range(len(tiles)))
+        self.workers.each(lambda i: find(0, coarse[scaled(tiles[i], 4)][None], i), range(len(tiles)))
         known = self._join([walk.codes[0] for walk in walks], tiles, 4, height, width)
         if memory is not None:
             memory.codes = known
-        bottom -= self.networks.expected(self.words[0][known[0]].transpose(2, 0, 1))
+        bottom -= self.networks.expected(self.top_words[known[0]].transpose(2, 0, 1))
         fine = shrunk(rows_of(bottom), 1)
-        self.workers.each(lambda i: find(1, fine, i), range(len(tiles)))
+
+        def find_fine(i: int) -> None:
+            x = fine[scaled(tiles[i], 8)][None]
+            find(1, x, i)
+            find(2, x - model.words[1][walks[i].codes[1]], i)
+
+        self.workers.each(find_fine, range(len(tiles)))
         return walks
 
     @staticmethod
@@ -192,8 +202,8 @@ class TokensCodec(Threaded):
     ) -> U8:
         """Decode a picture: uint8 [H, W, 3], or [H, W, 1] for gray.
 
-        A chunk that is None is concealed with the mean colour of the others; of one that is not complete, the bottom
-        is what is likeliest.
+        A chunk that is None is concealed with the mean colour of the others; of one that is not complete, what
+        is missing of the levels is what is likeliest.
 
         Args:
             failed: takes the numbers of chunks that do not decode, which are concealed too then; None: they are errors.
@@ -217,8 +227,10 @@ class TokensCodec(Threaded):
 
     def paint(self, codes: Codes, height: int, width: int) -> U8:
         """Pixels [height, width, 3] of codes as of :meth:`codes_of`."""
-        top = self.words[0][codes[0][0]].transpose(2, 0, 1)
-        bottom = self.words[1][codes[1][0]].transpose(2, 0, 1) + self.networks.expected(top)
+        words = self.model.words
+        top = self.top_words[codes[0][0]].transpose(2, 0, 1)
+        fine = expanded(words[1][codes[1][0]] + words[2][codes[2][0]], 1)
+        bottom = fine.transpose(2, 0, 1) + self.networks.expected(top)
         return self.networks.synthesise(top, bottom, height, width, self.workers)
 
     def decode_codes(
@@ -233,17 +245,12 @@ class TokensCodec(Threaded):
         if header.even or header.deep or header.layers:
             raise CorruptError("even steps, 16 bits or layers on a picture of tokens, which has none", "header.flags")
         height, width = -(-header.height // CELL), -(-header.width // CELL)
-        codes = _empty(height, width)
+        codes = no_codes(1, height, width)
         tiles = list(self.tiles(height, width))
-
-        def place(i: int, found: Codes) -> None:
-            for level in range(2):
-                codes[level][:, *scaled(tiles[i], 4 << level)] = found[level]
-
         broken = decode_tiles(
             chunks,
             lambda i, chunk: self._decode_tile(header, chunk, tiles[i], i),
-            place,
+            lambda i, found: _place(codes, found, tiles[i]),
             self.workers,
             failed,
             progress,
@@ -264,21 +271,24 @@ class TokensCodec(Threaded):
         return codes
 
     def _conceal(self, codes: Codes, step: int, missing: Sequence[Tile], height: int, width: int) -> None:
-        """The mean of the known top in place of what is missing, and of the bottom what is likeliest then."""
+        """The mean of the known top in place of what is missing, and of the other levels what is likeliest then."""
         known = np.ones((1, 4 * height, 4 * width), bool)
         for tile in missing:
             known[:, *scaled(tile, 4)] = False
         mean = self.model.words[0][codes[0][known]].mean(0, keepdims=True)
-        code = choose_codes(mean, self.model.words[0], np.ones((1, len(self.words[0])), np.int32), 0.0)[0]
+        code = choose_codes(mean, self.model.words[0], _NO_WEIGHTS, 0.0)[0]
         for tile in missing:
             walk = Walk(self.model.codes, step, 1, tile[0].stop - tile[0].start, tile[1].stop - tile[1].start)
             walk.codes[0][...] = code
-            codes[0][:, *scaled(tile, 4)] = code
-            codes[1][:, *scaled(tile, 8)] = walk.level(1, likeliest)
+            for level in range(1, len(LEVELS)):
+                walk.level(level, likeliest)
+            _place(codes, walk.codes, tile)
 
 
-def _empty(height: int, width: int) -> Codes:
-    return np.zeros((1, 4 * height, 4 * width), np.int32), np.zeros((1, 8 * height, 8 * width), np.int32)
+def _place(codes: Codes, found: Codes, tile: Tile) -> None:
+    """Put a tile's codes where they belong in those of the picture."""
+    for whole, part, scale in zip(codes, found, SCALES, strict=True):
+        whole[:, *scaled(tile, scale)] = part
 
 
 def _gray(pixels: U8) -> U8:

@@ -11,9 +11,11 @@ from vqcodec.bitstream.arrays import F32, I32
 from vqcodec.bitstream.checks import code_hash
 from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
 from vqcodec.errors import VqcError
+from vqcodec.image.tokens.config import LEVELS
 from vqcodec.image.tokens.prior import STEPS, StepPrior, maps_of, step_weights
 
 __all__ = [
+    "SCALES",
     "CodeModel",
     "Codes",
     "TileWriter",
@@ -23,10 +25,14 @@ __all__ = [
     "hash_codes",
     "level_steps",
     "likeliest",
+    "no_codes",
 ]
 
-Codes = tuple[I32, I32]
-"""Of top [B, 4 h, 4 w] and bottom [B, 8 h, 8 w] for h x w cells."""
+Codes = tuple[I32, I32, I32]
+"""Of top [B, 4 h, 4 w], bottom and residual [B, 8 h, 8 w] for h x w cells."""
+
+SCALES = (4, 8, 8)
+"""Codes along each side of a cell, by level."""
 
 Choose = Callable[[int, I32], I32]
 """(number of the step, weights [N, K]) -> codes [N], the positions of a picture row by row, picture after picture."""
@@ -37,12 +43,12 @@ class CodeModel:
     """All that the codes need, in integers.
 
     Attributes:
-        tables: numbers that stand for each code of top and bottom in the context, [K, e].
+        tables: numbers that stand for each code of every level in the context, [K, e].
         steps: the prior of every step.
         exponential: weights by distance to the largest logit.
     """
 
-    tables: tuple[F32, F32]
+    tables: tuple[F32, F32, F32]
     steps: tuple[StepPrior, ...]
     exponential: I32
 
@@ -50,6 +56,12 @@ class CodeModel:
 def level_steps(level: int) -> list[int]:
     """Numbers of the steps of a level."""
     return [i for i, step in enumerate(STEPS) if step.level == level]
+
+
+def no_codes(batch: int, height: int, width: int) -> Codes:
+    """Zeros for so many cells."""
+    top, bottom, residual = (np.zeros((batch, scale * height, scale * width), np.int32) for scale in SCALES)
+    return top, bottom, residual
 
 
 class Walk:
@@ -65,10 +77,7 @@ class Walk:
 
     def __init__(self, model: CodeModel, step: int, batch: int, height: int, width: int) -> None:
         self.model, self.step = model, step
-        self.codes: Codes = (
-            np.zeros((batch, 4 * height, 4 * width), np.int32),
-            np.zeros((batch, 8 * height, 8 * width), np.int32),
-        )
+        self.codes = no_codes(batch, height, width)
 
     def level(self, level: int, choose: Choose) -> I32:
         """Codes of a level, each step as ``choose`` has it."""
@@ -92,11 +101,11 @@ class TileWriter:
         """One step's symbols [N] under their weights [N, K]."""
         rows = np.arange(len(symbols), dtype=np.int32)
         self._coder.encode(symbols, rows, Tables(weights.astype(np.uint32)))
-        if index in (level_steps(0)[-1], len(STEPS) - 1):
+        if index == level_steps(STEPS[index].level)[-1]:
             self._ends.append(4 * self._coder.words())
 
     def finish(self) -> tuple[bytes, tuple[int, ...]]:
-        """The stream, and how many of its bytes are needed for the top, and for all.
+        """The stream, and how many of its bytes are needed for the top, for the bottom too, and for all.
 
         Raises:
             VqcError: a decoder would not find the symbols in the stream.
@@ -106,7 +115,7 @@ class TileWriter:
             raise VqcError(
                 "the codes just written do not decode to themselves; please report this as a bug with the picture"
             )
-        return payload, (min(self._ends[0], len(payload)), len(payload))
+        return payload, (*(min(end, len(payload)) for end in self._ends[:-1]), len(payload))
 
 
 def encode_tile(model: CodeModel, step: int, codes: Codes) -> tuple[bytes, tuple[int, ...]]:
@@ -124,7 +133,7 @@ def encode_tile(model: CodeModel, step: int, codes: Codes) -> tuple[bytes, tuple
         writer.write(index, weights, symbols)
         return symbols
 
-    for level in range(2):
+    for level in range(len(LEVELS)):
         walk.level(level, choose)
     return writer.finish()
 
@@ -135,20 +144,21 @@ def decode_tile(
     """Read what :func:`encode_tile` wrote for so many cells.
 
     Args:
-        stages: how many stages of a cut stream to read: 1 reads the top alone, and takes for each code of the bottom
-            the one that is likeliest then; None reads all.
+        stages: how many stages, which are levels, of a cut stream to read; for each code of the others the one that is
+            likeliest then is taken; None reads all.
 
     Raises:
         CorruptError: no encoder writes these bytes.
     """
-    coder = RangeDecoder(payload, 80 * height * width if stages is None else None)
+    count = sum(scale**2 for scale in SCALES) * height * width
+    coder = RangeDecoder(payload, count if stages is None else None)
 
     def read(index: int, weights: I32) -> I32:
         return coder.decode(np.arange(len(weights), dtype=np.int32), Tables(weights.astype(np.uint32)))
 
     walk = Walk(model, step, 1, height, width)
-    walk.level(0, read)
-    walk.level(1, read if stages is None or stages > 1 else likeliest)
+    for level in range(len(LEVELS)):
+        walk.level(level, read if stages is None or level < stages else likeliest)
     return walk.codes
 
 

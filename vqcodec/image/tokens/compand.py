@@ -21,8 +21,8 @@ __all__ = ["MEANS", "SOFT", "expand", "shrink"]
 MEANS = 3
 """Components of the top's vectors that are means of the cell, one of each plane; the bottom's hold none."""
 
-SOFT = (0.6, 0.3)
-"""s of top and bottom."""
+SOFT = (0.6, 1.0)
+"""s of top and bottom. Where bits follow the errors, the bottom needs less of it than at a fixed length (0.3)."""
 
 _LEAST = 1e-6  # of a squared length: a root of zero has no gradient
 

@@ -1,13 +1,21 @@
-"""Shapes of a tokens model: grids, codebooks and the convolutions of each part."""
+"""Shapes of a tokens model: grids, codebooks and the convolutions of each part.
+
+Three levels of codes: the top at 1/16 of the size; the bottom at 1/8, which says what the top does not; and the
+residual on the bottom's grid, a second stage of the bottom's quantiser (residual vector quantisation, B.-H. Juang and
+A. H. Gray, ICASSP 1982). The residual's code 0 adds nothing, so that the encoder spends bits where a picture is busy.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BOTTOM", "PRESETS", "TOP", "Conv", "TokensConfig", "parts"]
+__all__ = ["BOTTOM", "LEVELS", "PRESETS", "TOP", "Conv", "TokensConfig", "parts"]
 
 TOP, BOTTOM = 16, 8
 """Pixels per side of a cell of the coarse and of the fine grid."""
+
+LEVELS = ("top", "bottom", "residual")
+"""Of codes, in coding order."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +34,8 @@ class TokensConfig:
     """Shape of a model.
 
     Attributes:
-        top_codewords, bottom_codewords: K of the coarse and of the fine codebook.
-        top_d, bottom_d: dimension d of their vectors.
+        codewords: K of every level.
+        top_d, bottom_d: dimension d of the vectors of both grids.
         encoder: channels and residual blocks of the encoder at 1/8.
         top: channels at 1/16, on both sides; one residual block each.
         told: channels that the top hands down to 1/8.
@@ -37,8 +45,7 @@ class TokensConfig:
     """
 
     name: str
-    top_codewords: int = 512
-    bottom_codewords: int = 512
+    codewords: tuple[int, int, int] = (512, 512, 256)
     top_d: int = 24
     bottom_d: int = 16
     encoder: tuple[int, int] = (96, 1)
@@ -56,7 +63,7 @@ PRESETS = {
     for c in (
         TokensConfig("tokens"),
         TokensConfig(
-            "tokens-tiny", top_codewords=16, bottom_codewords=32, top_d=6, bottom_d=4, encoder=(8, 1), top=8, told=4,
+            "tokens-tiny", codewords=(16, 32, 8), top_d=6, bottom_d=4, encoder=(8, 1), top=8, told=4,
             middle=(8, 1), quarter=(8, 1), half=(4, 1), embedding=4, hidden=16,
         ),
     )

@@ -25,7 +25,7 @@ def tokens_cost_of(model: TokensModel) -> Cost:
     prior_macs, prior_numbers = 0.0, sum(t.size for t in model.codes.tables)
     for step, p in zip(STEPS, model.codes.steps, strict=True):
         weights = p.first.size + p.second.size + p.last.size
-        prior_macs += weights / ((TOP, BOTTOM)[step.level] * step.cell) ** 2
+        prior_macs += weights / ((TOP if step.level == 0 else BOTTOM) * step.cell) ** 2
         prior_numbers += weights + p.first_bias.size + p.second_bias.size + p.last_bias.size
     return {
         "analysis": network(_ANALYSIS),

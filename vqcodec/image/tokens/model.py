@@ -12,14 +12,12 @@ import numpy as np
 from vqcodec.bitstream.arrays import F32, I32, Arrays
 from vqcodec.bitstream.coder import Tables
 from vqcodec.image.tokens.codes import CodeModel, Walk
-from vqcodec.image.tokens.config import PRESETS, TokensConfig
+from vqcodec.image.tokens.config import LEVELS, PRESETS, TokensConfig
 from vqcodec.image.tokens.prior import STEPS, StepPrior, check_step
 from vqcodec.prior.storage import Form, canonical_hash, pack_model, read_model
 from vqcodec.sources import write_atomic
 
-__all__ = ["LEVELS", "TokensModel", "check_vector", "integer_arrays", "load_tokens", "model_id", "save_tokens"]
-
-LEVELS = ("top", "bottom")
+__all__ = ["TokensModel", "check_vector", "integer_arrays", "load_tokens", "model_id", "save_tokens"]
 
 
 @dataclass
@@ -29,8 +27,8 @@ class TokensModel:
     Attributes:
         config: its shape.
         colour: rotation [3, 3] from RGB to planes (rows).
-        words: codewords of top and bottom [K, d], as the quantisers see them (see :mod:`compand`).
-        error: their mean squared distances on photographs, [2]: the unit of the weight of a bit.
+        words: codewords of every level [K, d], as the quantisers see them (see :mod:`compand`).
+        error: unit of the weight of a bit of top and bottom, [2]: what a codebook usually leaves over.
         network: weights of all parts by name.
         codes: the prior, integers only.
         training: options of the stages that made it, by stage.
@@ -38,7 +36,7 @@ class TokensModel:
 
     config: TokensConfig
     colour: F32
-    words: tuple[F32, F32]
+    words: tuple[F32, F32, F32]
     error: F32
     network: dict[str, F32]
     codes: CodeModel
@@ -62,7 +60,8 @@ def code_model(config: TokensConfig, a: Arrays) -> CodeModel:
     Raises:
         ValueError: a bound of exactness is broken, or shapes do not fit.
     """
-    tables = tuple(a[f"prior.{name}.embedding"].astype(np.float32) for name in LEVELS)
+    top, bottom, residual = (a[f"prior.{name}.embedding"].astype(np.float32) for name in LEVELS)
+    tables = (top, bottom, residual)
     steps = []
     for i in range(len(STEPS)):
         fields: Arrays = {
@@ -72,12 +71,11 @@ def code_model(config: TokensConfig, a: Arrays) -> CodeModel:
         steps.append(StepPrior(**fields))
         check_step(steps[-1], tables)
     exponential = a["prior.exponential"]
-    codewords = (config.top_codewords, config.bottom_codewords)
-    if exponential.min() < 1 or exponential.max() * max(codewords) > 1 << 24:
+    if exponential.min() < 1 or exponential.max() * max(config.codewords) > 1 << 24:
         raise ValueError("the exponentials do not fit into the 24 bits of a row")
-    if tuple(len(t) for t in tables) != codewords:
+    if tuple(len(t) for t in tables) != config.codewords:
         raise ValueError("the prior is for other codebooks")
-    return CodeModel((tables[0], tables[1]), tuple(steps), exponential)
+    return CodeModel(tables, tuple(steps), exponential)
 
 
 def check_vector(codes: CodeModel) -> int:
@@ -95,7 +93,7 @@ def check_vector(codes: CodeModel) -> int:
 
     for step in (0, 100, 255):
         walk = Walk(codes, step, 1, 1, 2)
-        for level in range(2):
+        for level in range(len(LEVELS)):
             walk.level(level, choose)
     return int.from_bytes(seen.digest()[:4], "little")
 
@@ -121,7 +119,7 @@ def _coder_tables(codes: CodeModel) -> Tables:
     return Tables(np.stack(rows).astype(np.uint32))
 
 
-FORM = Form("vqcodec tokens model 1", PRESETS, code_model, check_vector, _coder_tables)
+FORM = Form("vqcodec tokens model 2", PRESETS, code_model, check_vector, _coder_tables)
 
 
 def save_tokens(model: TokensModel, path: Path) -> None:
@@ -138,10 +136,11 @@ def load_tokens(path: Path) -> TokensModel:
     """
     config, arrays, codes, training = read_model(FORM, path)
     prefix = "network."
+    top, bottom, residual = (arrays[f"codebook.{name}"] for name in LEVELS)
     return TokensModel(
         config=config,
         colour=arrays["colour"],
-        words=(arrays["codebook.top"], arrays["codebook.bottom"]),
+        words=(top, bottom, residual),
         error=arrays["error"],
         network={k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)},
         codes=codes,

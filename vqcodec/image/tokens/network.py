@@ -10,6 +10,7 @@ import numpy as np
 from vqcodec.bitstream.arrays import F32, U8
 from vqcodec.image.runtime import Layer, compile_layers
 from vqcodec.image.tokens.config import BOTTOM, TOP, TokensConfig, parts
+from vqcodec.image.tokens.masking import factors
 from vqcodec.prior.integer import product
 from vqcodec.threads import ALONE, Workers
 
@@ -73,24 +74,26 @@ class Networks:
     def _decoder(self) -> dict[str, Callable[[F32], F32]]:
         return {name: self._compiled(name) for name in ("top_out", "at8", "at4", "at2", "linear")}
 
-    def analyse(self, pixels: U8, workers: Workers = ALONE) -> tuple[F32, F32]:
-        """Vectors of a picture [H, W, 1 or 3]: top [d, H' / 16, W' / 16], and bottom before what the top tells of it.
+    def analyse(self, pixels: U8, workers: Workers = ALONE) -> tuple[F32, F32, F32]:
+        """Vectors of a picture [H, W, 1 or 3]: top [d, H' / 16, W' / 16], and bottom before what the top tells of it;
+        and how much a bit weighs in the bottom's cells [H' / 8, W' / 8] (see :mod:`masking`).
 
         H' and W' are its sides, continued to whole cells.
         """
         height, width = (side + -side % CELL for side in pixels.shape[:2])
         top = np.empty((self.config.top_d, height // TOP, width // TOP), np.float32)
         bottom = np.empty((self.config.bottom_d, height // BOTTOM, width // BOTTOM), np.float32)
+        weight = np.empty((height // BOTTOM, width // BOTTOM), np.float32)
 
         def analyse(window: Window) -> None:
             outer = _around(window, _REACH_IN, height, width)
-            for whole, part, side in zip(
-                (top, bottom), self._analyse(self._planes(pixels, outer)), (TOP, BOTTOM), strict=True
-            ):
-                whole[:, *_scaled(window, side)] = part[:, *_inside(window, outer, side)]
+            planes = self._planes(pixels, outer)
+            found = (*self._analyse(planes), factors(planes[0]))
+            for whole, part, side in zip((top, bottom, weight), found, (TOP, BOTTOM, BOTTOM), strict=True):
+                whole[..., *_scaled(window, side)] = part[..., *_inside(window, outer, side)]
 
         workers.each(analyse, _windows(height, width))
-        return top, bottom
+        return top, bottom, weight
 
     def _planes(self, pixels: U8, window: Window) -> F32:
         """Planes [3, h, w] of a window, which may reach over the right and lower edge."""

@@ -43,9 +43,10 @@ class Step:
     """One batch of codes: positions (y mod cell, x mod cell) = (row, column) of a level's grid.
 
     Attributes:
-        level: 0 top, 1 bottom.
+        level: 0 top, 1 bottom, 2 residual.
         cell: side of the pattern, 2 or 4.
-        maps: how many maps are known before: those of the codes of the level so far, and for the bottom the top's.
+        maps: how many maps are known before: those of the codes of the level so far, for the bottom the top's, and for
+            the residual that of the top and the four of the bottom.
     """
 
     level: int
@@ -69,8 +70,9 @@ STEPS = (
     *(Step(0, 4, 2 * r, 2 * c, i) for i, (r, c) in enumerate(_ORDER)),
     *(Step(0, 2, r, c, 1 + i) for i, (r, c) in enumerate(_ORDER[1:])),
     *(Step(1, 2, r, c, 1 + i) for i, (r, c) in enumerate(_ORDER)),
+    *(Step(2, 2, r, c, 5 + i) for i, (r, c) in enumerate(_ORDER)),
 )
-"""In coding order: a sixteenth of the top each, then quarters of it, then quarters of the bottom."""
+"""In coding order: a sixteenth of the top each, then quarters of it, then quarters of bottom and residual."""
 
 _COARSE, _FINE = 4, 7  # steps before which the top's quarters and the bottom begin
 
@@ -83,8 +85,8 @@ def maps_of(index: int, codes: Sequence[Any], tables: Sequence[Any]) -> list[Any
     """What step ``index`` knows, map by map [B, h, w, e] on its own grid.
 
     Args:
-        codes: of top and bottom [B, H, W]; those that are not known yet are not looked at.
-        tables: numbers that stand for each code [K, e], of top and bottom.
+        codes: of every level [B, H, W]; those that are not known yet are not looked at.
+        tables: numbers that stand for each code [K, e], of every level.
     """
     step = STEPS[index]
     known = STEPS[:index]
@@ -93,7 +95,8 @@ def maps_of(index: int, codes: Sequence[Any], tables: Sequence[Any]) -> list[Any
     elif index < _FINE:
         parts = [codes[0][:, ::2, ::2], *(s.of(codes[0]) for s in known[_COARSE:])]
     else:
-        return [tables[0][codes[0]], *(tables[1][s.of(codes[1])] for s in known[_FINE:])]
+        fine = (tables[s.level][s.of(codes[s.level])] for s in known[_FINE:])
+        return [tables[0][codes[0]], *fine]
     return [tables[step.level][part] for part in parts]
 
 

@@ -14,7 +14,8 @@ from numpy.lib import format
 
 from vqcodec.bitstream.arrays import F32, U16
 from vqcodec.errors import InputError, LimitError, UsageError
-from vqcodec.image.tokens.config import BOTTOM, TOP
+from vqcodec.image.tokens.codes import SCALES
+from vqcodec.image.tokens.config import BOTTOM, LEVELS, TOP
 from vqcodec.image.tokens.network import CELL
 from vqcodec.options import MAX_PIXELS
 from vqcodec.sources import MOST_STREAMED, Compressed, name_of, naming, opened, read_all, write_atomic
@@ -24,7 +25,7 @@ __all__ = ["ZIP", "Tokens", "check_pixels", "check_tokens", "pack_tokens", "read
 ZIP = b"PK\x03\x04"
 """What an .npz file begins with."""
 
-_ARRAYS = ("top", "bottom", "top_words", "bottom_words")
+_ARRAYS = (*LEVELS, *(f"{level}_words" for level in LEVELS))
 _WRONG = "make it anew with vqcodec tokens"
 
 
@@ -35,15 +36,19 @@ class Tokens:
     Attributes:
         top: codes of cells of 16 x 16 pixels, [h, w] or [T, h, w].
         bottom: codes of cells of 8 x 8 pixels, [2 h, 2 w] or [T, 2 h, 2 w].
-        top_words, bottom_words: codewords [K, d] as the networks see them; the bottom's are what the top does not tell.
+        residual: of the same cells and shape: what is added to the bottom's vectors; 0 adds nothing.
+        top_words, bottom_words, residual_words: codewords [K, d] as the quantisers see them. A cell's vector is
+            bottom_words[bottom] + residual_words[residual], and says what the top does not.
         height, width: of the picture; the grids reach beyond it to whole cells of 64 pixels.
         model: identity of the model, in hexadecimal: the first eight digits, as in the header of a file.
     """
 
     top: U16
     bottom: U16
+    residual: U16
     top_words: F32
     bottom_words: F32
+    residual_words: F32
     height: int
     width: int
     model: str
@@ -106,7 +111,8 @@ def read_tokens(source: Compressed, *, max_pixels: int = MAX_PIXELS) -> Tokens:
             raise InputError(f"its size or its model is none; {_WRONG}")
         height, width = (int(side) for side in size)
         check_pixels(width, height, max_pixels)
-        found = Tokens(a["top"], a["bottom"], a["top_words"], a["bottom_words"], height, width, model.tobytes().hex())
+        arrays = {name: a[name] for name in _ARRAYS}
+        found = Tokens(**arrays, height=height, width=width, model=model.tobytes().hex())
         check_tokens(found)
         return found
 
@@ -164,20 +170,19 @@ def check_tokens(tokens: Tokens) -> None:
     if not isinstance(tokens, Tokens):
         raise UsageError(f"{type(tokens).__name__} is no Tokens; take what vqcodec.tokens or read_tokens give")
     given: Any = tokens  # nobody has checked the types of its parts
-    top, bottom, height, width = given.top, given.bottom, given.height, given.width
-    if any(not isinstance(x, np.ndarray) for x in (top, bottom)) or top.dtype != np.uint16 or bottom.dtype != np.uint16:
+    codes, height, width = (given.top, given.bottom, given.residual), given.height, given.width
+    if any(not isinstance(x, np.ndarray) or x.dtype != np.uint16 for x in codes):
         raise InputError(f"its codes are no whole numbers of 16 bits (uint16); {_WRONG}")
     if any(not isinstance(x, (int, np.integer)) or x < 1 for x in (height, width)):
         raise InputError(f"its size {width} x {height} is none; {_WRONG}")
     h, w = -(-height // CELL), -(-width // CELL)
-    grids = [(4 * h, 4 * w), (8 * h, 8 * w)]
     fits = [
-        x.ndim in (2, 3) and x.size > 0 and x.shape[-2:] == grid for x, grid in zip((top, bottom), grids, strict=True)
+        x.ndim in (2, 3) and x.size > 0 and x.shape[-2:] == (scale * h, scale * w)
+        for x, scale in zip(codes, SCALES, strict=True)
     ]
-    if not all(fits) or top.shape[:-2] != bottom.shape[:-2]:
-        raise InputError(
-            f"its grids of {top.shape} and {bottom.shape} codes do not fit {width} x {height} pixels; {_WRONG}"
-        )
-    words = given.top_words, given.bottom_words
+    if not all(fits) or len({x.shape[:-2] for x in codes}) > 1:
+        shapes = ", ".join(str(x.shape) for x in codes)
+        raise InputError(f"its grids of {shapes} codes do not fit {width} x {height} pixels; {_WRONG}")
+    words = given.top_words, given.bottom_words, given.residual_words
     if any(not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.ndim != 2 for x in words):
         raise InputError(f"its codebooks are no float32 [K, d]; {_WRONG}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from vqcodec.errors import InputError
@@ -15,11 +16,13 @@ from vqcodec.image.tokens.codec import TokensCodec
 from vqcodec.image.tokens.config import PRESETS
 from vqcodec.image.tokens.model import load_tokens
 from vqcodec.image.tokens.train import stage
+from vqcodec.image.tokens.train.adversary import Adversary
 from vqcodec.image.tokens.train.loss import TokensLoss, Weights
-from vqcodec.image.tokens.train.network import Codebook, Found, TokensNetwork
+from vqcodec.image.tokens.train.network import Codebook, Found, TokensNetwork, weight_range
 from vqcodec.image.tokens.train.prior import PriorNetwork, export_prior, static_prior
 from vqcodec.image.tokens.train.run import TokensRunOptions, run_tokens_stage
 from vqcodec.image.tokens.train.start import fit_colour, start_network, to_planes
+from vqcodec.train.processes import join_processes
 from vqcodec.train.soap import Soap
 
 PRESET = "tokens-tiny"
@@ -62,7 +65,9 @@ def test_all_stages(photographs: Path, tmp_path: Path, cheap: None) -> None:
     report = lines[-1]["bits_per_pixel"]
     assert report["integer"] == pytest.approx(report["float"], rel=0.01)
     assert set(fitted.training) == {"network", "prior"}
-    run_tokens_stage(photographs, run, TokensRunOptions("decoder", steps=2))
+    run_tokens_stage(photographs, run, TokensRunOptions("decoder", steps=2, adversarial=0.01))
+    assert "adversary" in torch.load(run / "decoder.ckpt", weights_only=True)
+    assert "distance" in json.loads((run / "log.jsonl").read_text().splitlines()[-1])
     decoder = load_tokens(run / "model.safetensors")
     assert all(np.array_equal(a, b) for a, b in zip(decoder.words, fitted.words, strict=True))
     changed = {name.split(".")[0] for name, a in fitted.network.items() if not np.array_equal(a, decoder.network[name])}
@@ -101,22 +106,50 @@ def test_a_codebook_follows_and_wakes_its_dead() -> None:
     torch.manual_seed(1)
     book = Codebook(8, 2)
     z = torch.randn(2, 2, 6, 6)
-    before = (z - book.vectors(book.choose(z, torch.zeros(2)))).square().mean()
+    before = (z - book.vectors(book.choose(z, torch.zeros(2), torch.ones(())))).square().mean()
     for _ in range(60):
-        book.follow(z, book.choose(z, torch.zeros(2)), 0.8)
-    after = (z - book.vectors(book.choose(z, torch.zeros(2)))).square().mean()
+        book.follow(z, book.choose(z, torch.zeros(2), torch.ones(())), torch.zeros(2), 0.8)
+    after = (z - book.vectors(book.choose(z, torch.zeros(2), torch.ones(())))).square().mean()
     assert after < before
     book.counts[3] = 0
-    assert book.reseed(z, 0.05, torch.Generator().manual_seed(1)) == 1
+    assert book.reseed(z, book.choose(z, torch.zeros(2), torch.ones(())), 0.05, torch.Generator().manual_seed(1)) == 1
     assert (z.permute(0, 2, 3, 1).reshape(-1, 2) == book.words[3]).all(1).any()
+
+
+def test_a_still_codeword_stays_zero() -> None:
+    torch.manual_seed(1)
+    book = Codebook(4, 2, still=True)
+    z = torch.randn(2, 2, 6, 6)
+    for _ in range(9):
+        book.follow(z, book.choose(z, torch.zeros(2), torch.ones(())), torch.zeros(2), 0.5)
+    assert (book.words[0] == 0).all()
+    book.counts.copy_(torch.tensor([1e3, 1.0, 1.0, 0.0]))  # 1 and 2 are not dead for being rarer than 0
+    codes = torch.zeros(2, 6, 6, dtype=torch.int64)
+    codes[0, 0, 0] = 1
+    assert book.reseed(z, codes, 0.05, torch.Generator().manual_seed(1)) == 1
+    assert torch.equal(book.words[3], z[0, :, 0, 0])
+
+
+def test_each_range_of_weights_counts_for_itself() -> None:
+    assert weight_range(torch.tensor([0.0, 0.004, 0.009, 0.011, 0.05, 9.0])).tolist() == [0, 0, 0, 1, 3, 5]
+    torch.manual_seed(1)
+    book = Codebook(8, 2)
+    weight = torch.tensor([0.0, 9.0])
+    codes = torch.stack([torch.full((6, 6), 3), torch.full((6, 6), 5)])
+    for _ in range(9):
+        book.follow(torch.randn(2, 2, 6, 6), codes, weight, 0.5)
+    bits = book.bits()
+    assert bits[0].argmin() == 3
+    assert bits[-1].argmin() == 5
+    assert (bits[2] == bits[2, 0]).all()
 
 
 def test_bits_weigh_in_the_choice() -> None:
     torch.manual_seed(1)
     book = Codebook(8, 2)
-    book.counts.copy_(torch.tensor([100.0] + 7 * [1e-3]))
+    book.used.copy_(torch.tensor([100.0] + 7 * [1e-3]).expand_as(book.used))
     z = torch.randn(2, 2, 16, 16)
-    codes = book.choose(z, torch.tensor([0.0, 100.0]))
+    codes = book.choose(z, torch.tensor([0.0, 100.0]), torch.ones(()))
     assert len(codes[0].unique()) > 4
     assert (codes[1] == 0).all()
 
@@ -139,31 +172,52 @@ def test_the_loss_sees_a_pattern_that_repeats_with_the_cells() -> None:
     pattern, noise = planes.clone(), 0.1 * torch.randn(planes.shape)
     pattern[:, :, ::4, ::4] = 0.4
     pattern -= pattern.mean()
-    terms = [loss(Found(planes + x, (none, none), (none, none), none), planes)[1]["lattice"] for x in (pattern, noise)]
+    terms = [loss(Found(planes + x, 3 * (none,), 3 * (none,), none), planes)[1]["lattice"] for x in (pattern, noise)]
     assert terms[0] > 3 * terms[1]
 
 
+def test_the_loss_sees_blocks_where_a_picture_is_smooth() -> None:
+    loss = TokensLoss(torch.eye(3), Weights(perceptual=0))
+    none = torch.zeros(())
+    blocks = F.interpolate(0.03 * torch.randn(1, 3, 16, 16), scale_factor=8.0)
+    terms = []
+    for planes in (torch.zeros(1, 3, 128, 128), torch.randn(1, 3, 128, 128)):
+        found = Found(planes + blocks, 3 * (none,), 3 * (none,), none)
+        terms.append(loss(found, planes)[1])
+    assert terms[0]["absolute"] == pytest.approx(terms[1]["absolute"], rel=1e-3)
+    assert terms[0]["smooth"] > 5 * terms[1]["smooth"]
+
+
 def test_a_static_prior_costs_the_entropy(tiny_network: TokensNetwork) -> None:
-    counts = [book.counts.numpy() * 100 for book in (tiny_network.top, tiny_network.bottom)]
+    counts = [book.counts.numpy() * 100 for book in tiny_network.books()]
     model = static_prior(tiny_network.config, counts)
-    share = counts[1] / counts[1].sum()
+    share = counts[2] / counts[2].sum()
     bias = model.steps[-1].last_bias
     assert np.abs(bias / 16 - np.log2(share + 1e-9)).max() < 0.1
 
 
 def test_integers_say_what_the_network_says(tiny_network: TokensNetwork, tokens_codec: TokensCodec) -> None:
     torch.manual_seed(2)
-    words = (tiny_network.top.words.numpy(), tiny_network.bottom.words.numpy())
+    words = [book.words.numpy() for book in tiny_network.books()]
     network = PriorNetwork(tiny_network.config, words)
     rng = np.random.default_rng(1)
-    codes = [rng.integers(0, k, (1, n, n)) for k, n in zip(network.codewords, (8, 16), strict=True)]
+    codes = [rng.integers(0, k, (1, n, n)) for k, n in zip(network.codewords, (8, 16, 16), strict=True)]
     from vqcodec.image.tokens.train.prior import _Cache, _integer_length
 
-    cache = _Cache(codes[0].astype(np.int32), codes[1].astype(np.int32), np.array([70]))
+    top, bottom, residual = (level.astype(np.int32) for level in codes)
+    cache = _Cache((top, bottom, residual), np.array([70]))
     exact = _integer_length(export_prior(network), cache) * 256**2
     with torch.no_grad():
         bits = network.bits([torch.from_numpy(c) for c in codes], torch.tensor([70]))
     assert exact == pytest.approx(float(sum(b.sum() for b in bits)), rel=0.01)
+
+
+def test_steps_that_the_prior_never_saw_are_as_the_last_it_saw(tiny_network: TokensNetwork) -> None:
+    network = PriorNetwork(tiny_network.config, [book.words.numpy() for book in tiny_network.books()])
+    one = export_prior(network, 200).steps[-1]
+    assert (one.first_bias[200:] == one.first_bias[200]).all()
+    assert (one.first_bias[:200] == export_prior(network).steps[-1].first_bias[:200]).all()
+    assert (one.first_bias[100] != one.first_bias[200]).any()
 
 
 def test_soap_goes_down() -> None:
@@ -182,3 +236,17 @@ def test_soap_goes_down() -> None:
         loss().backward()
         optimiser.step()
     assert float(loss().detach()) < 0.05 * first
+
+
+def test_a_critic_learns_to_tell_and_its_gradient_is_bounded() -> None:
+    torch.manual_seed(1)
+    adversary = Adversary(join_processes())
+    planes = torch.randn(4, 3, 64, 64)
+    flat = F.avg_pool2d(planes, 5, 1, 2)
+    terms = [adversary.learn(planes, flat) for _ in range(60)]
+    assert terms[-1]["distance"] > terms[0]["distance"] + 0.05
+    assert terms[-1]["penalty"] < terms[0]["penalty"]
+    assert adversary.judge(planes) < adversary.judge(flat)
+    other = Adversary(join_processes())
+    other.load(adversary.state())
+    assert torch.equal(other.judge(flat), adversary.judge(flat))

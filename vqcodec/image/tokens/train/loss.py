@@ -16,6 +16,7 @@ from vqcodec.stlpips import PerceptualDistance
 
 __all__ = ["TokensLoss", "Weights"]
 
+AROUND, USUAL = 9, 4.0  # side of the window that activity is the deviation of, and the one at which errors count half
 NEARBY = 8  # cells of 8 x 8 pixels to each side that a pattern is looked for in
 
 
@@ -30,6 +31,8 @@ class Weights:
             of blocks.
         lattice: mean error of the same pixel of all cells nearby: patterns that repeat with the cells, which ST-LPIPS
             does not see. Without it, a decoder trained on ST-LPIPS weaves them into everything (1,100 steps).
+        smooth: mean absolute error of pixels and of their means over 4 x 4 and 16 x 16, each divided by one plus the
+            original's activity: blocks and blotches in skies, which all other terms forgive.
         excess: by how much differences between neighbours are stronger, block by block, than in the original.
         similarity: 1 - MS-SSIM.
         perceptual: ST-LPIPS with AlexNet; of a part of a quarter of the crops, since it costs more than all else. Every
@@ -40,7 +43,8 @@ class Weights:
     absolute: float = 4.0
     squared: float = 20.0
     gradient: float = 3.0
-    excess: float = 20.0
+    smooth: float = 8.0
+    excess: float = 40.0
     lattice: float = 12.0
     similarity: float = 0.5
     perceptual: float = 0.5
@@ -80,6 +84,7 @@ class TokensLoss(nn.Module):
         terms["absolute"] = error.abs().mean()
         terms["squared"] = error.square().mean()
         terms["gradient"] = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+        terms["smooth"] = _smooth(error, b)
         terms["excess"] = F.relu(_strength(a) - _strength(b)).mean() / 255
         cells = F.pixel_unshuffle(error, BOTTOM)
         terms["lattice"] = F.avg_pool2d(cells, min(NEARBY, cells.shape[2])).abs().mean()
@@ -92,6 +97,18 @@ class TokensLoss(nn.Module):
         terms["commitment"] = found.commitment
         loss = sum((getattr(w, name) * value for name, value in terms.items()), torch.zeros((), device=a.device))
         return loss, {name: float(value.detach()) for name, value in terms.items()}
+
+
+def _smooth(error: Tensor, original: Tensor) -> Tensor:
+    """Mean of errors [B, 3, H, W] at three scales, less where the original (0..255) is busy."""
+    gray = original.mean(1, keepdim=True)
+    pad = AROUND // 2
+    mean, square = (F.avg_pool2d(x, AROUND, 1, pad, count_include_pad=False) for x in (gray, gray * gray))
+    weight = 1 / (1 + (square - mean * mean).clamp(min=0).sqrt() / USUAL)
+    total = (weight * error).abs().mean()
+    for side in (4, 16):
+        total = total + (F.avg_pool2d(weight, side) * F.avg_pool2d(error, side)).abs().mean()
+    return total
 
 
 def _strength(x: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,10 +12,29 @@ from torch import Tensor, nn
 
 from vqcodec.bitstream.arrays import F32
 from vqcodec.image.tokens.compand import MEANS, SOFT, expand, shrink
-from vqcodec.image.tokens.config import BOTTOM, Conv, TokensConfig, parts
+from vqcodec.image.tokens.config import BOTTOM, TOP, Conv, TokensConfig, parts
+from vqcodec.image.tokens.masking import LEAST, LEVELS_OF, MOST, POWER, TOP_SHARE, USUAL
 from vqcodec.kernels import assign, ema_update
 
 __all__ = ["Codebook", "Found", "Part", "TokensNetwork", "expand_bottom", "expand_top", "shrink_bottom", "shrink_top"]
+
+
+LEFT = (
+    0.09,
+    0.37,
+)  # of the variance of top and bottom, by k-means with 256 and 512 codewords; the unit of the top stays with more
+
+
+FACTORS = 8  # of the weight of a bit by place, a third apart
+RANGES = 6
+"""Of the weight of a bit, each twice the one before; the first ends here:"""
+
+FIRST = 0.01
+
+
+def weight_range(weight: Tensor) -> Tensor:
+    """Number of the range of weights of a bit [B], 0 to RANGES - 1."""
+    return (torch.log2((weight / FIRST).clamp(min=0.5)) + 1).long().clamp(max=RANGES - 1)
 
 
 class Part(nn.Module):
@@ -49,39 +69,57 @@ class Part(nn.Module):
 class Codebook(nn.Module):
     """Codewords that follow the vectors which choose them, and how often each is chosen.
 
+    Args:
+        left: the usual share of the variance that is left over.
+        still: codeword 0 stays zero: it adds nothing.
+
     Attributes:
         words: [K, d].
         counts, sums: running statistics of the update, [K] and [K, d].
-        error: running mean of the squared distance: the unit of the weight of a bit.
+        used: how often each is chosen, by range of the weight of a bit (see :func:`weight_range`), [R, K]. With one
+            count for all, what is rare at low rates would be dear at high ones, and vanish.
+        error: running mean of what a codebook usually leaves over of the vectors' variance: the unit of the weight of a
+            bit. The distances themselves are none: they grow with the weight, which would run away.
     """
 
     words: Tensor
     counts: Tensor
+    used: Tensor
     sums: Tensor
     error: Tensor
 
-    def __init__(self, codewords: int, d: int) -> None:
+    def __init__(self, codewords: int, d: int, *, left: float = 1.0, still: bool = False) -> None:
         super().__init__()
+        self.left, self.still = left, still
         self.words = nn.Buffer(torch.randn(codewords, d))
+        self.words[: int(still)] = 0
         self.counts = nn.Buffer(torch.ones(codewords))
+        self.used = nn.Buffer(torch.ones(RANGES, codewords))
         self.sums = nn.Buffer(self.words.clone())
         self.error = nn.Buffer(torch.ones(()))
 
     @torch.no_grad()
     def bits(self) -> Tensor:
-        """What each codeword costs when only its frequency is known, [K]."""
-        return -torch.log2((self.counts + 1e-3) / (self.counts + 1e-3).sum())
+        """What each codeword costs in each range when only its frequency is known, [R, K]."""
+        return -torch.log2((self.used + 1e-3) / (self.used + 1e-3).sum(1, keepdim=True))
 
     @torch.no_grad()
-    def choose(self, z: Tensor, weight: Tensor) -> Tensor:
+    def choose(self, z: Tensor, weight: Tensor, unit: Tensor, factor: Tensor | None = None) -> Tensor:
         """Codes [B, h, w] of vectors [B, d, h, w].
 
         Args:
-            weight: of a bit, by picture [B], in units of the mean squared error.
+            weight: of a bit, by picture [B].
+            unit: of the weight, in squared distances.
+            factor: of the weight, by place [B, h, w] (see :func:`masking`), rounded to one of a few.
         """
         b, d, h, w = z.shape
-        table = weight[:, None] * self.error * self.bits()
+        table = (weight * unit)[:, None] * self.bits()[weight_range(weight)]
         rows = torch.arange(b, device=z.device).repeat_interleave(h * w)
+        if factor is not None:
+            ladder = LEAST * torch.logspace(0, 1, FACTORS, MOST / LEAST, device=z.device)
+            table = (table[:, None] * ladder[:, None]).flatten(0, 1)
+            place = torch.log(factor / LEAST) / math.log(MOST / LEAST) * (FACTORS - 1)
+            rows = rows * FACTORS + place.round().long().flatten()
         x = z.permute(0, 2, 3, 1).reshape(1, -1, d).contiguous()
         return assign(x, self.words[None], table, rows[None]).view(b, h, w)
 
@@ -89,22 +127,42 @@ class Codebook(nn.Module):
         """[B, h, w] to [B, d, h, w]."""
         return self.words[codes].permute(0, 3, 1, 2)
 
-    @torch.no_grad()
-    def follow(self, z: Tensor, codes: Tensor, decay: float) -> None:
-        """Move the codewords towards the vectors [B, d, h, w] that chose them."""
-        x = z.permute(0, 2, 3, 1).reshape(1, -1, z.shape[1])
-        self.error.lerp_((z - self.vectors(codes)).square().sum(1).mean(), 1 - decay)
-        words, counts, sums = self.words[None], self.counts[None], self.sums[None]
-        ema_update(x, codes.reshape(1, -1), words, counts, sums, decay=decay)
+    def unit(self, z: Tensor) -> Tensor:
+        """What is usually left over of vectors [B, d, h, w]."""
+        return self.left * z.var((0, 2, 3)).sum()
 
     @torch.no_grad()
-    def reseed(self, z: Tensor, least: float, generator: torch.Generator) -> int:
-        """Put codewords chosen less than ``least`` times the mean onto random vectors [B, d, h, w]; how many."""
-        dead = torch.nonzero(self.counts < least * self.counts.mean())[:, 0]
-        if len(dead):
-            x = z.permute(0, 2, 3, 1).reshape(-1, z.shape[1])
+    def follow(self, z: Tensor, codes: Tensor, weight: Tensor, decay: float) -> None:
+        """Move the codewords towards the vectors [B, d, h, w] that chose them at these weights of a bit [B]."""
+        x = z.permute(0, 2, 3, 1).reshape(1, -1, z.shape[1])
+        self.error.lerp_(self.unit(z), 1 - decay)
+        words, counts, sums = self.words[None], self.counts[None], self.sums[None]
+        ema_update(x, codes.reshape(1, -1), words, counts, sums, decay=decay)
+        self.words[: int(self.still)] = 0
+        self.count(codes, weight, decay)
+
+    @torch.no_grad()
+    def count(self, codes: Tensor, weight: Tensor, decay: float) -> None:
+        """Take note of how often each is chosen at these weights of a bit [B]."""
+        ranges = weight_range(weight)[:, None, None].expand_as(codes)
+        chosen = torch.zeros_like(self.used).index_put_((ranges, codes), self.used.new_ones(()), accumulate=True)
+        present = chosen.sum(1) > 0
+        self.used[present] = decay * self.used[present] + chosen[present]
+
+    @torch.no_grad()
+    def reseed(self, z: Tensor, codes: Tensor, least: float, generator: torch.Generator) -> int:
+        """Put codewords chosen less than ``least`` times the mean onto random vectors [B, d, h, w]; how many.
+
+        Where codeword 0 is still, it is no part of the mean, and vectors that chose it are left alone.
+        """
+        first = int(self.still)
+        usual = self.counts[first:].mean()
+        dead = first + torch.nonzero(self.counts[first:] < least * usual)[:, 0]
+        x = z.permute(0, 2, 3, 1).reshape(-1, z.shape[1])[codes.flatten() >= first]
+        if len(dead) and len(x):
             pick = torch.randint(len(x), (len(dead),), generator=generator).to(x.device)
-            self.counts[dead] = self.counts.mean() * 0.5
+            self.counts[dead] = usual * 0.5
+            self.used[:, dead] = self.used[:, first:].mean(1, keepdim=True) * 0.5
             self.words[dead] = x[pick]
             self.sums[dead] = self.words[dead] * self.counts[dead, None]
         return len(dead)
@@ -116,14 +174,14 @@ class Found:
 
     Attributes:
         planes: decoded [B, 3, H, W].
-        vectors: of the encoder, top and bottom [B, d, h, w].
-        codes: top and bottom [B, h, w].
-        commitment: mean squared distance of the vectors to their codewords, in units of the running mean.
+        vectors: that were quantised, of every level [B, d, h, w].
+        codes: of every level [B, h, w].
+        commitment: mean squared distance of the vectors to their codewords, in the codebooks' units.
     """
 
     planes: Tensor
-    vectors: tuple[Tensor, Tensor]
-    codes: tuple[Tensor, Tensor]
+    vectors: tuple[Tensor, Tensor, Tensor]
+    codes: tuple[Tensor, Tensor, Tensor]
     commitment: Tensor
 
 
@@ -155,6 +213,15 @@ def expand_bottom(x: Tensor) -> Tensor:
     return _first(expand(_last(x), SOFT[1]))
 
 
+def masking(planes: Tensor) -> Tensor:
+    """As :func:`vqcodec.image.tokens.masking.factors`, of planes [B, 3, H, W]: [B, H / 8, W / 8]."""
+    side = 3 * BOTTOM
+    luma = planes[:, :1]
+    mean, square = (F.avg_pool2d(x, side, BOTTOM, BOTTOM, count_include_pad=False) for x in (luma, luma * luma))
+    deviation = LEVELS_OF * (square - mean * mean).clamp(min=0).sqrt()
+    return ((deviation + 1) / USUAL).pow(POWER).clamp(LEAST, MOST)[:, 0]
+
+
 class TokensNetwork(nn.Module):
     """Encoder, quantisers and decoder. Planes are centred samples divided by 64, H and W multiples of 16."""
 
@@ -162,9 +229,15 @@ class TokensNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.parts = nn.ModuleDict({name: Part(convs) for name, convs in parts(config).items()})
-        self.top = Codebook(config.top_codewords, config.top_d)
-        self.bottom = Codebook(config.bottom_codewords, config.bottom_d)
+        top, bottom, residual = config.codewords
+        self.top = Codebook(top, config.top_d, left=LEFT[0])
+        self.bottom = Codebook(bottom, config.bottom_d, left=LEFT[1])
+        self.residual = Codebook(residual, config.bottom_d, still=True)
         nn.init.zeros_(self.layer("at2", -1).weight)  # it starts as the linear part alone
+
+    def books(self) -> tuple[Codebook, Codebook, Codebook]:
+        """The codebooks of all levels."""
+        return self.top, self.bottom, self.residual
 
     def layer(self, part: str, index: int) -> nn.Conv2d:
         """One convolution of a part."""
@@ -199,31 +272,37 @@ class TokensNetwork(nn.Module):
         """Through the quantisers, gradients straight through them.
 
         Args:
-            weight: of a bit, by picture [B]; see :meth:`Codebook.choose`.
+            weight: of a bit, by picture [B], in units of the mean squared error of top and bottom.
         """
         z, whole = self.analyse(planes)
         z = shrink_top(z)
-        codes = self.top.choose(z, weight)
+        fine_factor = masking(planes)
+        factor = F.avg_pool2d(fine_factor[:, None], TOP // BOTTOM)[:, 0]
+        codes = self.top.choose(z, weight, TOP_SHARE * self.top.error, factor)
         words = self.top.vectors(codes)
         top = expand_top(z + (words - z).detach())
         expected = self.expected(top)
         y = shrink_bottom(whole - expected)
-        fine = self.bottom.choose(y, weight)
+        fine = self.bottom.choose(y, weight, self.bottom.error, fine_factor)
         fine_words = self.bottom.vectors(fine)
+        left = (y - fine_words).detach()
+        finest = self.residual.choose(left, weight, self.bottom.error, fine_factor)
+        fine_words = fine_words + self.residual.vectors(finest)
         bottom = expected + expand_bottom(y + (fine_words - y).detach())
         commitment = (z - words).square().sum(1).mean() / self.top.error
         commitment = commitment + (y - fine_words).square().sum(1).mean() / self.bottom.error
-        return Found(self.synthesise(top, bottom), (z, y), (codes, fine), commitment)
+        return Found(self.synthesise(top, bottom), (z, y, left), (codes, fine, finest), commitment)
 
     def arrays(self) -> dict[str, F32]:
         """Weights by name, as a model stores them."""
         return {k: v.detach().cpu().contiguous().numpy() for k, v in self.parts.state_dict().items()}
 
     @torch.no_grad()
-    def load(self, arrays: Mapping[str, F32], words: tuple[F32, F32], error: F32) -> None:
-        """Take weights by name, and the codewords and mean errors of both levels."""
+    def load(self, arrays: Mapping[str, F32], words: Sequence[F32], error: F32) -> None:
+        """Take weights by name, the codewords of every level, and the mean errors of top and bottom."""
         self.parts.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
-        for book, array, e in zip((self.top, self.bottom), words, error.tolist(), strict=True):
+        self.top.error.fill_(float(error[0]))
+        self.bottom.error.fill_(float(error[1]))
+        for book, array in zip(self.books(), words, strict=True):
             book.words.copy_(torch.from_numpy(array))
-            book.error.fill_(e)
             book.sums.copy_(book.words * book.counts[:, None])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from vqcodec.bitstream.arrays import F32, I32, I64
 from vqcodec.image.tokens.codec import TokensCodec
-from vqcodec.image.tokens.codes import CodeModel
-from vqcodec.image.tokens.config import TokensConfig
+from vqcodec.image.tokens.codes import CodeModel, Codes
+from vqcodec.image.tokens.config import LEVELS, TokensConfig
 from vqcodec.image.tokens.model import load_tokens, model_id, save_tokens
 from vqcodec.image.tokens.prior import STEPS, UNIT, StepPrior, check_step, exponentials, maps_of
 from vqcodec.image.train.data import CropSource, photographs_key
@@ -25,6 +25,7 @@ from vqcodec.prior.export import whole_weights
 from vqcodec.prior.integer import ACTIVATION_LIMIT, MAP_LIMIT
 from vqcodec.prior.knots import KNOTS, step_knots
 from vqcodec.prior.network import ACTIVATION_UNIT
+from vqcodec.quality import COARSEST, PICTURE_QUALITY, step_of_quality
 from vqcodec.train.loop import Length, faded, log_line
 
 __all__ = ["PriorNetwork", "PriorOptions", "export_prior", "static_prior", "train_prior"]
@@ -39,7 +40,7 @@ class PriorOptions:
 
     Attributes:
         crops, held_out: crops of 256 x 256 to train on, and for the figures.
-        steps: largest step index that crops are coded at; a third of them at index 0.
+        steps: largest step index that crops are coded at; an eighth of them at index 0.
         batch: crops per step of the training.
         learning_rate: with a cosine to 2 %.
         held_out_data: photographs for the figures; None takes other crops of the training photographs.
@@ -98,12 +99,12 @@ class PriorNetwork(nn.Module):
     """Numbers that stand for codes, and the layers of every step.
 
     Args:
-        words: codewords of top and bottom [K, d]: their first components are what stands for them at first.
+        words: codewords of every level [K, d]: their first components are what stands for them at first.
     """
 
-    def __init__(self, config: TokensConfig, words: tuple[F32, F32]) -> None:
+    def __init__(self, config: TokensConfig, words: Sequence[F32]) -> None:
         super().__init__()
-        self.codewords = (config.top_codewords, config.bottom_codewords)
+        self.codewords = config.codewords
         places = [torch.from_numpy(w) for w in words]
         self.embedding = nn.ParameterList(_leading(w, config.embedding) for w in places)
         self.steps = nn.ModuleList(
@@ -120,7 +121,7 @@ class PriorNetwork(nn.Module):
         return [e.clamp(-most, most) for e in self.embedding]
 
     def bits(self, codes: Sequence[Tensor], step: Tensor) -> list[Tensor]:
-        """Length of every code of every step [B, h, w], of codes of top and bottom, at step indices [B]."""
+        """Length of every code of every step [B, h, w], of codes of every level, at step indices [B]."""
         tables, out = self.tables(), []
         for i, (s, network) in enumerate(zip(STEPS, self.networks(), strict=True)):
             wanted = s.of(codes[s.level])
@@ -140,7 +141,7 @@ def _leading(words: Tensor, count: int) -> Tensor:
 
 
 def static_prior(config: TokensConfig, counts: Sequence[F32]) -> CodeModel:
-    """A prior that knows how often each code is, and nothing else; counts of top and bottom [K]."""
+    """A prior that knows how often each code is, and nothing else; counts of every level [K]."""
     tables = [np.zeros((len(c), config.embedding), np.float32) for c in counts]
     steps = []
     for s in STEPS:
@@ -153,18 +154,21 @@ def static_prior(config: TokensConfig, counts: Sequence[F32]) -> CodeModel:
             np.zeros((n, n), np.float32), np.zeros(n, np.float32), none,
             np.zeros((n, k), np.float32), bias, np.zeros(k, np.int32),
         ))  # fmt: skip
-    return CodeModel((tables[0], tables[1]), tuple(steps), exponentials())
+    return CodeModel((tables[0], tables[1], tables[2]), tuple(steps), exponentials())
 
 
 @torch.no_grad()
-def export_prior(network: PriorNetwork) -> CodeModel:
+def export_prior(network: PriorNetwork, most: int = COARSEST) -> CodeModel:
     """The trained network in integers.
+
+    Args:
+        most: largest step index it was trained on, whose weights those beyond it take.
 
     Raises:
         ValueError: a product sum could leave the exact range of float32.
     """
     tables = [(t / MAP_UNIT).round().cpu().numpy().astype(np.float32) for t in network.tables()]
-    knots = step_knots(torch.arange(256)).double().numpy()
+    knots = step_knots(torch.arange(256).clamp(max=most)).double().numpy()
     steps = []
     for one in network.networks():
         p = {name: value.double().cpu().numpy() for name, value in one.state_dict().items()}
@@ -176,39 +180,37 @@ def export_prior(network: PriorNetwork) -> CodeModel:
         whole = first[0].reshape(9, -1, n) if n else np.zeros((9, 0, 0), np.float32)
         steps.append(StepPrior(whole, first[1], first[2], second[0], second[1], second[2], last[0], last[1], last[2]))
         check_step(steps[-1], tables)
-    return CodeModel((tables[0], tables[1]), tuple(steps), exponentials())
+    return CodeModel((tables[0], tables[1], tables[2]), tuple(steps), exponentials())
 
 
 @dataclass(frozen=True)
 class _Cache:
-    """Codes of crops, top [N, 16, 16] and bottom [N, 32, 32], and their step indices [N]."""
+    """Codes of crops, by level [N, 16, 16] and twice [N, 32, 32], and their step indices [N]."""
 
-    top: I32
-    bottom: I32
+    codes: Codes
     step: I64
 
     def take(self, pick: I64) -> tuple[list[Tensor], Tensor]:
-        codes = [torch.from_numpy(x[pick].astype(np.int64)) for x in (self.top, self.bottom)]
+        codes = [torch.from_numpy(x[pick].astype(np.int64)) for x in self.codes]
         return codes, torch.from_numpy(self.step[pick])
 
 
-def _code(codec: TokensCodec, source: CropSource, count: int, most: int, seed: int) -> _Cache:
-    """Code crops at random step indices."""
-    rng = np.random.default_rng(seed)
-    step = np.where(rng.random(count) < 1 / 3, 0, rng.integers(1, most + 1, count))
+def _code(codec: TokensCodec, source: CropSource, step: I64) -> _Cache:
+    """Code one crop at each step index."""
     found = [codec.codes_of(source.crop(), int(s)) for s in step]
-    top, bottom = (np.concatenate([codes[level] for codes in found]) for level in range(2))
-    return _Cache(top, bottom, step)
+    top, bottom, residual = (np.concatenate(level) for level in zip(*found, strict=True))
+    return _Cache((top, bottom, residual), step)
 
 
-def _cached(codec: TokensCodec, run: Path, folder: Path, count: int, options: PriorOptions, seed: int) -> _Cache:
-    """Codes kept by the model that made them and the files they are of."""
-    path = run / f"tokens-{codec.model_id.hex()}-{photographs_key(folder)}-{count}-{options.steps}-{seed}.npz"
+def _cached(codec: TokensCodec, run: Path, folder: Path, step: I64, seed: int) -> _Cache:
+    """Codes kept by the model that made them, the files they are of, and step indices."""
+    key = f"{photographs_key(folder)}-{len(step)}-{step.min()}-{step.max()}-{seed}"
+    path = run / f"tokens-{codec.model_id.hex()}-{key}.npz"
     if not path.exists():
-        cache = _code(codec, CropSource(folder, SIDE, seed), count, options.steps, seed)
-        np.savez(path, top=cache.top, bottom=cache.bottom, step=cache.step)
+        cache = _code(codec, CropSource(folder, SIDE, seed), step)
+        np.savez(path, *cache.codes, step=cache.step)
     with np.load(path) as stored:
-        return _Cache(stored["top"], stored["bottom"], stored["step"])
+        return _Cache((stored["arr_0"], stored["arr_1"], stored["arr_2"]), stored["step"])
 
 
 def train_prior(run: Path, data: Path, length: Length, options: PriorOptions | None = None) -> dict[str, Any]:
@@ -218,24 +220,26 @@ def train_prior(run: Path, data: Path, length: Length, options: PriorOptions | N
     makes the encoder choose.
 
     Returns:
-        Bits per pixel on held-out crops at step index 0: fixed length, order-0 entropy, network in float, in integers.
+        Bits per pixel on held-out crops at the usual quality: fixed length, order-0 entropy, network in float and in
+        integers.
     """
     options = options or PriorOptions()
     model = load_tokens(run / "model.safetensors")
     codec = TokensCodec(model, 0, 1)
-    train = _cached(codec, run, data, options.crops, options, options.seed)
-    test = _cached(
-        codec, run, options.held_out_data or data, options.held_out, replace(options, steps=1), options.seed + 1
-    )
+    rng, count = np.random.default_rng(options.seed), options.crops
+    steps = np.where(rng.random(count) < 1 / 8, 0, rng.integers(1, options.steps + 1, count))
+    train = _cached(codec, run, data, steps, options.seed)
+    usual = np.full(options.held_out, step_of_quality(PICTURE_QUALITY))
+    test = _cached(codec, run, options.held_out_data or data, usual, options.seed + 1)
     torch.manual_seed(options.seed)
     network = PriorNetwork(model.config, model.words)
     with torch.no_grad():
         for s, one in zip(STEPS, network.networks(), strict=True):
-            codes = torch.from_numpy((train.top, train.bottom)[s.level].astype(np.int64)).flatten()
+            codes = torch.from_numpy(train.codes[s.level].astype(np.int64)).flatten()
             counts = torch.bincount(codes, minlength=network.codewords[s.level]) + 0.1
             one.last_bias.copy_(torch.log2(counts / counts.sum()))
     done = _fit(network, train, length, options)
-    codes_model = export_prior(network)
+    codes_model = export_prior(network, options.steps)
     report = _report(network, test, model_id(model).hex())
     model.codes = codes_model
     codec = TokensCodec(model, 0, 1)
@@ -291,16 +295,16 @@ def _integer_length(model: CodeModel, test: _Cache) -> float:
 
     total = 0.0
     for i, step in enumerate(test.step):
-        own = (test.top[i : i + 1], test.bottom[i : i + 1])
+        own = [codes[i : i + 1] for codes in test.codes]
         walk = Walk(model, int(step), 1, *(side // 4 for side in own[0].shape[1:]))
 
-        def choose(index: int, weights: I32, own: tuple[I32, I32] = own) -> I32:
+        def choose(index: int, weights: I32, own: list[I32] = own) -> I32:
             nonlocal total
             symbols: I32 = STEPS[index].of(own[STEPS[index].level]).ravel()
             picked = np.take_along_axis(weights, symbols[:, None].astype(np.int64), 1)[:, 0]
             total += float((np.log2(weights.sum(1)) - np.log2(picked)).sum())
             return symbols
 
-        for level in range(2):
+        for level in range(len(LEVELS)):
             walk.level(level, choose)
     return total / (len(test.step) * SIDE**2)

@@ -26,6 +26,7 @@ class TokensRunOptions:
     steps: int | None = None
     crops: int | None = None
     preset: str = "tokens"
+    adversarial: float = 0.0
     held_out: Path | None = None
     seed: int = 5
 
@@ -45,7 +46,12 @@ def run_tokens_stage(data: Path, run: Path, options: TokensRunOptions) -> None:
         shutil.copyfile(init, model)
     try:
         if options.stage == "network":
-            network = NetworkOptions(preset=options.preset, held_out_data=options.held_out, seed=options.seed)
+            network = NetworkOptions(
+                preset=options.preset,
+                adversarial=options.adversarial,
+                held_out_data=options.held_out,
+                seed=options.seed,
+            )
             network = network if options.crops is None else replace(network, start_crops=options.crops)
             start = model if options.init != "closed-form" else None
             train_network(run, data, length, resume=options.resume, options=network, start=start)
@@ -54,7 +60,10 @@ def run_tokens_stage(data: Path, run: Path, options: TokensRunOptions) -> None:
             raise InputError(f"{model}: not there; run --stage network first, or give --init FILE")
         if options.stage == "decoder":
             network = NetworkOptions(
-                preset=load_tokens(model).config.name, held_out_data=options.held_out, seed=options.seed + 1
+                preset=load_tokens(model).config.name,
+                adversarial=options.adversarial,
+                held_out_data=options.held_out,
+                seed=options.seed + 1,
             )
             train_network(run, data, length, resume=options.resume, options=network, decoder=True)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from vqcodec.image.tokens.config import PRESETS
 from vqcodec.image.tokens.model import TokensModel, load_tokens, save_tokens
+from vqcodec.image.tokens.train.adversary import Adversary
 from vqcodec.image.tokens.train.loss import TokensLoss, Weights
 from vqcodec.image.tokens.train.network import Found, TokensNetwork
 from vqcodec.image.tokens.train.prior import static_prior
@@ -30,6 +32,8 @@ LINEAR = ("top_in", "bottom_in", "expected", "linear")  # parts that begin in cl
 DECODER = ("top_out", "at8", "at4", "at2", "linear")  # parts that codes do not depend on
 SAVE_EVERY, SHOW_EVERY = 180.0, 300.0  # seconds
 RESEED_EVERY, RESEED_UNTIL = 50, 0.8  # steps, share of the run
+COUNTED, COUNTED_DECAY = 60, 0.95  # batches that are counted before training goes on from a model
+SHOWN_WEIGHTS = (0.01, 0.04, 0.15)  # of a bit, for which figures are shown
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,9 @@ class NetworkOptions:
         averaging: share that averaged weights keep at every step, at most.
         decay: of the codebooks' statistics.
         least: a codeword chosen less than this share of the mean is put elsewhere.
-        bit_weights: largest weight of a bit in the choice of codes, in units of the mean squared distance; each crop
-            has its own, a third of them none.
+        bit_weights: least and largest weight of a bit in the choice of codes, in units of what is usually left over;
+            each crop has its own, evenly spread in its logarithm.
+        adversarial: weight of what the critic says of decoded pictures; 0 trains none (see :mod:`adversary`).
         held_out_data: photographs for the figures; None takes other crops of the training photographs.
         held_out: crops for the figures, 256 x 256.
     """
@@ -61,7 +66,8 @@ class NetworkOptions:
     averaging: float = 0.998
     decay: float = 0.99
     least: float = 0.05
-    bit_weights: float = 0.1
+    bit_weights: tuple[float, float] = (0.005, 0.2)
+    adversarial: float = 0.0
     held_out_data: Path | None = None
     held_out: int = 16
     seed: int = 5
@@ -154,6 +160,7 @@ class _Trainer:
         fast = [p for p in self.network.parameters() if all(p is not q for q in slow)]
         groups = [{"params": fast, "factor": 1.0}, {"params": slow, "factor": options.slow}]
         self.optimiser = Soap(groups) if options.soap else torch.optim.Adam(groups, betas=(0.9, 0.99))
+        self.adversary = Adversary(processes) if options.adversarial else None
         self.reseeded = 0
 
     def start(self, model: Path | None) -> None:
@@ -162,6 +169,7 @@ class _Trainer:
             own = load_tokens(model)
             self.loss.colour.copy_(torch.from_numpy(own.colour))
             self.network.load(own.network, own.words, own.error)
+            self._count()
             self.average.load_state_dict(self.network.state_dict())
             return
         source = CropSource(self.data, self.options.side, seed=self.options.seed + 50)
@@ -173,11 +181,21 @@ class _Trainer:
         self.network.to(self.device)
         self.average.load_state_dict(self.network.state_dict())
 
+    @torch.no_grad()
+    def _count(self) -> None:
+        """How often each codeword is chosen, which a model does not say and the choice under bits needs."""
+        for _ in range(COUNTED):
+            planes, weight = self._batch()
+            for book, codes in zip(self.network.books(), self.network(planes, weight).codes, strict=True):
+                book.count(codes, weight, COUNTED_DECAY)
+                self.processes.share_means(book.buffers())
+
     def _batch(self) -> tuple[Tensor, Tensor]:
         """Planes, and the weight of a bit for each crop."""
         o = self.options
         crops = torch.from_numpy(self.source.batch(o.batch)).to(self.device)
-        weight = o.bit_weights * self.rng.uniform(0, 1, o.batch) ** 2 * (self.rng.random(o.batch) > 1 / 3)
+        least, largest = (math.log(w) for w in o.bit_weights)
+        weight = np.exp(self.rng.uniform(least, largest, o.batch))
         return to_planes(crops, self.loss.colour), torch.from_numpy(weight).float().to(self.device)
 
     def step(self, share: float) -> dict[str, float]:
@@ -191,6 +209,9 @@ class _Trainer:
         loss: Tensor
         terms: dict[str, float]
         loss, terms = self.loss(found, planes)
+        if self.adversary is not None:
+            terms |= self.adversary.learn(planes, found.planes)
+            loss = loss + o.adversarial * self.adversary.judge(found.planes)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.processes.share_gradients(self.network.parameters())
@@ -198,18 +219,18 @@ class _Trainer:
         self.optimiser.step()
         self.done += 1
         if self.only is None:
-            self._update_codebooks(found, reseed=self.done % RESEED_EVERY == 0 and share < RESEED_UNTIL)
+            self._update_codebooks(found, weight, reseed=self.done % RESEED_EVERY == 0 and share < RESEED_UNTIL)
         follow(self.average, self.network, self.done, o.averaging)
         return terms
 
-    def _update_codebooks(self, found: Found, *, reseed: bool) -> None:
+    def _update_codebooks(self, found: Found, weight: Tensor, *, reseed: bool) -> None:
         """Codewords towards what chose them; those that are dead elsewhere. All processes hold the same."""
         o = self.options
-        for book, z, codes in zip((self.network.top, self.network.bottom), found.vectors, found.codes, strict=True):
-            book.follow(z.detach().float(), codes, o.decay)
+        for book, z, codes in zip(self.network.books(), found.vectors, found.codes, strict=True):
+            book.follow(z.detach().float(), codes, weight, o.decay)
             self.processes.share_means(book.buffers())
             if reseed:
-                self.reseeded += book.reseed(z.detach().float(), o.least, self.generator)
+                self.reseeded += book.reseed(z.detach().float(), codes, o.least, self.generator)
                 self.processes.spread(book.buffers())
 
     @torch.inference_mode()
@@ -218,8 +239,8 @@ class _Trainer:
         self.average.load_state_dict(dict(self.network.named_buffers()), strict=False)
         out: dict[str, Any] = {"reseeded": self.reseeded}
         self.reseeded = 0
-        for weight in (0.0, self.options.bit_weights / 2):
-            codes: list[tuple[Tensor, Tensor]] = []
+        for weight in SHOWN_WEIGHTS:
+            codes: list[tuple[Tensor, ...]] = []
             rows = []
             for crops in torch.split(self.test, 4):
                 planes = to_planes(crops.to(self.device), self.loss.colour)
@@ -231,7 +252,7 @@ class _Trainer:
                 rows.append(torch.stack([psnr, perceptual], 1))
                 codes.append(found.codes)
             bits, use = 0.0, []
-            for level, book in enumerate((self.network.top, self.network.bottom)):
+            for level, book in enumerate(self.network.books()):
                 counts = torch.bincount(torch.cat([c[level].flatten() for c in codes]), minlength=len(book.words))
                 entropy = float(torch.special.entr(counts / counts.sum()).sum()) / np.log(2)
                 bits += entropy * int(counts.sum()) / (self.test.shape[0] * self.test.shape[1] * self.test.shape[2])
@@ -242,7 +263,8 @@ class _Trainer:
 
     def model(self) -> TokensModel:
         """The averaged networks as a model whose prior knows counts alone."""
-        books = (self.network.top, self.network.bottom)
+        books = self.network.books()
+        top, bottom, residual = (book.words.cpu().numpy() for book in books)
         counts = [book.counts.cpu().numpy() for book in books]
         facts = {"steps": self.done, "photographs": len(photographs(self.data))}
         held_out = self.options.held_out_data and self.options.held_out_data.name
@@ -250,8 +272,8 @@ class _Trainer:
         return TokensModel(
             config=config,
             colour=self.loss.colour.cpu().numpy(),
-            words=(books[0].words.cpu().numpy(), books[1].words.cpu().numpy()),
-            error=np.array([float(book.error) for book in books], np.float32),
+            words=(top, bottom, residual),
+            error=np.array([float(book.error) for book in books[:2]], np.float32),
             network=self.average.arrays(),
             codes=static_prior(config, counts),
             training={"network": asdict(self.options) | {"held_out_data": held_out} | facts},
@@ -263,6 +285,8 @@ class _Trainer:
             "network": self.network.state_dict(), "average": self.average.state_dict(), "colour": self.loss.colour,
             "optimiser": self.optimiser.state_dict(), "done": self.done, "share": share,
         }  # fmt: skip
+        if self.adversary is not None:
+            state["adversary"] = self.adversary.state()
         save_checkpoint(path, state)
 
     def load(self, path: Path) -> float:
@@ -272,5 +296,7 @@ class _Trainer:
         self.average.load_state_dict(state["average"])
         self.loss.colour.copy_(state["colour"])
         self.optimiser.load_state_dict(state["optimiser"])
+        if self.adversary is not None and "adversary" in state:
+            self.adversary.load(state["adversary"])
         self.done = state["done"]
         return float(state["share"])
