@@ -55,7 +55,7 @@ _SHOWN = [
 @click.option(
     "--model",
     type=click.Choice(["image", "tokens"]),
-    help="Of pictures; tokens for the lowest rates, 0.03 to 0.15 bits per pixel.",
+    help="Of pictures; tokens for the lowest rates, 0.015 to 0.25 bits per pixel.",
 )
 @click.option(
     "--tune",

@@ -59,7 +59,7 @@ class CompressOptions(TypedDict, total=False):
         target_psnr: decibels over all colour samples, at least; the coarsest step that reaches it. Pictures only.
         lossless: nothing is lost of samples of up to 16 bits (24 of sound); instead of quality and targets.
         exact_alpha: with ``lossless``, keep the colours of invisible pixels, too.
-        model: of a picture: ``tokens`` for the lowest rates, 0.03 to 0.15 bits per pixel; by default ``image``.
+        model: of a picture: ``tokens`` for the lowest rates, 0.015 to 0.25 bits per pixel; by default ``image``.
         tune: ``visual``, or ``psnr`` for the least squared error of a picture. Both make files of the same kind, which
             ``faithful`` of :func:`vqcodec.decompress` decodes to the picture of the least squared error.
         effort: 1 (fastest) to 9 (smallest at the same quality) of a picture: how thoroughly its codes are searched and
