@@ -181,9 +181,8 @@ class _Vectors:
         found = np.zeros(len(x), np.int32)
         rest = np.flatnonzero(np.sqrt(np.square(x).sum(1)) > _SURE * self._limits.take(rows))
         words = np.concatenate([self._words, maps[self._order].T / -2])  # scores are halves of costs
-        found[rest] = self._search(np.concatenate([x[rest], later[rest]], 1), rows.take(rest), len(self._order), words)[
-            0
-        ]
+        wanted = np.concatenate([x[rest], later[rest]], 1)
+        found[rest], _ = self._search(wanted, rows.take(rest), len(self._order), words)
         return self._order.take(found)
 
     def _search(self, x: F32, rows: I32, n: int, words: F32 | None = None) -> tuple[I64, F32]:

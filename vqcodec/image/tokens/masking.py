@@ -6,22 +6,37 @@ as they are. Measured on eight held-out crops, this costs nothing at equal ST-LP
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
 import numpy as np
 
 from vqcodec.bitstream.arrays import F32
 from vqcodec.image.tokens.config import BOTTOM
 
-__all__ = ["LEAST", "LEVELS_OF", "MOST", "POWER", "TOP_SHARE", "USUAL", "factors"]
+if TYPE_CHECKING:
+    from torch import Tensor
 
-LEVELS_OF = 37.0
-"""Gray levels of a unit of the first plane: 64 of a sample, by the length of the vector that makes it luma."""
+    Moments = TypeVar("Moments", F32, Tensor)
 
-USUAL, POWER, LEAST, MOST = 12.0, 0.75, 0.1, 1.0
-"""The factor is ((deviation + 1) / USUAL) ** POWER, within bounds; deviations in gray levels. Above 1, colours go
+__all__ = ["LEAST", "MOST", "TOP_SHARE", "factor_of", "factors"]
+
+# Gray levels of a unit of the first plane: 64 of a sample, by the length of the vector that makes it luma.
+_LEVELS_OF = 37.0
+
+_USUAL, _POWER = 12.0, 0.75
+LEAST, MOST = 0.1, 1.0
+"""The factor is ((deviation + 1) / 12) ** 0.75, within these bounds; deviations in gray levels. Above 1, colours go
 wrong."""
 
 TOP_SHARE = 0.25
 """Of the weight of a bit in the top's choice, whose errors are wrong colours of 16 x 16 pixels."""
+
+
+def factor_of(mean: Moments, square: Moments) -> Moments:
+    """The factor of places around which luma, in units of the first plane, has this mean and this mean square."""
+    deviation = _LEVELS_OF * (square - mean * mean).clip(0) ** 0.5
+    out: Moments = (((deviation + 1) / _USUAL) ** _POWER).clip(LEAST, MOST)
+    return out
 
 
 def factors(luma: F32) -> F32:
@@ -30,9 +45,7 @@ def factors(luma: F32) -> F32:
     cells = luma.reshape(h, BOTTOM, w, BOTTOM)
     count = _around(np.ones((h, w), np.float32))
     mean, square = (_around(x.mean((1, 3))) / count for x in (cells, cells**2))
-    deviation = LEVELS_OF * np.sqrt(np.maximum(square - mean**2, 0))
-    out: F32 = np.clip(((deviation + 1) / USUAL) ** POWER, LEAST, MOST).astype(np.float32)
-    return out
+    return factor_of(mean, square)
 
 
 def _around(x: F32) -> F32:

@@ -13,23 +13,15 @@ from torch import Tensor, nn
 from vqcodec.bitstream.arrays import F32
 from vqcodec.image.tokens.compand import MEANS, SOFT, expand, shrink
 from vqcodec.image.tokens.config import BOTTOM, TOP, Conv, TokensConfig, parts
-from vqcodec.image.tokens.masking import LEAST, LEVELS_OF, MOST, POWER, TOP_SHARE, USUAL
+from vqcodec.image.tokens.masking import LEAST, MOST, TOP_SHARE, factor_of
 from vqcodec.kernels import assign, ema_update
 
 __all__ = ["Codebook", "Found", "Part", "TokensNetwork", "expand_bottom", "expand_top", "shrink_bottom", "shrink_top"]
 
 
-LEFT = (
-    0.09,
-    0.37,
-)  # of the variance of top and bottom, by k-means with 256 and 512 codewords; the unit of the top stays with more
-
-
+LEFT = (0.09, 0.37)  # of the variance of top and bottom, by k-means with 256 and 512 codewords
 FACTORS = 8  # of the weight of a bit by place, a third apart
-RANGES = 6
-"""Of the weight of a bit, each twice the one before; the first ends here:"""
-
-FIRST = 0.01
+RANGES, FIRST = 6, 0.01  # ranges of the weight of a bit, each twice as wide as the one before; where the first ends
 
 
 def weight_range(weight: Tensor) -> Tensor:
@@ -122,6 +114,10 @@ class Codebook(nn.Module):
             rows = rows * FACTORS + place.round().long().flatten()
         x = z.permute(0, 2, 3, 1).reshape(1, -1, d).contiguous()
         return assign(x, self.words[None], table, rows[None]).view(b, h, w)
+
+    def nearest(self, z: Tensor) -> Tensor:
+        """The nearest codewords [B, d, h, w] of vectors [B, d, h, w]: bits do not count."""
+        return self.vectors(self.choose(z, z.new_zeros(len(z)), self.error))
 
     def vectors(self, codes: Tensor) -> Tensor:
         """[B, h, w] to [B, d, h, w]."""
@@ -218,8 +214,7 @@ def masking(planes: Tensor) -> Tensor:
     side = 3 * BOTTOM
     luma = planes[:, :1]
     mean, square = (F.avg_pool2d(x, side, BOTTOM, BOTTOM, count_include_pad=False) for x in (luma, luma * luma))
-    deviation = LEVELS_OF * (square - mean * mean).clamp(min=0).sqrt()
-    return ((deviation + 1) / USUAL).pow(POWER).clamp(LEAST, MOST)[:, 0]
+    return factor_of(mean, square)[:, 0]
 
 
 class TokensNetwork(nn.Module):

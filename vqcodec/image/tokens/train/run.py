@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vqcodec.errors import InputError
+from vqcodec.errors import InputError, UsageError
 from vqcodec.image.tokens.model import load_tokens
 from vqcodec.image.tokens.train.prior import PriorOptions, train_prior
 from vqcodec.image.tokens.train.stage import NetworkOptions, train_network
@@ -36,12 +36,14 @@ def run_tokens_stage(data: Path, run: Path, options: TokensRunOptions) -> None:
 
     Raises:
         InputError: no photographs, or no model to begin with.
-        UsageError: no length.
+        UsageError: no length, or an option that is not for the stage.
     """
     keep_pages()
     run.mkdir(parents=True, exist_ok=True)
     model = run / "model.safetensors"
     length = Length.of(options.minutes, options.steps)
+    if options.adversarial and options.stage == "prior":
+        raise UsageError("--adversarial is for stages network and decoder, which make pictures; leave it out")
     if not options.resume and (init := model_to_begin_with(options.init, "closed-form")):
         shutil.copyfile(init, model)
     try:

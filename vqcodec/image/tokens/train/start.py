@@ -20,7 +20,7 @@ from vqcodec.image.tokens.train.network import (
 )
 from vqcodec.kernels import assign
 
-__all__ = ["SCALE", "fit_codebook", "fit_colour", "fit_fine_codebooks", "start_network", "to_planes"]
+__all__ = ["SCALE", "fit_colour", "start_network", "to_planes"]
 
 SCALE = 64.0  # of samples in the planes that the networks see
 UNIT = 4.0  # of principal components in the vectors: those beyond the mean are of the order of 1 then
@@ -54,27 +54,26 @@ def start_network(network: TokensNetwork, planes: Tensor, generator: torch.Gener
     zeros = bottom_basis.new_zeros(config.bottom_d, config.encoder[0])
     _put(network, "bottom_in", torch.cat([bottom_basis / UNIT, zeros], 1))
     z = shrink_top(z)
-    fit_codebook(network.top, z, generator)
-    words = expand_top(network.top.vectors(network.top.choose(z, z.new_zeros(len(z)), network.top.error)))
+    _fit_codebook(network.top, z, generator)
+    words = expand_top(network.top.nearest(z))
     _put(network, "expected", _regression(words, F.pixel_unshuffle(whole, 2)))
     y = shrink_bottom(whole - network.expected(words))
-    fit_fine_codebooks(network, y, generator)
-    found = expand_bottom(network.bottom.vectors(network.bottom.choose(y, y.new_zeros(len(y)), network.bottom.error)))
+    _fit_fine_codebooks(network, y, generator)
+    found = expand_bottom(network.bottom.nearest(y))
     found = found + network.expected(words)
     _put(network, "linear", _regression(found, fine))
 
 
-@torch.no_grad()
-def fit_fine_codebooks(network: TokensNetwork, y: Tensor, generator: torch.Generator) -> None:
+def _fit_fine_codebooks(network: TokensNetwork, y: Tensor, generator: torch.Generator) -> None:
     """Codebooks of the bottom from its vectors [N, d, h, w], and of the residual from the longer half of what is left.
 
     It is the longer ones that the residual will be asked for.
     """
-    fit_codebook(network.bottom, y, generator)
-    left = y - network.bottom.vectors(network.bottom.choose(y, y.new_zeros(len(y)), network.bottom.error))
+    _fit_codebook(network.bottom, y, generator)
+    left = y - network.bottom.nearest(y)
     rows = left.permute(1, 0, 2, 3).flatten(1)
     long = rows[:, rows.square().sum(0) > rows.square().sum(0).median()]
-    fit_codebook(network.residual, long[None, :, None], generator)
+    _fit_codebook(network.residual, long[None, :, None], generator)
     book = network.residual
     book.words[0] = 0
     book.counts[0] = book.counts[1:].sum()
@@ -98,8 +97,7 @@ def _components(x: Tensor, count: int) -> Tensor:
     return torch.cat([means, vectors.flip(1)[:, : count - MEANS].T.float()])
 
 
-@torch.no_grad()
-def fit_codebook(book: Codebook, z: Tensor, generator: torch.Generator) -> None:
+def _fit_codebook(book: Codebook, z: Tensor, generator: torch.Generator) -> None:
     """k-means on vectors [N, d, h, w]; empty cells begin again at random vectors."""
     x = z.permute(0, 2, 3, 1).reshape(-1, z.shape[1]).contiguous()
     k = len(book.words)
