@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from vqcodec.errors import InputError
 from vqcodec.image.config import PRESETS
-from vqcodec.image.model import ImageModel, integer_arrays, save_model
+from vqcodec.image.model import ImageModel, integer_arrays, load_model, save_model
 from vqcodec.image.train.closed_form import fit_closed_form
 from vqcodec.image.train.data import CropSource
 from vqcodec.image.train.prior import PriorOptions, train_prior
@@ -48,7 +47,7 @@ def run_stage(data: Path, run: Path, options: RunOptions) -> None:
     run.mkdir(parents=True, exist_ok=True)
     model = run / "model.safetensors"
     if not options.resume and (init := model_to_begin_with(options.init, "closed-form")):
-        shutil.copyfile(init, model)
+        save_model(load_model(init), model)  # not before it is known to be one
     if options.stage == "start":
         _start(data, model, options)
         return

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from vqcodec.errors import InputError, UsageError
+from vqcodec.errors import InputError, ModelError, UsageError
 from vqcodec.image.tokens.codec import TokensCodec
 from vqcodec.image.tokens.config import PRESETS
 from vqcodec.image.tokens.model import load_tokens
@@ -84,6 +84,12 @@ def test_what_is_missing_is_said(photographs: Path, tmp_path: Path, cheap: None)
         run_tokens_stage(photographs, tmp_path / "run", TokensRunOptions("prior", steps=1))
     with pytest.raises(InputError, match="no such model"):
         run_tokens_stage(photographs, tmp_path / "run", TokensRunOptions("network", steps=1, init="none.safetensors"))
+    model, wrong = tmp_path / "run" / "model.safetensors", tmp_path / "wrong.safetensors"
+    model.write_bytes(b"a model")
+    wrong.write_bytes(b"none")
+    with pytest.raises(ModelError, match=wrong.name):
+        run_tokens_stage(photographs, tmp_path / "run", TokensRunOptions("network", steps=1, init=str(wrong)))
+    assert model.read_bytes() == b"a model"
     with pytest.raises(UsageError, match="--adversarial is for stages network and decoder"):
         run_tokens_stage(photographs, tmp_path / "run", TokensRunOptions("prior", steps=1, adversarial=0.1))
     empty = tmp_path / "empty"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vqcodec.errors import InputError, UsageError
-from vqcodec.image.tokens.model import load_tokens
+from vqcodec.image.tokens.model import load_tokens, save_tokens
 from vqcodec.image.tokens.train.prior import PriorOptions, train_prior
 from vqcodec.image.tokens.train.stage import NetworkOptions, train_network
 from vqcodec.train.loop import Length, keep_pages, model_to_begin_with
@@ -45,7 +44,7 @@ def run_tokens_stage(data: Path, run: Path, options: TokensRunOptions) -> None:
     if options.adversarial and options.stage == "prior":
         raise UsageError("--adversarial is for stages network and decoder, which make pictures; leave it out")
     if not options.resume and (init := model_to_begin_with(options.init, "closed-form")):
-        shutil.copyfile(init, model)
+        save_tokens(load_tokens(init), model)  # not before it is known to be one
     try:
         if options.stage == "network":
             network = NetworkOptions(
