@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -73,8 +73,11 @@ class ImageCodec(Threaded):
     def _search(self, tune: str, effort: int) -> Search:
         key = tune, effort
         if key not in self._searches:
-            self._searches[key] = Search(self.model, even=tune == "psnr", effort=effort)
+            self._searches[key] = self._new_search(even=tune == "psnr", effort=effort)
         return self._searches[key]
+
+    def _new_search(self, *, even: bool, effort: int) -> Search:
+        return Search(self.model, even=even, effort=effort)
 
     def encode(
         self,
@@ -331,25 +334,13 @@ class ImageCodec(Threaded):
             filtered: False leaves out the filter, which takes most of the time and adds little to the PSNR.
             places: rows and columns, multiples of a block of the filter, that alone are made; None for all.
         """
-        # everything is in units of the step until the samples are made: so the filter wants it
-        config, steps = self._config(even=header.even), np.array([header.step])
-        unit = step_sizes(steps)[0]
-        low = planes_first(codes[0]).astype(np.float32) * (low_steps(config, steps) / unit)
-        details, factor = self._details(codes, header.step, config)
-        codes.clear()
-        planes = from_bands([low, *details], self.workers)[:, 0]
-        del details
-        colour, colours = self.model.colour, 1 if header.gray else 3
-        # gray: the mean of luma alone; else the rotation is its own inverse's transpose
-        back = np.array([[1 / colour[0].sum(), 0, 0]], np.float32) if header.gray else colour.T
+        paint = self._painter(header, codes, self._restoring(faithful) if filtered else {})
+        colours = 1 if header.gray else 3
         pixels: Samples = np.zeros((header.height, header.width, colours), np.uint16 if header.deep else np.uint8)
         top = np.iinfo(pixels.dtype).max
-        work = self._filter(header, faithful) if filtered else None
 
         def finish(place: Tile) -> None:
-            rows, columns = place
-            part = planes[:, rows, columns] if work is None else work.window(planes, factor, rows, columns)
-            samples = product(back * unit, part.reshape(3, -1)).reshape(colours, *part.shape[1:])
+            samples = paint(place)
             samples += 128
             if header.deep:
                 samples *= 257
@@ -360,9 +351,37 @@ class ImageCodec(Threaded):
         self.workers.each(finish, windows(header.height, header.width) if places is None else places)
         return pixels
 
+    def _painter(self, header: ImageHeader, codes: list[I32], tensors: Mapping[str, F32]) -> Callable[[Tile], F32]:
+        """Makes samples [C, h, w] around 0, of 8 bits, of any rows and columns; takes the codes with it.
+
+        Args:
+            tensors: of the filter; none: without it.
+        """
+        # everything is in units of the step until the samples are made: so the filter wants it
+        config, steps = self._config(even=header.even), np.array([header.step])
+        unit = step_sizes(steps)[0]
+        low = planes_first(codes[0]).astype(np.float32) * (low_steps(config, steps) / unit)
+        details, factor = self._details(codes, header.step, config)
+        codes.clear()
+        planes = from_bands([low, *details], self.workers)[:, 0]
+        back = self._back(header) * unit
+        work = Filter(tensors, header.step, even=header.even) if tensors else None
+
+        def paint(place: Tile) -> F32:
+            part = planes[:, *place] if work is None else work.window(planes, factor, *place)
+            return product(back, part.reshape(3, -1)).reshape(len(back), *part.shape[1:])
+
+        return paint
+
+    def _back(self, header: ImageHeader) -> F32:
+        """From planes to colours, [C, 3]."""
+        colour = self.model.colour
+        # gray: the mean of luma alone; else the rotation is its own inverse's transpose
+        return np.array([[1 / colour[0].sum(), 0, 0]], np.float32) if header.gray else colour.T
+
     def _config(self, *, even: bool) -> ImageConfig:
         return self.model.config.evened() if even else self.model.config
 
-    def _filter(self, header: ImageHeader, faithful: bool) -> Filter | None:
-        tensors = self.model.restore | (self.model.faithful if faithful else {})
-        return Filter(tensors, header.step, even=header.even) if tensors else None
+    def _restoring(self, faithful: bool) -> Mapping[str, F32]:
+        """Tensors of the filter; none where the model has none."""
+        return self.model.restore | (self.model.faithful if faithful else {})

@@ -48,35 +48,6 @@ Choose = Callable[[int, int, I32, F32 | None], I32]
 """(slice or -1 for the low band, phase, rows [B, h, w, g], sign or None) -> symbols [B, h, w, g]."""
 
 
-@dataclass(frozen=True)
-class CodeModel:
-    """All that the codes need: the prior of every slice and the tables.
-
-    Attributes:
-        levels: wavelet levels; level 6 lies on a grid of 64 x 64 pixels.
-        low_size: K of the low band, odd; its values are codes minus (K - 1) / 2 plus the prediction.
-        low_edges: thresholds on the spread of the neighbours that choose a row.
-        low_tables: rows (colour, 1 + len(low_edges) + 1): first the row of phase 0.
-        tables: per slice, rows (group, row * sign_bins + bin).
-        shared: per slice, whether all groups use the rows of group 0.
-    """
-
-    levels: int
-    low_size: int
-    low_edges: I32
-    low_tables: Tables
-    slices: tuple[PriorSlice, ...]
-    tables: tuple[Tables, ...]
-    shared: tuple[bool, ...]
-
-    def table_rows(self, index: int, rows: I32) -> I32:
-        """Row in the slice's table of each code: the groups' rows stand one block after the other."""
-        s = self.slices[index]
-        if self.shared[index]:
-            return rows
-        return rows + np.arange(s.groups, dtype=np.int32) * (s.rows * s.sign_bins)
-
-
 def grid(s: PriorSlice, levels: int, height: int, width: int) -> tuple[int, int]:
     """Grid of a slice's vectors; height and width count cells of the coarsest level."""
     scale = 2 ** (levels - s.level)
@@ -142,6 +113,11 @@ class Context:
         own = self._signs[index] if index < len(self._signs) else []
         return join_stacks(own) if own else None
 
+    def rows(self, index: int, p: int, step: I64) -> tuple[I32, F32 | None]:
+        """What :func:`predict_rows` says of the next phase of a slice."""
+        shape = self.phase_shape(index)
+        return predict_rows(self.slices[index], p, step, self.stack(index), self.sign_stack(index), shape)
+
     def add(self, index: int, codes: I32) -> None:
         """Take in the codes [B, h, w, g] of the next phase."""
         s = self.slices[index]
@@ -152,6 +128,41 @@ class Context:
         self._energy[index].append(padded(_maps(s.energy, at)))
         if s.sign_bins > 1:
             self._signs[index].append(padded(_maps(s.signed, at)))
+
+
+ContextOf = Callable[[Sequence[PriorSlice], int, int, int, int], Context]
+"""(slices, levels, B, height, width) -> context, as :class:`Context` is made."""
+
+
+@dataclass(frozen=True)
+class CodeModel:
+    """All that the codes need: the prior of every slice and the tables.
+
+    Attributes:
+        levels: wavelet levels; level 6 lies on a grid of 64 x 64 pixels.
+        low_size: K of the low band, odd; its values are codes minus (K - 1) / 2 plus the prediction.
+        low_edges: thresholds on the spread of the neighbours that choose a row.
+        low_tables: rows (colour, 1 + len(low_edges) + 1): first the row of phase 0.
+        tables: per slice, rows (group, row * sign_bins + bin).
+        shared: per slice, whether all groups use the rows of group 0.
+        context: makes what is known while the codes are walked through; another one computes elsewhere.
+    """
+
+    levels: int
+    low_size: int
+    low_edges: I32
+    low_tables: Tables
+    slices: tuple[PriorSlice, ...]
+    tables: tuple[Tables, ...]
+    shared: tuple[bool, ...]
+    context: ContextOf = Context
+
+    def table_rows(self, index: int, rows: I32) -> I32:
+        """Row in the slice's table of each code: the groups' rows stand one block after the other."""
+        s = self.slices[index]
+        if self.shared[index]:
+            return rows
+        return rows + np.arange(s.groups, dtype=np.int32) * (s.rows * s.sign_bins)
 
 
 def _maps(table: F32, at: I64) -> F32:
@@ -190,7 +201,7 @@ def walk(
     last_level = 1 if stages is None else model.levels - stages
     planes = 1 if gray else 3
     codes = [_walk_low(model, len(step), height, width, choose, planes if last_level < model.levels else 0)]
-    context = Context(model.slices, model.levels, len(step), height, width)
+    context = model.context(model.slices, model.levels, len(step), height, width)
     for i, s in enumerate(model.slices):
         if s.level < last_level or stages == 0 or (gray and s.chroma):
             codes.append(np.full((len(step), *grid(s, model.levels, height, width), s.groups), zero_code(s), np.int32))
@@ -199,7 +210,7 @@ def walk(
             continue
         parts = []
         for p in range(context.phases(i)):
-            rows, sign = predict_rows(s, p, step, context.stack(i), context.sign_stack(i), context.phase_shape(i))
+            rows, sign = context.rows(i, p, step)
             code = choose(i, p, model.table_rows(i, rows), sign)
             if sign is not None:
                 code = np.where(sign < 0, s.codewords - 1 - code, code)

@@ -7,6 +7,7 @@ with what image.later reads off the codes found before.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from vqcodec.prior.choice import Choice
 from vqcodec.prior.integer import low_prediction, phase, planes_first, planes_last
 from vqcodec.prior.rate import LAMBDA, bit_costs
 
-__all__ = ["Search", "rate_tables"]
+__all__ = ["Choosing", "Known", "Search", "rate_tables"]
 
 # By effort, for each time that all is searched again, the share of the later costs that is believed: they are read off
 # codes that are about to change. Further searches gained nothing more, nor did other shares.
@@ -38,6 +39,20 @@ def rate_tables(model: CodeModel, weight: float = BIT_WEIGHT) -> list[F32]:
         cost = bit_costs(tables) * np.float32(weight * LAMBDA)
         out.append(cost.reshape(1 if shared else s.groups, -1, cost.shape[-1]))
     return out
+
+
+class Choosing(Protocol):
+    """Chooses codes, see :class:`vqcodec.prior.choice.Choice`."""
+
+    def __call__(self, x: F32, rows: I32, later: F32 | None = None) -> I32: ...
+
+
+class Known(Protocol):
+    """Dequantises what was chosen, see :class:`vqcodec.image.dequantise.Dequantiser`."""
+
+    def residual(self, index: int, vectors: F32) -> F32: ...
+
+    def add(self, index: int, codes: I32) -> None: ...
 
 
 class Search:
@@ -58,7 +73,13 @@ class Search:
         self._shares = [np.float32(trust * weight * LAMBDA) for trust in _TRUST.get(effort, ())]
         self._costs = [bit_costs(tables) for tables in model.codes.tables] if self._shares else []
         parts = zip(model.codebooks, rate_tables(model.codes, weight), model.codes.slices, strict=True)
-        self._choices = [Choice(codebook, rates, s.energy) for codebook, rates, s in parts]
+        self._choices = [self._choice(codebook, rates, s.energy) for codebook, rates, s in parts]
+
+    def _choice(self, codebook: F32, rates: F32, maps: F32) -> Choosing:
+        return Choice(codebook, rates, maps)
+
+    def _known(self, low: I32, step: I64) -> Known:
+        return Dequantiser(self.config, self.model.codebooks, self.model.trust, low, step)
 
     def __call__(
         self, low: I32, vectors: Sequence[F32], step: I64, *, gray: bool = False, writer: CodeWriter | None = None
@@ -96,10 +117,10 @@ class Search:
         Args:
             later: per slice, what a unit of a map value of each code costs later, [B, h, w, g * d], in squared steps.
         """
-        model, codes_model = self.model, self.model.codes
+        codes_model = self.model.codes
         height, width = low.shape[1:3]
         coder = _LowBand(low, codes_model.low_size)
-        known = Dequantiser(self.config, model.codebooks, model.trust, coder.values[:, :height, :width], step)
+        known = self._known(coder.values[:, :height, :width], step)
         wanted: dict[int, F32] = {}  # of the slice at hand
 
         def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:

@@ -8,7 +8,7 @@ eight knots of the step index.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -16,7 +16,19 @@ from vqcodec.bitstream.arrays import F32
 from vqcodec.image.runtime import Layer, compile_layers, reach_of
 from vqcodec.prior.knots import knot_weights
 
-__all__ = ["BLOCK", "BOX", "CELL", "CLIP", "START_SCALE", "Filter", "layers_at", "windows"]
+__all__ = [
+    "BLOCK",
+    "BOX",
+    "CELL",
+    "CLIP",
+    "START_SCALE",
+    "Filter",
+    "Place",
+    "around",
+    "layers_at",
+    "pixels_around",
+    "windows",
+]
 
 BLOCK = 4  # side of the block of pixels that share one factor of image.activity
 CELL = 2  # side of the cell of pixels at one position of the network
@@ -24,6 +36,9 @@ BOX = 9  # side of the local mean
 CLIP = 6.0  # soft limit of the input, in steps
 START_SCALE = 0.5
 _WINDOW = (256, 1024)  # rows and columns at a time: 10 MB per layer, and few pixels are filtered twice
+
+Place = tuple[slice, slice]
+"""Rows and columns of a picture."""
 
 
 def layers_at(tensors: Mapping[str, F32], step: int, *, even: bool) -> list[Layer]:
@@ -45,24 +60,18 @@ class Filter:
     """The network at one step index, on whole pictures or on windows of them.
 
     Attributes:
-        reach: pixels to each side that an output pixel depends on, in whole blocks.
+        reach: see :func:`pixels_around`.
     """
 
     def __init__(self, tensors: Mapping[str, F32], step: int, *, even: bool = False) -> None:
         layers = layers_at(tensors, step, even=even)
-        self.reach = -(-(BOX // 2 + CELL * reach_of(layers)) // BLOCK) * BLOCK
+        self.reach = pixels_around(layers)
         self._run: Callable[[F32], F32] = compile_layers(layers)
 
     def window(self, planes: F32, factor: F32, rows: slice, columns: slice) -> F32:
         """Part of what the whole planes [3, H, W] would give, up to float rounding; rows and columns start a block."""
-        sides = [
-            slice(max(side.start - self.reach, 0), min(-(-side.stop // BLOCK) * BLOCK + self.reach, size))
-            for side, size in zip((rows, columns), planes.shape[1:], strict=True)
-        ]
-        blocks = (slice(side.start // BLOCK, side.stop // BLOCK) for side in sides)
-        out = self(planes[:, *sides], factor[*blocks])
-        inner = (slice(a.start - b.start, a.stop - b.start) for a, b in zip((rows, columns), sides, strict=True))
-        return out[:, *inner]
+        wide, blocks, inner = around((rows, columns), self.reach, planes.shape[1:])
+        return self(planes[:, *wide], factor[blocks])[:, *inner]
 
     def __call__(self, planes: F32, factor: F32) -> F32:
         """Decoded planes [3, H, W], in units of the picture's step, to better ones.
@@ -90,6 +99,22 @@ class Filter:
         y /= size
         y += planes
         return y
+
+
+def pixels_around(layers: Sequence[Layer]) -> int:
+    """Pixels to each side that an output pixel of the filter depends on, in whole blocks."""
+    return -(-(BOX // 2 + CELL * reach_of(layers)) // BLOCK) * BLOCK
+
+
+def around(place: Place, reach: int, shape: Sequence[int]) -> tuple[Place, Place, Place]:
+    """What the filter must be given for a place of a picture [H, W]: pixels, their blocks, and the place in them."""
+    wide = [
+        slice(max(side.start - reach, 0), min(-(-side.stop // BLOCK) * BLOCK + reach, size))
+        for side, size in zip(place, shape, strict=True)
+    ]
+    blocks = [slice(side.start // BLOCK, side.stop // BLOCK) for side in wide]
+    inner = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(place, wide, strict=True)]
+    return (wide[0], wide[1]), (blocks[0], blocks[1]), (inner[0], inner[1])
 
 
 def windows(height: int, width: int) -> Iterator[tuple[slice, slice]]:

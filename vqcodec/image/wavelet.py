@@ -15,10 +15,13 @@ import numpy as np
 from vqcodec.bitstream.arrays import F32
 from vqcodec.threads import ALONE, Workers
 
-__all__ = ["analyse", "line_norms", "synthesise"]
+__all__ = ["LIFTS", "LOW", "analyse", "line_norms", "synthesise"]
 
-_A, _B, _C, _D = (-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971)
-_LOW = math.sqrt(2.0) / 1.230174104914001
+LIFTS = (-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971)
+"""Weights of the four lifting steps: odd from even samples, even from odd, and both once more."""
+LOW = math.sqrt(2.0) / 1.230174104914001
+"""Scale of the low band; the high band has its inverse."""
+_A, _B, _C, _D = LIFTS
 _SHARED = 1 << 20  # samples of a plane from which threads are woken: below, its transform takes a few milliseconds
 _BLOCK = 1 << 16  # samples of a block, 256 KiB, so that all steps find it in the cache
 
@@ -46,14 +49,14 @@ def _split(even: F32, odd: F32, axis: int) -> None:
     _lift(even, odd, _B, ahead=False, axis=axis)
     _lift(odd, even, _C, ahead=True, axis=axis)
     _lift(even, odd, _D, ahead=False, axis=axis)
-    even *= _LOW
-    odd *= 1.0 / _LOW
+    even *= LOW
+    odd *= 1.0 / LOW
 
 
 def _join(even: F32, odd: F32, axis: int) -> None:
     """Low and high band to even and odd samples, in place."""
-    even *= 1.0 / _LOW
-    odd *= _LOW
+    even *= 1.0 / LOW
+    odd *= LOW
     _lift(even, odd, -_D, ahead=False, axis=axis)
     _lift(odd, even, -_C, ahead=True, axis=axis)
     _lift(even, odd, -_B, ahead=False, axis=axis)
