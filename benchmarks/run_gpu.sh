@@ -1,8 +1,9 @@
 #!/bin/sh
 # What minutes on a machine with a CUDA device are for, one part per call:
 #     sh benchmarks/run_gpu.sh kernels [FOLDER]
-#         tests and benchmark of the kernels; FOLDER (benchmarks/results unless told) receives gpu-tests.txt and
-#         kernel-cuda.{json,md,png}. Needs the extras gpu, bench and test. The exit status is that of the tests.
+#         tests and benchmark of the kernels, and pictures on the device: their tests, and times of one against the CPU.
+#         FOLDER (benchmarks/results unless told) receives gpu-tests.txt, kernel-cuda.{json,md,png} and
+#         picture-cuda.json. Needs the extras gpu, bench and test. The exit status is that of the tests.
 #     sh benchmarks/run_gpu.sh train RUN PHOTOS FOLDER [MINUTES]
 #         goes on training the filter of RUN/model.safetensors (8 minutes unless told; in bf16 on the device), from
 #         RUN/restore.ckpt or its parts where they are there. FOLDER receives model.safetensors, log.jsonl and the
@@ -17,8 +18,13 @@ kernels() {
     mkdir -p "$folder"
     "$python" -c "import torch, sys; sys.exit(0 if torch.cuda.is_available() else 'no CUDA device here')"
     status=0
-    "$python" -m pytest -q -rs tests/kernels -k "cuda or gpu" > "$folder/gpu-tests.txt" 2>&1 || status=$?
+    "$python" -m pytest -q -rs tests/kernels tests/image/test_device.py -k "cuda or gpu" > "$folder/gpu-tests.txt" 2>&1 || status=$?
     tail -n 30 "$folder/gpu-tests.txt"
+    "$python" -c "
+import sys
+from pathlib import Path
+from vqcodec.benchmarks.image.device import run
+print(run(Path('examples/lake.png'), Path(sys.argv[1])))" "$folder" || status=$?
     "$python" -c "
 import sys
 from pathlib import Path

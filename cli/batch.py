@@ -145,7 +145,8 @@ def attempt(work: Work, pair: Pair, share: Share | None = None) -> Outcome:
         except Exception as problem:
             code = 1
             if _out_of_memory(problem):
-                error = f"{pair.source}: not enough memory; try a smaller picture, or --jobs 1"
+                remedy = "--device cpu" if "CUDA" in str(problem) else "a smaller picture"
+                error = f"{pair.source}: not enough memory; try {remedy}, or --jobs 1"
             else:  # a mistake of ours must not end a batch, and must not be hidden either
                 error, details = f"{pair.source}: internal error, please report it", traceback.format_exc()
     notes = tuple(str(each.message) for each in caught if issubclass(each.category, VqcWarning))

@@ -71,6 +71,7 @@ _SHOWN = [
     show_default=True,
     help="1 is fastest, 9 makes the smallest file of the same quality (pictures).",
 )
+@options.device
 @click.option(
     "--strip", is_flag=True, help="Leave out colour profile, EXIF (place, time, camera), XMP; tags and cover of sounds."
 )

@@ -38,6 +38,7 @@ __all__ = ["decompress"]
     help="Bits per sample of a picture; without it, as the source had. 16 go into .png and .tiff.",
 )
 @click.option("--faithful", is_flag=True, help="The picture of the least squared error, not the one that looks best.")
+@options.device
 @options.common
 @click.pass_context
 def decompress(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "common",
+    "device",
     "end",
     "force",
     "jobs",
@@ -70,6 +71,13 @@ threads: Decorator = click.option(
     metavar="N",
     type=click.IntRange(1),
     help="Threads for each file; without it, as many as there are cores for it.",
+)
+device: Decorator = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where the codes of pictures are worked on; auto: on a CUDA device where there is one.",
 )
 max_pixels: Decorator = click.option(
     "--max-pixels", type=click.IntRange(1), default=100_000_000, show_default=True, help="Refuse larger pictures."

@@ -15,6 +15,7 @@ from vqcodec.options import (
     CompressSettings,
     DecompressOptions,
     DecompressSettings,
+    Device,
     Kind,
     ReadOptions,
     ReadSettings,
@@ -73,7 +74,11 @@ def compress(source: Source, *, kind: Kind | None = None, **options: Unpack[Comp
             from vqcodec.image.vqc import compress_picture
 
             data = compress_picture(
-                content, head, settings, lambda: registry.picture_codec(settings.model, settings.threads), name
+                content,
+                head,
+                settings,
+                lambda: registry.picture_codec(settings.model, settings.threads, settings.device),
+                name,
             )
         warn_all(larger_than(content, data, lossless=settings.lossless), name)
         return data
@@ -140,11 +145,11 @@ def _picture(file: VqcFile, header: ImageHeader, settings: DecompressSettings, n
         raise UsageError("holds a picture, which has no start and end in seconds; leave them out")
     from vqcodec.image.vqc import decode_picture
 
-    return decode_picture(file, header, lambda: _image_codec(header, settings.threads), settings, name)
+    return decode_picture(file, header, lambda: _image_codec(header, settings.threads, settings.device), settings, name)
 
 
-def _image_codec(header: ImageHeader, threads: int | None) -> ImageCodec | TokensCodec:
-    return registry.limited(registry.image_codec_for(header), threads)
+def _image_codec(header: ImageHeader, threads: int | None, device: Device = "cpu") -> ImageCodec | TokensCodec:
+    return registry.limited(registry.placed(registry.image_codec_for(header), device), threads)
 
 
 def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> SoundStream:

@@ -21,6 +21,7 @@ __all__ = [
     "DecompressOptions",
     "DecompressSettings",
     "Depth",
+    "Device",
     "Kind",
     "ModelKind",
     "Progress",
@@ -34,6 +35,7 @@ Kind = Literal["image", "audio"]
 ModelKind = Literal["image", "tokens"]
 Tune = Literal["visual", "psnr"]
 Depth = Literal[8, 16]
+Device = Literal["auto", "cpu", "cuda"]
 
 Progress = Callable[[float], object]
 """Told now and then which share of the work is done, from 0 to 1."""
@@ -64,6 +66,9 @@ class CompressOptions(TypedDict, total=False):
             ``faithful`` of :func:`vqcodec.decompress` decodes to the picture of the least squared error.
         effort: 1 (fastest) to 9 (smallest at the same quality) of a picture: how thoroughly its codes are searched and
             what is kept without loss is coded.
+        device: where the codes of a picture of the model ``image`` are made: ``cpu``; ``cuda``, by torch; or ``auto``,
+            ``cuda`` where there is one and the input has a way there. Every file decodes everywhere; codes may differ
+            where two are about as good.
         strip: leave out the colour profile, EXIF and XMP of a picture, which is converted to sRGB, and the tags and
             the cover of a sound.
         repair: replace samples of a sound that are no finite numbers instead of refusing it.
@@ -84,6 +89,7 @@ class CompressOptions(TypedDict, total=False):
     model: ModelKind | None
     tune: Tune
     effort: int
+    device: Device
     strip: bool
     repair: bool
     max_pixels: int
@@ -116,6 +122,7 @@ class DecompressOptions(ReadOptions, total=False):
         conceal: fill damaged tiles or stretches instead of refusing the file.
         depth: 8 or 16 bits per sample of a picture; None: as its source had.
         faithful: the picture of the least squared error, where by default it is the one that looks best; of pictures.
+        device: where codes are decoded and made a picture, as for compressing; pixels may differ by rounding.
         progress: told which share of the work is done.
     """
 
@@ -125,6 +132,7 @@ class DecompressOptions(ReadOptions, total=False):
     conceal: bool
     depth: Depth | None
     faithful: bool
+    device: Device
     progress: Progress | None
 
 
@@ -152,6 +160,7 @@ class CompressSettings:
     model: ModelKind | None = None
     tune: Tune = "visual"
     effort: int = EFFORT
+    device: Device = "cpu"
     strip: bool = False
     repair: bool = False
     max_pixels: int = MAX_PIXELS
@@ -170,6 +179,11 @@ class CompressSettings:
             raise UsageError(f"tune {self.tune!r} is for the model 'image'; leave it out with model 'tokens'")
         if self.model == "tokens" and self.effort != EFFORT:
             raise UsageError(f"effort {self.effort} is for the model 'image'; leave it out with model 'tokens'")
+        _check_device(self.device)
+        if self.model == "tokens" and self.device == "cuda":
+            raise UsageError("device 'cuda' is for the model 'image'; leave it out with model 'tokens', or give 'auto'")
+        if self.lossless and self.device == "cuda":
+            raise UsageError("lossless is work for the CPU; leave out device 'cuda', or give 'auto'")
         if self.model is not None and self.lossless:
             raise UsageError(f"lossless needs no model; leave out model {self.model!r}")
         aims = ("quality", "target_bpp", "target_kbps", "target_size", "target_psnr")
@@ -195,6 +209,7 @@ class CompressSettings:
             model=self.model,
             tune=self.tune if self.tune != "visual" else None,
             effort=self.effort if self.effort != EFFORT else None,
+            device=self.device == "cuda",
         )
 
     def aim(self, usual: float = PICTURE_QUALITY) -> Aim:
@@ -231,9 +246,11 @@ class DecompressSettings(ReadSettings):
     conceal: bool = False
     depth: Depth | None = None
     faithful: bool = False
+    device: Device = "cpu"
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
+        _check_device(self.device)
         if self.depth not in (None, *get_args(Depth)):
             raise UsageError(f"depth {self.depth!r} is not known; give {' or '.join(map(str, get_args(Depth)))}")
 
@@ -245,12 +262,24 @@ class DecompressSettings(ReadSettings):
 
     def check_sound(self) -> None:
         """Raise UsageError if this can be asked of a picture only."""
-        _only_pictures(depth=self.depth, faithful=self.faithful)
+        _only_pictures(depth=self.depth, faithful=self.faithful, device=self.device == "cuda")
+
+    def check_lossless(self) -> None:
+        """Raise UsageError if this can be asked of a picture of codes only."""
+        if self.device == "cuda":
+            raise UsageError(
+                "holds a lossless picture, which is work for the CPU; leave out device 'cuda', or give 'auto'"
+            )
 
     @property
     def stretch(self) -> tuple[float | None, float | None]:
         """Start and end."""
         return self.start, self.end
+
+
+def _check_device(device: str) -> None:
+    if device not in get_args(Device):
+        raise UsageError(f"device {device!r} is not known; give {', '.join(get_args(Device))}")
 
 
 def _only_pictures(**given: object) -> None:

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from vqcodec.bitstream import AudioHeader, ImageHeader
-from vqcodec.errors import CorruptError, ModelError, UnknownModelError
+from vqcodec.errors import CorruptError, DeviceError, ModelError, UnknownModelError, UsageError
 
 if TYPE_CHECKING:
     from vqcodec.audio.codec import AudioCodec
@@ -29,6 +29,7 @@ __all__ = [
     "load_image_codec",
     "load_tokens_codec",
     "picture_codec",
+    "placed",
     "release_of",
 ]
 
@@ -64,6 +65,7 @@ TOKENS_MODELS = (Release("tokens-2", "tokens-2.safetensors", bytes.fromhex("c676
 
 _LOADING = Lock()
 _loaded: dict[Release, AudioCodec | ImageCodec | TokensCodec] = {}
+_placed: dict[bytes, ImageCodec] = {}  # by identity, on the CUDA device
 
 
 def _load(release: Release, make: Callable[[Release], Codec]) -> Codec:
@@ -125,10 +127,10 @@ def load_tokens_codec() -> TokensCodec:
     return _load(TOKENS_MODELS[-1], _make_tokens)
 
 
-def picture_codec(model: str | None, threads: int | None) -> ImageCodec | TokensCodec:
-    """The codec for a new picture by the name of its kind, ``tokens`` or by default ``image``, and its threads."""
+def picture_codec(model: str | None, threads: int | None, device: str = "cpu") -> ImageCodec | TokensCodec:
+    """The codec for a new picture by the name of its kind, ``tokens`` or by default ``image``, threads and device."""
     codec: ImageCodec | TokensCodec = load_tokens_codec() if model == "tokens" else load_image_codec()
-    return limited(codec, threads)
+    return limited(placed(codec, device), threads)
 
 
 def image_codec_for(header: ImageHeader) -> ImageCodec | TokensCodec:
@@ -155,6 +157,50 @@ def limited(codec: Codec, threads: int | None) -> Codec:
     out = copy(codec)  # shares the model
     out.threads = threads
     return out
+
+
+def placed(codec: ImageCodec | TokensCodec, device: str) -> ImageCodec | TokensCodec:
+    """The same codec at work on a device: ``cpu``, ``cuda``, or ``auto``, cuda where it is there and of use.
+
+    Raises:
+        DeviceError: there is no such device, or torch is not there to use it.
+        UsageError: the model works on the CPU only.
+        SelfCheckError: the device cannot reproduce the prior.
+    """
+    if device == "cpu":
+        return codec
+    from vqcodec.image.codec import ImageCodec
+
+    if not isinstance(codec, ImageCodec):
+        if device == "auto":
+            return codec
+        raise UsageError(f"device {device!r} is for the model 'image', these are tokens; give 'auto' or 'cpu'")
+    with _LOADING:
+        if codec.model_id not in _placed:
+            missing = _missing()
+            if missing and device == "auto":
+                return codec
+            if missing:
+                raise DeviceError(f"device {device!r} is not there: {missing}; give 'auto' or 'cpu'")
+            _placed[codec.model_id] = _on_card(codec)
+        return _placed[codec.model_id]
+
+
+def _missing() -> str:
+    """What lacks for work on a CUDA device; nothing where it is all there."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # the latter where one of its libraries is damaged
+        return f"torch cannot be imported ({error})"
+    return "" if torch.cuda.is_available() else "torch finds no CUDA device, or is a build without CUDA"
+
+
+def _on_card(codec: ImageCodec) -> ImageCodec:
+    import torch
+
+    from vqcodec.image.device.codec import DeviceCodec
+
+    return DeviceCodec(codec, torch.device("cuda"))
 
 
 def release_of(identity: bytes) -> Release | None:

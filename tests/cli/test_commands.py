@@ -588,7 +588,15 @@ class TestGroup:
             raise error
 
         monkeypatch.setattr(vqcodec.registry, "load_image_codec", exhaust)
-        fails(vqc("compress", photo, tmp_path / "o.vqc"), 1, "photo.png: not enough memory")
+        fails(vqc("compress", photo, tmp_path / "o.vqc"), 1, "photo.png: not enough memory; try a smaller picture")
+
+    def test_out_of_memory_on_a_device(self, tmp_path, photo, monkeypatch):
+        def exhaust(codec, device):
+            raise RuntimeError("CUDA out of memory. Tried to allocate ...")
+
+        monkeypatch.setattr(vqcodec.registry, "placed", exhaust)
+        result = vqc("compress", photo, tmp_path / "o.vqc", "--device", "cuda")
+        fails(result, 1, "photo.png: not enough memory; try --device cpu")
 
 
 class TestDoctor:

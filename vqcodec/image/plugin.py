@@ -27,12 +27,12 @@ __all__ = ["VqcImageFile", "register"]
 _FORMAT = "VQC"
 _OPTIONS = (
     *("quality", "target_bpp", "target_size", "target_psnr", "lossless", "exact_alpha", "model", "tune", "effort"),
-    *("strip", "max_pixels", "threads", "progress"),
+    *("device", "strip", "max_pixels", "threads", "progress"),
 )
 _METADATA = ("icc_profile", "exif", "xmp")
 
-Load = Callable[[str | None, int | None], "PictureCodec"]
-"""Name of a kind of model and number of threads to the codec that new files are made with."""
+Load = Callable[[str | None, int | None, str], "PictureCodec"]
+"""Name of a kind of model, number of threads and device to the codec that new files are made with."""
 Find = Callable[[ImageHeader], "PictureCodec"]
 """Header of a file to the codec that it was made with."""
 
@@ -101,4 +101,6 @@ def _save(load: Load, im: Image.Image, fp: IO[bytes], filename: str | bytes) -> 
         warn_all([f"without effect on .vqc: {', '.join(unknown)}; there are {names}"], "")
     # Pillow's own limit guards the size as for every format, so ours need not.
     settings = settle(CompressSettings, {"max_pixels": 2**40, **known})
-    fp.write(compress_picture(im, b"", settings, lambda: load(settings.model, settings.threads), "", given))
+    fp.write(
+        compress_picture(im, b"", settings, lambda: load(settings.model, settings.threads, settings.device), "", given)
+    )
