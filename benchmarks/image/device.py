@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 
 import vqcodec
 from vqcodec.benchmarks.files import make_folder, write_json
+from vqcodec.bitstream.arrays import I64
 from vqcodec.options import Device
 
 __all__ = ["run"]
@@ -40,15 +42,15 @@ def run(picture: Path, out: Path, device: Device = "cuda") -> dict[str, Any]:
         "size": [pixels.shape[1], pixels.shape[0]],
         "quality": QUALITY,
     }
-    files, decoded = {}, {}
-    for where in dict.fromkeys(("cpu", device)):  # once, where they are the same
-        files[where] = vqcodec.compress(pixels, quality=QUALITY, device=where, threads=1)
-        decoded[where] = _decoded(files["cpu"], where)
-        facts[where] = {
-            "encode": _time(lambda where=where: vqcodec.compress(pixels, quality=QUALITY, device=where, threads=1)),
-            "decode": _time(lambda where=where: _decoded(files["cpu"], where)),
-            "bytes": len(files[where]),
-        }
+    files: dict[Device, bytes] = {}
+    decoded: dict[Device, I64] = {}
+    places: tuple[Device, Device] = ("cpu", device)
+    for where in places:
+        encode = partial(vqcodec.compress, pixels, quality=QUALITY, device=where, threads=1)
+        files[where] = encode()
+        decode = partial(_decoded, files["cpu"], where)
+        decoded[where] = decode()
+        facts[where] = {"encode": _time(encode), "decode": _time(decode), "bytes": len(files[where])}
     facts["same file"] = files["cpu"] == files[device]
     facts["largest difference"] = int(np.abs(decoded["cpu"] - decoded[device]).max())
     facts["pixels that differ"] = float((decoded["cpu"] != decoded[device]).any(2).mean())
@@ -57,15 +59,15 @@ def run(picture: Path, out: Path, device: Device = "cuda") -> dict[str, Any]:
     return facts
 
 
-def _decoded(data: bytes, device: Device) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _decoded(data: bytes, device: Device) -> I64:
     return vqcodec.decompress_samples(io.BytesIO(data), device=device, threads=1).pixels.astype(np.int64)
 
 
 def _time(work: Callable[[], object]) -> float:
-    """Median of some rounds after a first one, which compiles and loads what is used."""
+    """Median of some rounds; what is used is loaded and compiled already."""
     seconds = []
-    for _ in range(ROUNDS + 1):
+    for _ in range(ROUNDS):
         start = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - start)
-    return median(seconds[1:])
+    return median(seconds)

@@ -82,7 +82,7 @@ def check_decodes_alike(pair: tuple[ImageCodec, DeviceCodec], header: ImageHeade
     for faithful in (False, True):
         ours, theirs = (codec.decode(header, chunks, faithful=faithful).astype(int) for codec in pair)
         assert np.abs(ours - theirs).max() <= 1
-        assert (ours != theirs).mean() < 0.03
+        assert (ours != theirs).mean() < (0.15 if header.deep else 0.01)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 56), (65, 130), (200, 3)])
