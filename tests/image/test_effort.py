@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -48,13 +49,23 @@ def test_without_loss_every_level_keeps_all_and_from_5_on_more_is_never_larger(k
     assert sizes[0] > 1.02 * sizes[4]
 
 
-@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize("pixels", [2**18, 2**20, math.inf])
 @pytest.mark.parametrize("drawn", [True, False])
-def test_from_5_on_each_level_tries_what_the_last_did(drawn: bool, small: bool) -> None:
-    levels = [care_of(effort, drawn=drawn, small=small) for effort in EFFORTS[4:]]
-    for less, more in pairwise(levels):
+def test_from_4_on_each_level_tries_what_the_last_did_and_of_little_pictures_always(drawn: bool, pixels: float) -> None:
+    levels = [care_of(effort, drawn=drawn, pixels=pixels) for effort in EFFORTS]
+    for less, more in pairwise(levels if pixels == 2**18 else levels[3:]):
         assert set(less.ways) <= set(more.ways)
         assert set(less.cuts) <= set(more.cuts)
+        assert less.others <= more.others
+
+
+@pytest.mark.parametrize("side", [32, 40, 57, 100, 180])
+def test_little_photographs_without_loss_are_never_larger_with_more_effort(side: int) -> None:
+    with Image.open(EXAMPLES / "lake.png") as image:
+        pixels = np.asarray(image.convert("RGB"))[40 : 40 + side, 250 : 250 + side]
+    for part in (pixels, pixels[:, :, :1], pixels // 8 * 8):
+        sizes = [len(vqcodec.compress(part, lossless=True, effort=effort)) for effort in range(1, 7)]
+        assert sizes == sorted(sizes, reverse=True)
 
 
 def test_all_sizes_of_tiles_decode() -> None:
@@ -63,7 +74,7 @@ def test_all_sizes_of_tiles_decode() -> None:
     assert tiles_of(picture, exact_alpha=False)[1].tile_log2 == 9
     sizes = []
     for cuts in ((0,), (0, -1), (0, -1, -9, 9)):
-        care = care_of(1, drawn=False, small=True)
+        care = care_of(1, drawn=False, pixels=pixels[:, :, 0].size)
         data = encode_lossless(picture, care=type(care)(care.ways, others=False, cuts=cuts), threads=1)
         assert np.array_equal(vqcodec.decompress_samples(data).pixels, pixels)
         sizes.append(len(data))

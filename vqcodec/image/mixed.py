@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,7 @@ class Mixed:
     @property
     def _ways(self) -> Ways:
         """How layers are coded: as large graphics, for most of a layer is empty."""
-        return care_of(self.effort, drawn=True, small=False).ways
+        return care_of(self.effort, drawn=True, pixels=math.inf).ways
 
     def _encode(self, step: int) -> bytes:
         """The file at a step: the smallest, but what is exact may be somewhat larger."""

@@ -19,7 +19,6 @@ from vqcodec.image.webp import Ways, to_webp
 __all__ = ["Whole"]
 
 _ALL_BUT = 0.95  # of a picture's blocks that are graphics or flat, from which on it is tried before anything else
-_SMALL = 2**20  # pixels up to which thorough coding takes seconds
 _HALF = 0.5  # of its blocks likewise, from which on thorough coding pays
 
 # Of 39 drawings, 20 graphics and 16 photographs with little effort (a thirtieth of the time of codes), without loss:
@@ -62,7 +61,7 @@ class Whole:
     def care(self) -> Care:
         """How it is coded, by its kind and size."""
         drawn = not self.slopes and self.graphics.plain >= _HALF
-        return care_of(self._effort, drawn=drawn, small=self.picture.pixels[:, :, 0].size <= _SMALL)
+        return care_of(self._effort, drawn=drawn, pixels=self.picture.pixels[:, :, 0].size)
 
     @property
     def mask(self) -> Mask | None:
