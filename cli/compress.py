@@ -48,7 +48,11 @@ _SHOWN = [
 )
 @click.option("--target-size", type=int, help="At most so many bytes.")
 @click.option("--target-bpp", type=float, help="At most so many bits per pixel (pictures).")
-@click.option("--target-psnr", type=float, help="At least so many decibels (pictures).")
+@click.option(
+    "--target-psnr",
+    type=float,
+    help="At least so many decibels, as decompress gives the picture; with --tune psnr, as decompress --faithful does.",
+)
 @click.option("--target-kbps", type=float, help="At most so many kbit/s (sound).")
 @click.option("--lossless", is_flag=True, help="Lose nothing of up to 16 bits per sample (sound: 24).")
 @click.option("--exact-alpha", is_flag=True, help="With --lossless: keep the colours of invisible pixels, too.")
@@ -115,10 +119,15 @@ def _compress_one(pair: Pair, share: Share | None, *, settings: dict[str, Any], 
         write_stdout(data)
     else:
         write_atomic(target, data, force=force, parents=pair.parents)
-    return {key: value for key, value in vqcodec.info(data).items() if key in _SHOWN}
+    facts = {key: value for key, value in vqcodec.info(data).items() if key in _SHOWN}
+    if settings["target_psnr"] is not None:
+        facts |= {"target_psnr": settings["target_psnr"], "faithful": settings["tune"] == "psnr"}
+    return facts
 
 
 def _describe(facts: Mapping[str, Any]) -> str:
     rate = f"{facts['bpp']:.3f} bits per pixel" if facts["kind"] == "image" else f"{facts['kbps']:.2f} kbit/s"
     kept = "lossless" if facts["lossless"] else f"quality {facts['quality']:.0f}"
+    if "target_psnr" in facts and not facts["lossless"]:
+        kept += f", at least {facts['target_psnr']:g} dB" + " by decompress --faithful" * facts["faithful"]
     return f"{facts['bytes']:,} bytes, {rate}, {kept}, {facts['seconds']:.1f} s"

@@ -35,8 +35,8 @@ def verify(
     """Check that every byte of .vqc files is right, and that they decode to the codes that were encoded.
 
     With --against, a lossless file must hold ORIGINAL exactly, colour profile and all; of others it is told how far
-    away they are, colours of invisible pixels apart. EXIF, XMP and tags are not compared. A path, or ORIGINAL, may
-    be - for standard input.
+    away they are as decompress gives them, without --faithful, colours of invisible pixels apart. EXIF, XMP and tags
+    are not compared. A path, or ORIGINAL, may be - for standard input.
     """
     if against is not None and len(paths) > 1:
         raise UsageError("--against is for one file; verify the others by themselves")

@@ -202,8 +202,8 @@ def verify(
         sample_rate: Hz, of an original that is an array or tensor of sound; the file's own unless told.
 
     Returns:
-        Decibels between what the file holds and the original, infinite where they are the same; None without one.
-        Colours that nobody sees do not count.
+        Decibels between what :func:`decompress` gives, without ``faithful``, and the original, infinite where they are
+        the same; None without one. Colours that nobody sees do not count.
 
     Warns:
         VqcWarning: not all of the original is compared; a lossless file does not keep the colours of invisible pixels.

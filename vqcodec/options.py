@@ -58,7 +58,8 @@ class CompressOptions(TypedDict, total=False):
         target_bpp: bits of the file per pixel, at most; the finest step that stays within is chosen. Pictures only.
         target_kbps: thousands of bits of the file per second, at most; likewise. Sound only.
         target_size: bytes of the file, at most; likewise.
-        target_psnr: decibels over all colour samples, at least; the coarsest step that reaches it. Pictures only.
+        target_psnr: decibels over all colour samples, at least; the coarsest step that reaches it. Pictures only, as
+            :func:`vqcodec.decompress` gives them; with ``tune`` psnr as it does with ``faithful``.
         lossless: nothing is lost of samples of up to 16 bits (24 of sound); instead of quality and targets.
         exact_alpha: with ``lossless``, keep the colours of invisible pixels, too.
         model: of a picture: ``tokens`` for the lowest rates, 0.015 to 0.25 bits per pixel; by default ``image``.

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vqcodec.errors import UsageError
-from vqcodec.quality import COARSEST, PICTURE_QUALITY, step_of_quality
+from vqcodec.quality import COARSEST, PICTURE_QUALITY, quality_of_step, step_of_quality
 
 __all__ = [
     "Aim",
@@ -27,6 +27,8 @@ __all__ = [
     "likely_step",
     "make_aim",
     "psnr",
+    "rounded_up",
+    "smallest_step",
     "strip_hint",
 ]
 
@@ -41,6 +43,7 @@ _TINY = 1e-9
 _MOST_BYTES = 2.0**63  # of any file
 _NEAR = 4  # steps
 _SMOOTH_BYTES, _SMOOTH_PIXELS = 4096, 65_536  # below, a byte or a pixel shows in the curve
+_LOOKED = 6  # steps that are looked at beyond the smallest file found; of 20 little ones all were within 5
 _ENOUGH = 3  # tries, after which it is enough to be near: 1 % of the size, a tenth of a decibel
 _NEAR_SIZE, _NEAR_PSNR = 0.01, 0.1
 _MOST_TRIES = 5  # after which the estimate is given up
@@ -63,6 +66,14 @@ class Aim:
     size: int | None = None
     psnr: float | None = None
     kbps: float | None = None
+
+    def most_of_picture(self, pixels: int) -> float | None:
+        """Bytes that the file of a picture may have; None where nothing is said of them."""
+        return self.size if self.bpp is None else self.bpp * pixels / 8
+
+    def most_of_sound(self, seconds: float) -> float | None:
+        """Bytes that the file of a sound may have; None likewise."""
+        return self.size if self.kbps is None else self.kbps * 125 * seconds
 
     def check_picture(self) -> None:
         """Raise UsageError if this can be asked of sound only."""
@@ -129,23 +140,46 @@ def choose_step(
     sizes, decibels = estimates or (None, None)
     if aim.psnr is not None:
         return _coarsest_reaching(aim.psnr, pixels, psnr_at, decibels)
-    limit = aim.size if aim.size is not None else (aim.bpp or 0.0) * pixels / 8
+    limit = aim.most_of_picture(pixels) or 0.0
     step = finest_within(limit, size_at, sizes)
     if step > COARSEST:
-        smallest = size_at(COARSEST)
-        raise UsageError(
-            f"the target is out of reach: the smallest file of this picture has {smallest:,} bytes "
-            f"({8 * smallest / pixels:.3f} bits per pixel, quality 1); ask for that or more"
-            + strip_hint(smallest, limit, metadata or {})
-        )
+        step = smallest_step(size_at)
+        smallest = size_at(step)
+        if smallest > limit:
+            rate = rounded_up(8 * smallest / pixels, 3, lambda bpp: smallest <= bpp * pixels / 8)
+            raise UsageError(
+                f"the target is out of reach: the smallest file of this picture has {smallest:,} bytes "
+                f"({rate} bits per pixel, quality {quality_of_step(step):g}); ask for that or more"
+                + strip_hint(smallest, limit, metadata or {})
+            )
     return step
+
+
+def smallest_step(size_at: Callable[[int], float]) -> int:
+    """The step of the smallest file, which of few bytes may be finer than the coarsest.
+
+    Nothing else is asked, so that who is told of this size and asks for it gets it.
+    """
+    best = at = COARSEST
+    while size_at(best) < _SMOOTH_BYTES and 0 < at > best - _LOOKED:
+        at -= 1
+        best = at if size_at(at) < size_at(best) else best
+    return best
+
+
+def rounded_up(value: float, digits: int, meets: Callable[[float], bool]) -> str:
+    """A figure that messages name, of so many decimals: rounded up, so that it is enough when it is given back."""
+    units = math.ceil(value * 10**digits)
+    while not meets(float(f"{units / 10**digits:.{digits}f}")):
+        units += 1
+    return f"{units / 10**digits:.{digits}f}"
 
 
 def likely_step(aim: Aim, pixels: int, sizes: Curve, decibels: Curve) -> int:
     """The step that estimates at every step lead to; arguments as of :func:`choose_step`."""
     if aim.psnr is not None:
         return max(int(np.count_nonzero(decibels >= aim.psnr)) - 1, 0)
-    limit = aim.size if aim.size is not None else (aim.bpp or 0.0) * pixels / 8
+    limit = aim.most_of_picture(pixels) or 0.0
     return min(int(np.count_nonzero(sizes > limit)), COARSEST)
 
 
@@ -186,7 +220,7 @@ def _coarsest_reaching(target: float, pixels: int, psnr_at: Callable[[int], floa
     step = search.run(keep_high=False) - 1
     if step < 0:
         raise UsageError(
-            f"the target is out of reach: the best of this picture is {psnr_at(0):.2f} dB (quality 100); "
+            f"the target is out of reach: at quality 100 this picture has {math.floor(100 * psnr_at(0)) / 100:.2f} dB; "
             "ask for that or less"
         )
     return step

@@ -13,6 +13,7 @@ import numpy as np
 from vqcodec import registry
 from vqcodec.errors import InputError, UsageError
 from vqcodec.image.loaded import stripped, to_pil
+from vqcodec.image.tokens.config import LEVELS
 from vqcodec.image.tokens.stored import Tokens, check_pixels, check_tokens, read_tokens
 from vqcodec.image.vqc import open_picture
 from vqcodec.options import MAX_PIXELS
@@ -93,8 +94,8 @@ def detokenize(
         threads: how many the codec may use.
 
     Raises:
-        InputError: they are of a model that this version does not have, a code is outside its codebook, or their parts
-            do not fit together.
+        InputError: they are of a model that this version does not have, or their codebooks are not its, a code is
+            outside its codebook, or their parts do not fit together.
         LimitError, UsageError, ModelError: see :mod:`vqcodec.errors`.
     """
     if isinstance(tokens, Tokens):
@@ -109,9 +110,13 @@ def detokenize(
     if tokens.model != codec.model_id.hex():
         raise InputError(f"the tokens are of model {tokens.model}, this is {codec.model_id.hex()}; make them anew")
     levels = (tokens.top, tokens.bottom, tokens.residual)
-    for codes, words in zip(levels, codec.model.words, strict=True):
-        if codes.max() >= len(words):
-            raise InputError(f"a code is {codes.max()}, the codebook has {len(words)}; make the tokens anew")
+    given = (tokens.top_words, tokens.bottom_words, tokens.residual_words)
+    for name, own, words in zip(LEVELS, given, codec.model.words, strict=True):
+        if not np.array_equal(own, words):
+            raise InputError(
+                f"the codebook of the {name} is not that of model {tokens.model}, which alone can decode; "
+                "put back what vqcodec.tokens gives, or make the tokens anew"
+            )
     film = [x.reshape(-1, 1, *x.shape[-2:]).astype(np.int32) for x in levels]  # frames of one picture each
     return [_image(codec.paint(frame, tokens.height, tokens.width)) for frame in zip(*film, strict=True)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +15,8 @@ from vqcodec.audio.resample import resample
 from vqcodec.bitstream import AudioHeader, Chunk, VqcFile, write_vqc
 from vqcodec.errors import UsageError
 from vqcodec.options import Progress
-from vqcodec.quality import COARSEST, kbps
-from vqcodec.target import Aim, Curve, finest_within, strip_hint
+from vqcodec.quality import COARSEST, kbps, quality_of_step
+from vqcodec.target import Aim, Curve, finest_within, rounded_up, smallest_step, strip_hint
 
 if TYPE_CHECKING:
     from vqcodec.audio.codec import AudioCodec
@@ -57,7 +58,7 @@ def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec, progress: Pro
         progress(min((tries - 1 + share) / 4, 0.95))
 
     encoder.progress = None if progress is None else tell
-    limit = aim.size if aim.size is not None else (aim.kbps or 0.0) * 125 * encoder.seconds
+    limit = aim.most_of_sound(encoder.seconds) or 0.0
     if exact is not None and len(exact) <= limit:
         return exact
     kept: dict[int, list[Chunk | None]] = {}
@@ -66,7 +67,7 @@ def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec, progress: Pro
         nonlocal tries
         tries += 1
         chunks, size = encoder.chunks_at(step, limit)
-        if size <= limit or step == COARSEST:
+        if size <= limit:
             kept.clear()  # the last that fits is the finest: what is tried later is finer, or does not fit
             kept[step] = chunks
         return size
@@ -74,14 +75,29 @@ def encode_sound(source: SoundSource, aim: Aim, codec: AudioCodec, progress: Pro
     # One step changes the size by 2 %, so the first try that is so near is the best half of the time.
     step = finest_within(limit, size_at, encoder.estimate(limit), enough=1, near=_NEAR)
     if step > COARSEST:
-        coded = encoder.pack(COARSEST, kept[COARSEST])
-        smallest, how = min((len(data), how) for data, how in ((coded, "quality 1"), (exact, "exact")) if data)
-        raise UsageError(
-            f"the target is out of reach: the smallest file of this sound has {smallest:,} bytes "
-            f"({kbps(smallest, encoder.seconds):.2f} kbit/s, {how}); ask for that or more"
-            + strip_hint(smallest, limit, source.metadata)
-        )
+        return _smallest(encoder, limit, exact)
     return encoder.verified(step, kept[step])
+
+
+def _smallest(encoder: _Encoder, limit: float, exact: bytes | None) -> bytes:
+    """The smallest file, where the search found none within the limit.
+
+    Raises:
+        UsageError: it is larger.
+    """
+    chunks_at = cache(lambda step: encoder.chunks_at(step, math.inf))
+    step = smallest_step(lambda step: chunks_at(step)[1])
+    coded = encoder.pack(step, chunks_at(step)[0])
+    if len(coded) <= limit:
+        return encoder.verified(step, chunks_at(step)[0])
+    ways = ((len(coded), f"quality {quality_of_step(step):g}"), (math.inf if exact is None else len(exact), "exact"))
+    smallest, how = min(ways)
+    size, seconds = int(smallest), encoder.seconds
+    rate = rounded_up(kbps(size, seconds), 2, lambda kbit: size <= kbit * 125 * seconds)
+    raise UsageError(
+        f"the target is out of reach: the smallest file of this sound has {size:,} bytes "
+        f"({rate} kbit/s, {how}); ask for that or more" + strip_hint(size, limit, encoder.metadata)
+    )
 
 
 class _Encoder:
@@ -111,8 +127,7 @@ class _Encoder:
     def chunks_at(self, step: int, limit: float) -> tuple[list[Chunk | None], float]:
         """Chunks at a step, not yet verified, and the bytes of the file.
 
-        Where these come to more than the limit, the rest is not coded but its bytes are estimated. Not so at the
-        coarsest step, whose size is named in the message that a target is out of reach.
+        Where these come to more than the limit, the rest is not coded but its bytes are estimated.
         """
         core = resample(self._counted(), self.source.sample_rate, self.codec.core_rate)
         chunks: list[Chunk | None] = []
@@ -121,7 +136,7 @@ class _Encoder:
         for chunk in self.codec.encode(core, step, check=False):
             size += len(chunk.payload) + _CHUNK_BYTES
             chunks.append(chunk)
-            if size > limit and step < COARSEST and len(chunks) < total:
+            if size > limit and len(chunks) < total:
                 return chunks, size * total / len(chunks)
         return chunks, len(self.pack(step, chunks))
 

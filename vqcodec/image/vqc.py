@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compress_picture", "decode_picture", "encode_picture", "open_picture", "verify_picture"]
 
+_FEW_PIXELS = 1024  # up to which codes may come to more bytes than the picture itself
 _BARGAIN = 100  # pixels for a byte, from which on nobody need look for a smaller file than the exact one
 
 
@@ -128,27 +129,25 @@ def encode_picture(
     """
     whole = Whole(picture, effort, codec.threads)
     pixels = picture.pixels[:, :, 0].size
-    found = whole.early
-    if found is None or not (_within(len(found), aim, pixels) or len(found) * _BARGAIN <= pixels):
-        found = _with_codes(whole, aim, codec, progress, tune, effort)
+    limit, early = aim.most_of_picture(pixels), whole.early
+    if limit is not None and pixels <= _FEW_PIXELS:
+        early = whole.file
+    # what is within a limit without loss: nothing can be nearer to the picture than it is itself
+    if early is not None and ((limit is not None and len(early) <= limit) or len(early) * _BARGAIN <= pixels):
+        found = early
+    elif early is not None or whole.mask is not None:
+        found = Mixed(picture, codec, tune, early, whole.mask, progress, effort=effort).file(aim)
+    else:
+        found = _coded(picture, aim, codec, progress, tune, effort)
     return whole.unless_larger(found)
 
 
-def _with_codes(whole: Whole, aim: Aim, codec: ImageCodec, progress: Progress | None, tune: Tune, effort: int) -> bytes:
-    """The file that meets an aim where codes are looked at, too."""
-    picture = whole.picture
-    if whole.early is not None or whole.mask is not None:
-        return Mixed(picture, codec, tune, whole.early, whole.mask, progress, effort=effort).file(aim)
+def _coded(picture: Picture, aim: Aim, codec: ImageCodec, progress: Progress | None, tune: Tune, effort: int) -> bytes:
+    """The file of codes that meets an aim."""
     if aim.step is not None:
         chunks = codec.encode(picture.pixels, aim.step, tune=tune, effort=effort, progress=progress)
         return file_of(picture, aim.step, codec, tune, chunks)
     return Tries(picture, codec, tune, progress, effort=effort).file(aim)
-
-
-def _within(size: int, aim: Aim, pixels: int) -> bool:
-    """Whether so many bytes are what was asked for, and nothing can be nearer to the picture than it is itself."""
-    limit = aim.size if aim.size is not None else None if aim.bpp is None else aim.bpp * pixels / 8
-    return limit is not None and size <= limit
 
 
 def verify_picture(file: VqcFile, header: ImageHeader, find: Callable[[], PictureCodec], threads: int | None) -> None:

@@ -74,8 +74,13 @@ class Whole:
     def early(self) -> bytes | None:
         """The file without loss of what is most likely to be the smaller so, coded fast if it is drawn."""
         if self.slopes:
-            return self._encode(self.care)
+            return self.file
         return self._encode(self._fast) if self._is_plain else None
+
+    @cached_property
+    def file(self) -> bytes:
+        """The file without loss."""
+        return self._encode(self.care)
 
     @property
     def _fast(self) -> Care:
@@ -93,7 +98,7 @@ class Whole:
         """The file without loss; where it is larger than this file of the picture, this."""
         if not self._may_be(len(data)):
             return data
-        exact = self._encode(self.care)
+        exact = self.file
         return exact if len(exact) <= len(data) else data
 
     def _may_be(self, size: int) -> bool:

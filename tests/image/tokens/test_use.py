@@ -266,6 +266,39 @@ def test_tokens_of_another_model_or_codebook(installed: TokensCodec) -> None:
             vqcodec.detokenize(replace(tokens, **wrong))
 
 
+@pytest.mark.parametrize("level", ["top", "bottom", "residual"])
+@pytest.mark.parametrize("kind", ["empty", "no numbers", "foreign", "too short"])
+def test_only_the_codebooks_of_the_model_decode(installed: TokensCodec, tmp_path: Path, kind: str, level: str) -> None:
+    from dataclasses import replace
+
+    tokens, path = vqcodec.tokens(scene(64, 64)), tmp_path / "t.npz"
+    words = getattr(tokens, f"{level}_words")
+    codes = getattr(tokens, level).copy()
+    codes.flat[0] = len(words) - 1
+    wrong, said = {
+        "empty": (words[:0], "codebooks are no float32"),
+        "no numbers": (np.where(np.arange(words.size).reshape(words.shape) == 3, np.nan, words), "no finite numbers"),
+        "foreign": (words + np.float32(0.25), f"the codebook of the {level} is not that of model"),
+        "too short": (
+            words[:-1],
+            f"a code of its {level} is {len(words) - 1}, the codebook has {len(words) - 1}; make",
+        ),
+    }[kind]
+    changed = replace(tokens, **{level: codes, f"{level}_words": wrong.astype(np.float32)})
+    with pytest.raises(InputError, match=said):
+        vqcodec.detokenize(changed)
+    arrays = {name: getattr(changed, name) for name in (level, f"{level}_words")}
+    write_tokens(tokens, path)
+    with np.load(path) as stored:
+        np.savez(tmp_path / "u.npz", **(dict(stored) | arrays))
+    fails(vqc("tokens", tmp_path / "u.npz", tmp_path / "x.png"), 3, "u.npz: ", said)
+    if kind != "foreign":  # whose model need not be at hand to read it
+        with pytest.raises(InputError, match=said):
+            write_tokens(changed, tmp_path / "v.npz")
+        with pytest.raises(InputError, match=said):
+            read_tokens(tmp_path / "u.npz")
+
+
 def test_frames_do_not_flicker(installed: TokensCodec) -> None:
     rng = np.random.default_rng(5)
     frames = [np.clip(scene(128, 128) + rng.normal(0, 12, (128, 128, 3)), 0, 255).astype(np.uint8) for _ in range(5)]

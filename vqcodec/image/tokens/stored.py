@@ -184,5 +184,10 @@ def check_tokens(tokens: Tokens) -> None:
         shapes = ", ".join(str(x.shape) for x in codes)
         raise InputError(f"its grids of {shapes} codes do not fit {width} x {height} pixels; {_WRONG}")
     words = given.top_words, given.bottom_words, given.residual_words
-    if any(not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.ndim != 2 for x in words):
+    if any(not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.ndim != 2 or not x.size for x in words):
         raise InputError(f"its codebooks are no float32 [K, d]; {_WRONG}")
+    if not all(np.isfinite(x).all() for x in words):
+        raise InputError(f"its codebooks hold what are no finite numbers; {_WRONG}")
+    for name, codebook, indices in zip(LEVELS, words, codes, strict=True):
+        if indices.max() >= len(codebook):
+            raise InputError(f"a code of its {name} is {indices.max()}, the codebook has {len(codebook)}; {_WRONG}")
