@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+
+from vqcodec.errors import InputError, ModelError, OutputError, SelfCheckError
 
 __all__ = ["train"]
 
@@ -21,6 +25,26 @@ _init = click.option(
 @click.group()
 def train() -> None:
     """Train a model, stage by stage (README, Training)."""
+
+
+@contextmanager
+def _training_in(out: Path) -> Iterator[None]:
+    """Within, there is the folder of a run, and models are the user's files, by --init or of the stage before.
+
+    Raises:
+        OutputError: the folder cannot be made.
+        InputError: in place of a ModelError.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be made ({error.strerror}); name another folder by --out") from error
+    try:
+        yield
+    except SelfCheckError:
+        raise
+    except ModelError as error:
+        raise InputError(f"{error}; give a model.safetensors of the same medium that vqcodec train wrote") from error
 
 
 @train.command("image")
@@ -47,7 +71,8 @@ def image(data: Path, out: Path, **options: Any) -> None:  # the fields of RunOp
     from vqcodec.image.train.run import RunOptions, run_stage
 
     _check_length(options)
-    run_stage(data, out, RunOptions(**options))
+    with _training_in(out):
+        run_stage(data, out, RunOptions(**options))
     click.echo(f"{out / 'model.safetensors'}: stage {options['stage']} is done", err=True)
 
 
@@ -91,7 +116,8 @@ def tokens(data: Path, out: Path, **options: Any) -> None:  # the fields of Toke
     from vqcodec.image.tokens.train.run import TokensRunOptions, run_tokens_stage
 
     _check_length(options)
-    run_tokens_stage(data, out, TokensRunOptions(**options))
+    with _training_in(out):
+        run_tokens_stage(data, out, TokensRunOptions(**options))
     click.echo(f"{out / 'model.safetensors'}: stage {options['stage']} is done", err=True)
 
 
@@ -125,5 +151,6 @@ def audio(data: tuple[str, ...], out: Path, **options: Any) -> None:  # the fiel
     from vqcodec.audio.train.run import AudioRunOptions, run_audio_stage
 
     _check_length(options)
-    run_audio_stage(data, out, AudioRunOptions(**options))
+    with _training_in(out):
+        run_audio_stage(data, out, AudioRunOptions(**options))
     click.echo(f"{out}: stage {options['stage']} is done", err=True)

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from vqcodec.bitstream import AudioHeader, ImageHeader
-from vqcodec.errors import CorruptError, DeviceError, ModelError, UnknownModelError, UsageError
+from vqcodec.errors import CorruptError, DeviceError, ModelError, SelfCheckError, UnknownModelError, UsageError
 
 if TYPE_CHECKING:
     from vqcodec.audio.codec import AudioCodec
@@ -72,7 +72,12 @@ def _load(release: Release, make: Callable[[Release], Codec]) -> Codec:
     """The codec of a release, made once: threads that come together wait for it instead of making one each."""
     with _LOADING:
         if release not in _loaded:
-            codec = make(release)
+            try:
+                codec = make(release)
+            except SelfCheckError:
+                raise
+            except ModelError as error:
+                raise ModelError(f"{error}; install the package again") from error
             _check_identity(release, codec.model_id)
             _loaded[release] = codec
         return cast("Codec", _loaded[release])

@@ -186,7 +186,7 @@ def read_model(form: Form[Config, Codes], path: Path) -> tuple[Config, Arrays, C
         if facts["format"] != form.name:
             raise ModelError(f"{path}: is a {facts['format']!r}, not a {form.name!r}")
         if facts["identity"] != canonical_hash(arrays).hex():
-            raise ModelError(f"{path}: its arrays are not those that were written; install the package again")
+            raise ModelError(f"{path}: its arrays are not those that were written")
         config = form.presets[facts["preset"]]
         codes = form.build(config, arrays)
         wanted = str(facts["check"]), bytes.fromhex(facts["coder"])
@@ -194,7 +194,7 @@ def read_model(form: Form[Config, Codes], path: Path) -> tuple[Config, Arrays, C
     except ModelError:
         raise
     except Exception as e:  # whatever a file that is no model of ours makes these do
-        raise ModelError(f"{path}: not a {form.name}, or damaged ({e}); install the package again") from e
+        raise ModelError(f"{path}: not a {form.name}, or damaged ({e})") from e
     tables = form.tables(codes)
     if str(form.check(codes)) != wanted[0] or coder_check(tables) != wanted[1] or not _decodes(wanted[1], tables):
         raise SelfCheckError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
-import pickle
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from vqcodec.sources import write_atomic
 
 __all__ = [
     "Length",
+    "continuing",
     "faded",
     "follow",
     "keep_pages",
@@ -117,10 +119,30 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[Any, Any]:
         InputError: there is none, or it is damaged.
     """
     try:
-        state: dict[Any, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as e:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as e:  # the readers of zip and of pickles raise almost anything on damaged files
         raise InputError(f"{path}: no checkpoint there, or a damaged one; begin without --resume") from e
+    if not isinstance(state, dict):
+        raise InputError(f"{path}: is no checkpoint; begin without --resume")
     return state
+
+
+@contextmanager
+def continuing(path: Path) -> Iterator[None]:
+    """Within, what a checkpoint holds is put where it belongs.
+
+    Raises:
+        InputError: it does not fit.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as e:
+        raise InputError(
+            f"{path}: not a checkpoint of this stage and model; begin without --resume, or give the --preset that it "
+            "was made with"
+        ) from e
 
 
 def log_line(run: Path, line: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ from vqcodec.audio.transform import LOUD
 from vqcodec.bitstream import AudioHeader
 from vqcodec.cli.train import train
 from vqcodec.errors import InputError
+from vqcodec.registry import IMAGE_MODELS
 
 RATE = 16_000
 
@@ -178,7 +179,12 @@ def test_errors_name_the_remedy(data: Path, run: Path, tmp_path: Path) -> None:
     assert "no such model" in fail("--out", out, "--steps", "1", "--init", str(tmp_path / "none.safetensors"))
     assert "not a vqcodec audio model" in fail("--out", out, "--steps", "1", "--init", str(data / "a.wav"))
     assert "without --resume" in fail("--out", out, *tiny, "--steps", "1", "--resume")
+    wrong = fail("--out", out, *tiny, "--steps", "1", "--init", str(IMAGE_MODELS[-1].path))
+    assert "is a 'vqcodec image model" in wrong
+    assert "give a model.safetensors" in wrong
+    assert "install" not in wrong
     assert "--preset" in fail("--out", str(run), "--steps", "9", "--resume")
+    assert "a share of 0 is none" in fail("--out", out, "--steps", "1", folder=Path(f"{data}:0"))
     assert "--preset" in fail("--out", str(run), "--stage", "prior")
     assert "for stage prior" in fail("--out", out, *tiny, "--steps", "1", "--noise-from", "7500")
     assert "contradict" in fail("--out", out, *tiny, "--stage", "prior", "--noise-from", "7500", "--fit-noise")
@@ -187,6 +193,14 @@ def test_errors_name_the_remedy(data: Path, run: Path, tmp_path: Path) -> None:
     empty.mkdir()
     assert "less than 16 s of sound in files ending in .flac" in fail("--out", out, "--steps", "1", folder=empty)
     assert "less than 16 s" in fail("--out", out, "--steps", "1", folder=tmp_path / "none")
+    (empty / "bad.wav").write_bytes(b"junk")
+    assert "bad.wav: cannot be read" in fail("--out", out, "--steps", "1", folder=empty)
+    for content in (b"junk", b"PK\3\4" + bytes(99)):
+        (tmp_path / "transform.ckpt").write_bytes(content)
+        assert "a damaged one; begin without --resume" in fail("--out", out, *tiny, "--steps", "1", "--resume")
+    torch.save({"other": 1}, tmp_path / "transform.ckpt")
+    assert "--resume" in fail("--out", out, *tiny, "--steps", "1", "--resume")
+    assert "--resume" in fail("--out", out, *tiny, "--stage", "prior")
 
 
 # --- the data ---

@@ -16,8 +16,9 @@ import torch
 from click.testing import CliRunner
 
 from vqcodec.cli.train import train
-from vqcodec.errors import InputError
+from vqcodec.errors import InputError, OutputError
 from vqcodec.image.model import load_model
+from vqcodec.registry import AUDIO_MODELS
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -71,6 +72,69 @@ def test_errors_name_the_remedy(run: Path, tmp_path: Path) -> None:
     empty.mkdir()
     result = CliRunner().invoke(train, ["image", "--data", str(empty), "--out", str(tmp_path)])
     assert "photographs" in str(result.exception)
+
+
+@pytest.mark.parametrize("stage", ["start", "prior", "restore"])
+def test_what_is_no_picture_or_none_at_all_is_named(run: Path, tmp_path: Path, stage: str) -> None:
+    shutil.copyfile(run / "model.safetensors", tmp_path / "model.safetensors")
+    data = tmp_path / "data"
+    data.mkdir()
+    options = ["image", "--data", str(data), "--out", str(tmp_path), "--stage", stage, "--steps", "1", "--crops", "16"]
+    for content, said in ((b"", "no picture of at least"), (b"junk", "bad.jpg: cannot be read")):
+        if content:
+            (data / "bad.jpg").write_bytes(content)
+        result = CliRunner().invoke(train, options)
+        assert isinstance(result.exception, InputError), result.exception
+        assert said in str(result.exception)
+
+
+@pytest.mark.parametrize("medium", ["image", "tokens"])
+def test_models_to_begin_with_are_inputs(tmp_path: Path, medium: str) -> None:
+    """The file is named, and what is expected; of a model that is the user's nobody is to install the package anew."""
+    junk = tmp_path / "junk.safetensors"
+    junk.write_bytes(b"junk")
+    stage = "restore" if medium == "image" else "network"
+    options = [medium, "--data", str(EXAMPLES), "--out", str(tmp_path / "run"), "--stage", stage, "--steps", "1"]
+    for file, said in ((junk, f"not a vqcodec {medium} model"), (AUDIO_MODELS[-1].path, "is a 'vqcodec audio model")):
+        result = CliRunner().invoke(train, [*options, "--init", str(file)])
+        assert isinstance(result.exception, InputError), result.exception
+        text = str(result.exception)
+        assert text.startswith(f"{file}: ")
+        assert said in text
+        assert "give a model.safetensors" in text
+        assert "install" not in text
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    (tmp_path / "run" / "model.safetensors").write_bytes(b"junk")  # what the stage before left
+    result = CliRunner().invoke(train, [*options[:-3], "prior", *options[-2:]])
+    assert isinstance(result.exception, InputError), result.exception
+
+
+def test_an_output_that_is_no_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        result = CliRunner().invoke(train, ["image", "--data", str(EXAMPLES), "--out", str(out), "--crops", "16"])
+        assert isinstance(result.exception, OutputError)
+        assert str(result.exception).startswith(f"{out}: cannot be made")
+
+
+@pytest.mark.parametrize("stage", ["prior", "restore"])
+@pytest.mark.parametrize("kind", ["junk", "cut", "another stage", "no dictionary"])
+def test_a_damaged_or_foreign_checkpoint_is_an_input_error(run: Path, tmp_path: Path, stage: str, kind: str) -> None:
+    if stage == "restore" and find_spec("stlpips_pytorch") is None:
+        pytest.skip("its loss needs the weights of stlpips-pytorch")
+    shutil.copyfile(run / "model.safetensors", tmp_path / "model.safetensors")
+    path = tmp_path / f"{stage}.ckpt"
+    jobs = {(i, p): {"first.weight": torch.zeros(1)} for i in range(9) for p in range(4)}
+    torch.save({"junk": torch.zeros(3_000), "cut": torch.zeros(3_000)}.get(kind, jobs), path)
+    if kind == "no dictionary":
+        torch.save(torch.zeros(3), path)
+    elif kind != "another stage":
+        path.write_bytes(b"junk" * 9 if kind == "junk" else path.read_bytes()[:2_000])
+    options = ["image", "--data", str(EXAMPLES), "--out", str(tmp_path), "--stage", stage, "--steps", "2", "--resume"]
+    result = CliRunner().invoke(train, [*options, "--crops", "16"])
+    assert isinstance(result.exception, InputError), result.exception
+    assert str(result.exception).startswith(f"{path}: ")
+    assert "begin without --resume" in str(result.exception)
 
 
 def test_model_info_counts_the_shipped_models() -> None:

@@ -18,7 +18,7 @@ from vqcodec.audio.mdct import HOP
 from vqcodec.audio.train.signals import made_up
 from vqcodec.audio.transform import LOUD
 from vqcodec.bitstream.arrays import F32
-from vqcodec.errors import InputError
+from vqcodec.errors import InputError, UsageError
 from vqcodec.sources import write_atomic
 
 __all__ = ["AudioSource", "Folder", "parse_folder"]
@@ -46,12 +46,19 @@ class Folder:
 
 
 def parse_folder(text: str) -> Folder:
-    """``DIR`` or ``DIR:SHARE``."""
+    """``DIR`` or ``DIR:SHARE``.
+
+    Raises:
+        UsageError: the share is not above 0.
+    """
     path, _, share = text.rpartition(":")
     try:
-        return Folder(Path(path), float(share)) if path else Folder(Path(text), 1.0)
+        folder = Folder(Path(path), float(share)) if path else Folder(Path(text), 1.0)
     except ValueError:
         return Folder(Path(text), 1.0)
+    if not 0 < folder.share < np.inf:
+        raise UsageError(f"{text}: a share of {share} is none; give a number above 0, or leave the folder out")
+    return folder
 
 
 def _samples(folder: Path, cache: Path) -> npt.NDArray[np.int16]:
@@ -62,7 +69,10 @@ def _samples(folder: Path, cache: Path) -> npt.NDArray[np.int16]:
     if not kept.exists():
         parts = []
         for file in files:
-            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+            try:
+                samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+            except (soundfile.LibsndfileError, OSError) as e:
+                raise InputError(f"{file}: cannot be read ({e}); take it out of the training sounds") from e
             mono = soxr.resample(samples.mean(1), rate, RATE)
             parts.append(np.clip(np.round(mono * 32767), -32768, 32767).astype(np.int16))
         if sum(map(len, parts)) < 4 * SURROUNDING:

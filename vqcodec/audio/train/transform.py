@@ -29,7 +29,7 @@ from vqcodec.audio.train.mdct import imdct, mdct
 from vqcodec.audio.train.network import AudioNetworks
 from vqcodec.audio.train.rate import AudioRate
 from vqcodec.errors import InputError
-from vqcodec.train.loop import Length, follow, log_line, read_checkpoint, save_checkpoint, schedule
+from vqcodec.train.loop import Length, continuing, follow, log_line, read_checkpoint, save_checkpoint, schedule
 from vqcodec.train.processes import Processes, join_processes
 
 __all__ = [
@@ -205,11 +205,12 @@ class _Training:
     def load(self, path: Path) -> None:
         """Inverse of :meth:`save`."""
         state = read_checkpoint(path, self.device)
-        load_tensors(self.transform, state["transform"], path)
-        self.rate.load_state_dict(state["rate"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.done, self.share = state["done"], state["share"]
+        with continuing(path):
+            load_tensors(self.transform, state["transform"], path)
+            self.rate.load_state_dict(state["rate"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.done, self.share = state["done"], state["share"]
 
 
 @torch.no_grad()
@@ -320,8 +321,9 @@ def load_transform(config: AudioConfig, run: Path) -> tuple[AudioNetworks, dict[
     """
     transform, path = AudioNetworks(config), run / "transform.ckpt"
     state = read_checkpoint(path, torch.device("cpu"))
-    load_tensors(transform, state["average"], path)
-    return transform.eval(), {"steps": state["done"], **state["options"]}
+    with continuing(path):
+        load_tensors(transform, state["average"], path)
+        return transform.eval(), {"steps": state["done"], **state["options"]}
 
 
 def load_tensors(transform: AudioNetworks, tensors: dict[str, Tensor], path: Path) -> None:

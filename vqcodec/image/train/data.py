@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from vqcodec.bitstream.arrays import U8
+from vqcodec.errors import InputError
 
 __all__ = ["CropSource", "photographs", "photographs_key"]
 
@@ -36,7 +37,7 @@ class CropSource:
         size: side of a crop.
 
     Raises:
-        ValueError: no picture is large enough.
+        InputError: no picture is large enough, or one cannot be read.
     """
 
     def __init__(self, folder: Path, size: int, seed: int = 0) -> None:
@@ -44,12 +45,15 @@ class CropSource:
         self.rng = np.random.default_rng(seed)
         self.pictures: list[U8] = []
         for path in photographs(folder):
-            with Image.open(path) as im:
-                picture = np.asarray(im.convert("RGB"))
+            try:
+                with Image.open(path) as im:
+                    picture = np.asarray(im.convert("RGB"))
+            except (OSError, ValueError, SyntaxError) as e:  # as Pillow's readers do on what is damaged, or no picture
+                raise InputError(f"{path}: cannot be read ({e}); take it out of the training pictures") from e
             if min(picture.shape[:2]) >= size:
                 self.pictures.append(picture)
         if not self.pictures:
-            raise ValueError(f"{folder}: no picture of at least {size} x {size} pixels")
+            raise InputError(f"{folder}: no picture of at least {size} x {size} pixels; give a folder of photographs")
         area = np.array([p.shape[0] * p.shape[1] for p in self.pictures], float)
         self.weights = area / area.sum()
 

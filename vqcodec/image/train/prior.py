@@ -24,7 +24,7 @@ from vqcodec.image.train.data import CropSource, photographs_key
 from vqcodec.prior.export import export_phase
 from vqcodec.prior.integer import PriorSlice
 from vqcodec.prior.network import PhaseNetwork, code_bits
-from vqcodec.train.loop import Length, log_line, read_checkpoint, save_checkpoint
+from vqcodec.train.loop import Length, continuing, log_line, read_checkpoint, save_checkpoint
 from vqcodec.train.phases import PhaseCodes, Rates, fit_phase, table_bits
 
 __all__ = ["PriorOptions", "train_prior"]
@@ -95,7 +95,8 @@ def train_prior(
         log_line(run, {"stage": "prior", **facts})
     networks = {job: _network(model.codes.slices[job[0]], job, options) for job in jobs}
     for job, network in networks.items():
-        network.load_state_dict(done[job])
+        with continuing(checkpoint):
+            network.load_state_dict(done[job])
     new = _with_networks(model, networks, train)
     report = _report(model.codes, new, networks, train, test, before)
     log_line(run, {"stage": "prior", "bits_per_pixel": report})

@@ -66,10 +66,7 @@ def _start(data: Path, path: Path, options: RunOptions) -> None:
     """The closed-form start: takes minutes, and gives the same model for the same seed, crops and library versions."""
     config = PRESETS[options.preset]
     count = options.crops or START_CROPS
-    try:
-        crops = CropSource(data, 256, seed=options.seed).batch(count)
-    except ValueError as e:
-        raise InputError(f"{e}; give a folder of photographs") from e
+    crops = CropSource(data, 256, seed=options.seed).batch(count)
     step = np.random.default_rng(options.seed + 1).integers(0, 256, count)
     fit = fit_closed_form(config, crops, step, verbose=True)
     arrays = integer_arrays(config, fit.model, fit.stored, fit.low_stored)

@@ -23,7 +23,7 @@ from vqcodec.image.train.data import photographs, photographs_key
 from vqcodec.image.train.decoded_cache import Crops, build_cache
 from vqcodec.image.train.filter import Conditions, Restore, load_arrays, to_arrays
 from vqcodec.image.train.loss import Errors, RestoreLoss, Weights
-from vqcodec.train.loop import Length, follow, log_line, read_checkpoint, save_checkpoint, schedule
+from vqcodec.train.loop import Length, continuing, follow, log_line, read_checkpoint, save_checkpoint, schedule
 from vqcodec.train.processes import Processes, join_processes
 
 __all__ = ["RestoreOptions", "train_restore"]
@@ -223,11 +223,12 @@ class _Trainer:
     def load(self, path: Path) -> float:
         """Go on from a checkpoint; returns its place in the schedule."""
         state = read_checkpoint(path, self.device)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.done = state["done"]
-        return float(state["share"])
+        with continuing(path):
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.done = state["done"]
+            return float(state["share"])
 
 
 def _decibels(before: Tensor, after: Tensor) -> Tensor:
