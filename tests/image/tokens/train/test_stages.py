@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,12 @@ def test_all_stages(photographs: Path, tmp_path: Path, cheap: None) -> None:
     changed = {name.split(".")[0] for name, a in fitted.network.items() if not np.array_equal(a, decoder.network[name])}
     assert changed == set(stage.DECODER)
     assert np.array_equal(decoder.codes.tables[0], fitted.codes.tables[0])
+    shutil.copy(run / "decoder.ckpt", run / "network.ckpt")
+    saved = torch.load(run / "network.ckpt", weights_only=True)
+    del saved["average"]
+    torch.save(saved, run / "network.ckpt")
+    with pytest.raises(InputError, match="begin without --resume"):
+        run_tokens_stage(photographs, run, TokensRunOptions("network", steps=5, preset=PRESET, resume=True))
     other = tmp_path / "other"
     options = TokensRunOptions("network", steps=1, preset=PRESET, init=str(run / "model.safetensors"))
     run_tokens_stage(photographs, other, options)

@@ -22,7 +22,7 @@ from vqcodec.image.tokens.train.network import Found, TokensNetwork
 from vqcodec.image.tokens.train.prior import static_prior
 from vqcodec.image.tokens.train.start import fit_colour, start_network, to_planes
 from vqcodec.image.train.data import CropSource, photographs
-from vqcodec.train.loop import Length, follow, log_line, read_checkpoint, save_checkpoint, schedule
+from vqcodec.train.loop import Length, continuing, follow, log_line, read_checkpoint, save_checkpoint, schedule
 from vqcodec.train.processes import Processes, join_processes
 from vqcodec.train.soap import Soap
 
@@ -292,11 +292,12 @@ class _Trainer:
     def load(self, path: Path) -> float:
         """Go on from a checkpoint; returns its place in the schedule."""
         state = read_checkpoint(path, self.device)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.loss.colour.copy_(state["colour"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        if self.adversary is not None and "adversary" in state:
-            self.adversary.load(state["adversary"])
-        self.done = state["done"]
-        return float(state["share"])
+        with continuing(path):
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.loss.colour.copy_(state["colour"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            if self.adversary is not None and "adversary" in state:
+                self.adversary.load(state["adversary"])
+            self.done = state["done"]
+            return float(state["share"])
