@@ -65,7 +65,7 @@ def _training_in(out: Path) -> Iterator[None]:
 @click.option(
     "--preset", default="image", show_default=True, type=click.Choice(["image", "tiny"]), help="Shape of the model."
 )
-@click.option("--seed", default=1, show_default=True, type=int, help="Seed of the closed-form start.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Seed of the closed-form start.")
 def image(data: Path, out: Path, **options: Any) -> None:  # the fields of RunOptions, one option each
     """Train an image model; RUN/model.safetensors is the model after the last stage."""
     from vqcodec.image.train.run import RunOptions, run_stage
@@ -110,7 +110,7 @@ def _check_length(options: dict[str, Any]) -> None:
     help="Weight of a critic of decoded pictures, with a gradient penalty; 0: none.",
 )
 @click.option("--held-out", type=_folder, help="Photographs for the figures.")
-@click.option("--seed", default=5, show_default=True, type=int, help="Seed of crops and start.")
+@click.option("--seed", default=5, show_default=True, type=click.IntRange(0), help="Seed of crops and start.")
 def tokens(data: Path, out: Path, **options: Any) -> None:  # the fields of TokensRunOptions, one option each
     """Train a tokens model; RUN/model.safetensors is the model after each stage."""
     from vqcodec.image.tokens.train.run import TokensRunOptions, run_tokens_stage

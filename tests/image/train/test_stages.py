@@ -117,6 +117,15 @@ def test_an_output_that_is_no_folder_is_named(tmp_path: Path) -> None:
         assert str(result.exception).startswith(f"{out}: cannot be made")
 
 
+@pytest.mark.parametrize("medium", ["image", "tokens"])
+def test_a_seed_below_zero_is_wrong_use(tmp_path: Path, medium: str) -> None:
+    options = [medium, "--data", str(EXAMPLES), "--out", str(tmp_path / "run"), "--steps", "1", "--crops", "16"]
+    result = CliRunner().invoke(train, [*options, "--seed", "-1"])
+    assert result.exit_code == 2, result.exception
+    assert "--seed" in result.output
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("stage", ["prior", "restore"])
 @pytest.mark.parametrize("kind", ["junk", "cut", "another stage", "no dictionary"])
 def test_a_damaged_or_foreign_checkpoint_is_an_input_error(run: Path, tmp_path: Path, stage: str, kind: str) -> None:
