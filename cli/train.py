@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +80,8 @@ def image(data: Path, out: Path, **options: Any) -> None:  # the fields of RunOp
 def _check_length(options: dict[str, Any]) -> None:
     if options["minutes"] is not None and options["steps"] is not None:
         raise click.UsageError("give --minutes or --steps, not both")
+    if options["minutes"] is not None and not math.isfinite(options["minutes"]):  # click lets nan through its ranges
+        raise click.UsageError(f"--minutes {options['minutes']} has no end; give a number above 0")
 
 
 @train.command("tokens")

@@ -117,6 +117,16 @@ def test_an_output_that_is_no_folder_is_named(tmp_path: Path) -> None:
         assert str(result.exception).startswith(f"{out}: cannot be made")
 
 
+@pytest.mark.parametrize("medium", ["image", "tokens", "audio"])
+@pytest.mark.parametrize("minutes", ["nan", "inf"])
+def test_minutes_without_end_are_wrong_use(tmp_path: Path, medium: str, minutes: str) -> None:
+    options = [medium, "--data", str(EXAMPLES), "--out", str(tmp_path / "run"), "--stage", "prior"]
+    result = CliRunner().invoke(train, [*options, "--minutes", minutes])
+    assert result.exit_code == 2, result.exception
+    assert "has no end" in result.output
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("medium", ["image", "tokens"])
 def test_a_seed_below_zero_is_wrong_use(tmp_path: Path, medium: str) -> None:
     options = [medium, "--data", str(EXAMPLES), "--out", str(tmp_path / "run"), "--steps", "1", "--crops", "16"]
