@@ -98,6 +98,18 @@ def test_tokens_of_another_model_or_codebook(installed: TokensCodec) -> None:
             vqcodec.detokenize(replace(tokens, **wrong))
 
 
+@pytest.mark.parametrize("model", [None, b"5b051f88", "", "no digits", "0123456789", "ABCDEF01"])
+def test_a_model_that_is_none_is_refused(installed: TokensCodec, tmp_path: Path, model: object) -> None:
+    """Such tokens would end in Python's own error, or in a file that nothing reads."""
+    from dataclasses import replace
+
+    tokens = replace(vqcodec.tokens(scene(64, 64)), model=model)
+    for use in (lambda: write_tokens(tokens, tmp_path / "t.npz"), lambda: vqcodec.detokenize(tokens)):
+        with pytest.raises(InputError, match="eight hexadecimal digits"):
+            use()
+    assert not (tmp_path / "t.npz").exists()
+
+
 @pytest.mark.parametrize("level", ["top", "bottom", "residual"])
 @pytest.mark.parametrize("kind", ["empty", "no numbers", "foreign", "too short"])
 def test_only_the_codebooks_of_the_model_decode(installed: TokensCodec, tmp_path: Path, kind: str, level: str) -> None:

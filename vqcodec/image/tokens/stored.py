@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ ZIP = b"PK\x03\x04"
 
 _ARRAYS = (*LEVELS, *(f"{level}_words" for level in LEVELS))
 _WRONG = "make it anew with vqcodec tokens"
+_MODEL = re.compile("[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,8 @@ def check_tokens(tokens: Tokens) -> None:
         raise InputError(f"its codes are no whole numbers of 16 bits (uint16); {_WRONG}")
     if any(not isinstance(x, (int, np.integer)) or x < 1 for x in (height, width)):
         raise InputError(f"its size {width} x {height} is none; {_WRONG}")
+    if not isinstance(given.model, str) or not _MODEL.fullmatch(given.model):
+        raise InputError(f"its model {given.model!r} is none, which has eight hexadecimal digits; {_WRONG}")
     h, w = -(-height // CELL), -(-width // CELL)
     fits = [
         x.ndim in (2, 3) and x.size > 0 and x.shape[-2:] == (scale * h, scale * w)
