@@ -110,6 +110,14 @@ def test_graphics_of_which_no_loss_is_the_smallest() -> None:
     assert len(vqcodec.compress(pixels, target_size=int(figure))) <= figure
 
 
+@pytest.mark.filterwarnings("ignore::vqcodec.errors.VqcWarning")
+def test_where_the_best_quality_is_without_loss_every_psnr_is_met() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    best = vqcodec.compress(pixels, quality=100)
+    assert vqcodec.info(best)["lossless"]
+    assert vqcodec.compress(pixels, target_psnr=60) == best
+
+
 def test_which_picture_a_psnr_is_of_is_said(tmp_path: Path) -> None:
     """With ``tune`` psnr that which ``faithful`` decodes to, else the usual one."""
     pixels = photograph(64, 80)

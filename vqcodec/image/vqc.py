@@ -9,6 +9,7 @@ import numpy as np
 
 from vqcodec.bitstream import ImageHeader, VqcFile, read_header
 from vqcodec.bitstream.arrays import Samples
+from vqcodec.errors import UsageError
 from vqcodec.image.damage import losses, only_useful
 from vqcodec.image.files import load_picture
 from vqcodec.image.layers import check_layers, lay_over, present
@@ -135,10 +136,20 @@ def encode_picture(
     # what is within a limit without loss: nothing can be nearer to the picture than it is itself
     if early is not None and ((limit is not None and len(early) <= limit) or len(early) * _BARGAIN <= pixels):
         found = early
-    elif early is not None or whole.mask is not None:
-        found = Mixed(picture, codec, tune, early, whole.mask, progress, effort=effort).file(aim)
     else:
-        found = _coded(picture, aim, codec, progress, tune, effort)
+        try:
+            if early is not None or whole.mask is not None:
+                found = Mixed(picture, codec, tune, early, whole.mask, progress, effort=effort).file(aim)
+            else:
+                found = _coded(picture, aim, codec, progress, tune, effort)
+        except UsageError:
+            if aim.psnr is None:
+                raise
+            # out of reach of codes; where the best quality is without loss, that reaches everything
+            found = encode_picture(picture, Aim(step=0), codec, tune=tune, effort=effort)
+            if not read_header(found).header.lossless:
+                raise
+            return found
     return whole.unless_larger(found)
 
 
