@@ -71,17 +71,20 @@ def image(data: Path, out: Path, **options: Any) -> None:  # the fields of RunOp
     """Train an image model; RUN/model.safetensors is the model after the last stage."""
     from vqcodec.image.train.run import RunOptions, run_stage
 
-    _check_length(options)
+    _check_options(options)
     with _training_in(out):
         run_stage(data, out, RunOptions(**options))
     click.echo(f"{out / 'model.safetensors'}: stage {options['stage']} is done", err=True)
 
 
-def _check_length(options: dict[str, Any]) -> None:
+def _check_options(options: dict[str, Any]) -> None:
     if options["minutes"] is not None and options["steps"] is not None:
         raise click.UsageError("give --minutes or --steps, not both")
     if options["minutes"] is not None and not math.isfinite(options["minutes"]):  # click lets nan through its ranges
         raise click.UsageError(f"--minutes {options['minutes']} has no end; give a number above 0")
+    given = click.get_current_context().get_parameter_source("init") is click.core.ParameterSource.COMMANDLINE
+    if options["resume"] and given:
+        raise click.UsageError("--resume and --init contradict each other; give only one of them")
 
 
 @train.command("tokens")
@@ -118,7 +121,7 @@ def tokens(data: Path, out: Path, **options: Any) -> None:  # the fields of Toke
     """Train a tokens model; RUN/model.safetensors is the model after each stage."""
     from vqcodec.image.tokens.train.run import TokensRunOptions, run_tokens_stage
 
-    _check_length(options)
+    _check_options(options)
     with _training_in(out):
         run_tokens_stage(data, out, TokensRunOptions(**options))
     click.echo(f"{out / 'model.safetensors'}: stage {options['stage']} is done", err=True)
@@ -153,7 +156,7 @@ def audio(data: tuple[str, ...], out: Path, **options: Any) -> None:  # the fiel
     """Train an audio model; RUN/model.safetensors is the model after stage prior."""
     from vqcodec.audio.train.run import AudioRunOptions, run_audio_stage
 
-    _check_length(options)
+    _check_options(options)
     with _training_in(out):
         run_audio_stage(data, out, AudioRunOptions(**options))
     click.echo(f"{out}: stage {options['stage']} is done", err=True)

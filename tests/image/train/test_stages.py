@@ -67,6 +67,7 @@ def test_errors_name_the_remedy(run: Path, tmp_path: Path) -> None:
     assert "--minutes or --steps" in fail("--out", str(run), "--stage", "restore")
     assert "--stage start first" in fail("--out", str(tmp_path), "--stage", "restore", "--steps", "1")
     assert "not both" in fail("--out", str(run), "--stage", "restore", "--steps", "1", "--minutes", "1")
+    assert "contradict" in fail("--out", str(run), "--stage", "restore", "--steps", "1", "--resume", "--init", "none")
     assert "no such model" in fail("--out", str(tmp_path), "--init", str(tmp_path / "none.safetensors"))
     empty = tmp_path / "empty"
     empty.mkdir()
