@@ -58,7 +58,7 @@ class Release:
 
 
 IMAGE_MODELS = (Release("image-2", "image-2.safetensors", bytes.fromhex("0b6a1530")),)
-AUDIO_MODELS = (Release("audio-2", "audio-2.safetensors", bytes.fromhex("7b516de0")),)
+AUDIO_MODELS = (Release("audio-3", "audio-3.safetensors", bytes.fromhex("702da34b")),)
 TOKENS_MODELS = (Release("tokens-3", "tokens-3.safetensors", bytes.fromhex("5b051f88")),)
 """In the order in which they were released; the last one is used for new files, its number is their model hint."""
 

@@ -39,6 +39,21 @@ def test_one_source_goes_into_the_first_channel(left: float, right: float, angle
     assert np.square(first).sum() == pytest.approx(np.square(pair).sum(), rel=1e-5)
 
 
+def test_small_savings_leave_mid_and_side() -> None:
+    """A voice a little to the left, with a different room on each side."""
+    source, left, right = frames(5, 30)[0], *frames(6, 30)
+    pair = np.stack([source + 0.3 * left, 0.85 * source + 0.3 * right])
+    assert (choose_angles(pair, EDGES, 1e-6) == MIDDLE).all()
+
+
+def test_the_louder_one_comes_first_where_it_is_so_by_far() -> None:
+    """The second channel is the coarser one: sides much louder than the middle are not for it."""
+    middle, side = frames(7, 30)
+    for louder, angle in ((1.5, MIDDLE), (4.0, MIDDLE + ANGLES // 2)):
+        pair = np.stack([middle + louder * side, middle - louder * side])
+        assert (choose_angles(pair, EDGES, 1e-6) == angle).all()
+
+
 def test_bands_have_angles_of_their_own() -> None:
     pair = frames(3, 20)
     pair[1, :, :8] = 0

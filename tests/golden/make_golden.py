@@ -150,7 +150,7 @@ def sound(samples: np.ndarray, quality: float, rate: int = 24_000) -> bytes:
 
 
 SOUND_CASES: dict[str, Callable[[], bytes]] = {
-    "sound-one-sample": lambda: sound(np.full((1, 1), 0.5, np.float32), 60),
+    "sound-short": lambda: sound(hiss(0.1), 60),  # of the smallest, whose samples are kept, exact-1 has files
     "sound-silence": lambda: sound(np.zeros((30_000, 2), np.float32), 100),
     "sound-melody": lambda: sound(melody(2.5), 40),
     "sound-finest": lambda: sound(melody(0.4), 100),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ from vqcodec.audio.codes import (
 )
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.model import AudioModel
-from vqcodec.audio.transform import AudioTransform
+from vqcodec.audio.transform import FLOOR, AudioTransform
 from vqcodec.bitstream.arrays import F32, I32
 from vqcodec.prior.choice import Choice
 from vqcodec.prior.integer import phase
@@ -24,7 +25,7 @@ from vqcodec.prior.rate import LAMBDA, bit_costs
 
 __all__ = ["SearchCosts", "search_chunk"]
 
-SILENT = 4.3  # log2 energy of a line, 57 dB below a loud frame's, under which an envelope is not heard
+SILENT = math.log2(FLOOR)  # of a line's energy: at it and below, an envelope stands for nothing
 # Squared units of the envelope that a bit is worth: nearly none, so that bits decide between equals only. With more,
 # PESQ and ViSQOL were lower at equal rate (held-out training speech).
 ENVELOPE_PRICE = 1e-4
@@ -44,7 +45,7 @@ class SearchCosts:
 def _choose_envelope(wanted: F32, unit: F32, rows: I32, prediction: I32, bits: F32) -> I32:
     """Values [B, h] for half of a frame's bands: the nearest to what is wanted.
 
-    Below what can be heard all values are as good as each other, so that silence takes what the prior expects.
+    Values that stand for nothing are as good as each other, so that silence takes what the prior expects.
     """
     nearest = np.round(wanted).astype(np.int32)
     candidates = np.concatenate([nearest + NEAR, prediction + NEAR])

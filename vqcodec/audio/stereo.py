@@ -1,7 +1,9 @@
 """Pairs of channels as one that holds most and one that holds the rest, turned by an angle per band and half a second.
 
-The angle is that of the first principal component: 45 degrees is mid and side, 0 is left and right as they are, others
-are sounds that stand off the middle, 135 degrees is left against right. Where a pair is one sound, the rest is nothing.
+45 degrees is mid and side, 0 is left and right as they are, others are sounds that stand off the middle, 135 degrees is
+left against right. It is mid and side unless another angle, mostly that of the first principal component, saves many
+bits: where a pair is one sound, the rest is nothing. Small savings cost more than they bring, in both ears and in their
+mean.
 Source: R. van der Waal, R. Veldhuis, "Subband coding of stereophonic digital audio signals", 1991.
 """
 
@@ -18,6 +20,13 @@ MIDDLE = 4  # the angle of mid and side
 FAR = 1e9  # bits that no angle saves
 GROUP = 25  # frames that share an angle
 STAY = 3.0  # bits that another angle than before must save
+# Bits of a line that another angle than mid and side must save. Six clips of held-out music, Zimtohrli at 60 kbit/s,
+# downmix and mean of the ears: +0.07 and +0.02 over 0. More keeps sounds that have nothing in common from their sides.
+OFF_MIDDLE = 0.1
+FAINT = 1e-3  # of the energy of a line that costs nothing
+# Bits of a line, by octave of energy that the second channel, which is the coarser one, is louder: they change places
+# where it is by 7.5 dB. Where that happens sooner the downmix loses 0.03 to 0.05, and the ears gain nothing.
+LOUDER = 0.04
 ALONE = (
     1e-3  # of a channel's energy: what is softer on the other side is kept apart, lest it hear the noise of this one
 )
@@ -78,7 +87,9 @@ def choose_angles(pair: F32, edges: tuple[int, ...], floor: float) -> I32:
     first = np.maximum(c * c * left + s * s * right + 2 * c * s * both, 0) / count
     rest = np.maximum(s * s * left + c * c * right - 2 * c * s * both, 0) / count
     cost = 0.5 * count * (np.log2(first + floor) + np.log2(rest + floor))
-    cost += 2 * STAY * (rest > first)  # the second channel is the coarser one
+    faint = FAINT * floor
+    cost += LOUDER * count * np.maximum(np.log2((rest + faint) / (first + faint)), 0)
+    cost += OFF_MIDDLE * count * (np.arange(ANGLES)[:, None, None] != MIDDLE)
     cost[:, right < ALONE * left] += FAR * (np.arange(ANGLES)[:, None] != 0)
     cost[:, left < ALONE * right] += FAR * (np.arange(ANGLES)[:, None] != ANGLES // 2)
     out = np.empty((groups, bands), np.int32)

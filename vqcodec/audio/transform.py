@@ -27,18 +27,24 @@ __all__ = [
     "LOUD",
     "LOUDEST",
     "MOST_NOISE",
-    "SHORT_NOISE",
+    "SIDES",
     "AudioTransform",
     "band_weights",
     "compand",
+    "short_noise",
 ]
 
+# Share that each neighbouring frame has in a frame's envelope. Zimtohrli of music at 25 kbit/s is 0.05 higher than with
+# 0.25 at equal rate, as high as with 0, which takes 4 % more bits.
+SIDES = 0.12
 FLOOR = 16.0  # of an envelope's mean square, in 16-bit units: nothing quieter is told apart
 LEAST = 1e-3  # of what noise has of that: an envelope at the floor is of nothing, and nothing is made of it
 LOUD = 2121.0  # root mean square of loud frames at the model's level, in 16-bit units
 LOUDEST = 40.0  # log2 of an amplitude, far above any sound's: codes that no encoder writes must not overflow
-# Share of the noise that a short frame has, and the one before it, whose envelope the attack raises, being smoothed.
-SHORT_NOISE = 0.2
+# Share of the noise that a short frame has, and the one before it, whose envelope the attack raises, being smoothed: up
+# to the first step index; all of it from the second on, where speech is coded, whose onsets are short frames too.
+# Without, test speech lost 0.2 in PESQ-WB at 2.5 to 5.5 kbit/s.
+SHORT_NOISE, SHORT_NOISE_FROM, SHORT_NOISE_TO = 0.2, 150, 190
 MOST_NOISE = 0.4  # of a step: what may stand in a line whose code is zero
 
 
@@ -59,6 +65,11 @@ def band_weights(edges: tuple[int, ...]) -> tuple[F32, F32]:
     spread[right, np.arange(HOP)] += share
     inside = (lines[:, None] > ends[:-1]) & (lines[:, None] < ends[1:])
     return spread, (inside / inside.sum(0)).astype(np.float32)
+
+
+def short_noise(step: int) -> float:
+    """Share of the noise that short frames have at a step index."""
+    return float(np.interp(step, (SHORT_NOISE_FROM, SHORT_NOISE_TO), (SHORT_NOISE, 1.0)))
 
 
 class AudioTransform:
@@ -88,7 +99,7 @@ class AudioTransform:
         """Log2 of the mean square of every band, smoothed over neighbouring frames."""
         power = np.square(frames)
         sides = np.pad(power, ((1, 1), (0, 0)), mode="edge")
-        power = 0.5 * power + 0.25 * (sides[:-2] + sides[2:])
+        power = np.float32(1 - 2 * SIDES) * power + np.float32(SIDES) * (sides[:-2] + sides[2:])
         out: F32 = np.log2(product(self._gather, np.ascontiguousarray(power.T)).T + np.float32(FLOOR))
         return out
 
@@ -138,7 +149,7 @@ class AudioTransform:
         heard = np.float32(0.5) * np.log2(np.maximum(power, np.float32(LEAST)))
         wanted = np.exp2(np.clip(heard - log_step, -LOUDEST, LOUDEST)) * out[:, HOP:]
         near = short | np.append(short[1:], False)
-        wanted = wanted * np.where(near[:, None], np.float32(SHORT_NOISE), np.float32(1))
+        wanted = wanted * np.where(near[:, None], np.float32(short_noise(step)), np.float32(1))
         filled = np.float32(MOST_NOISE) * np.tanh(wanted / np.float32(MOST_NOISE)) * noise
         change = np.where(lines == 0, filled, np.float32(0.5) * np.tanh(out[:, :HOP]) * np.sign(lines))
         frames: F32 = plain + change * size

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from vqcodec.audio.config import AudioConfig
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.network import KERNEL
-from vqcodec.audio.transform import FLOOR, LEAST, LOUDEST, MOST_NOISE, SHORT_NOISE, band_weights
+from vqcodec.audio.transform import FLOOR, LEAST, LOUDEST, MOST_NOISE, SIDES, band_weights, short_noise
 from vqcodec.prior.knots import KNOTS, step_knots
 
 __all__ = ["AudioNetworks"]
 
 LINE_HERTZ = 24_000 / HOP  # between lines
 
-HELD_NOISE = 0.7  # that which :meth:`AudioNetworks.hold_noise` sets, and audio-2 has
+HELD_NOISE = 0.7  # that which :meth:`AudioNetworks.hold_noise` sets, and audio-3 has
 START_NOISE = 0.5  # amplitude of the noise before training, in that of the envelope
 
 
@@ -106,7 +106,7 @@ class AudioNetworks(nn.Module):
         """Log2 of the mean square of every band, smoothed over neighbouring frames: [B, T, bands]."""
         power = frames.square()
         sides = F.pad(power, (0, 0, 1, 1), mode="replicate")
-        power = 0.5 * power + 0.25 * (sides[:, :-2] + sides[:, 2:])
+        power = (1 - 2 * SIDES) * power + SIDES * (sides[:, :-2] + sides[:, 2:])
         return (power @ self.gather + FLOOR).log2()
 
     def curves(self, envelope: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,7 +174,8 @@ class AudioNetworks(nn.Module):
         # network puts one steady tone into every band, which measures of loudness by bands take for the original.
         wanted = noise_unit(amplitude, log_step) * level
         near = short | F.pad(short[:, 1:], (0, 1))
-        wanted = torch.where(near[..., None], SHORT_NOISE * wanted, wanted)
+        share = torch.tensor([short_noise(int(s)) for s in step], device=wanted.device)[:, None, None]
+        wanted = torch.where(near[..., None], share * wanted, wanted)
         filled = MOST_NOISE * torch.tanh(wanted / MOST_NOISE) * noise
         change = torch.where(lines == 0, filled, 0.5 * torch.tanh(grown) * lines.sign())
         out: Tensor = plain + change * size

@@ -2,7 +2,7 @@
 
 Training by distances leaves it too low: noise is never the line that was there, so every distance is least with little
 of it, and where the training sound is mostly silent (above 8 kHz, speech recorded at 16 kHz) with none. Between 3 and
-7.5 kHz audio-2 came out 7 to 10 dB too low, more in some lines than in others, which a spectrogram shows as dark
+7.5 kHz sounds came out 7 to 10 dB too low, more in some lines than in others, which a spectrogram shows as dark
 stripes. So the rows of the last layer that give the levels are fitted by regression, and shares of the result taken.
 """
 

@@ -261,11 +261,11 @@ def _expectation(transform: AudioTransform) -> tuple[F32, F32, F32]:
 
 
 def _fixed_tables() -> dict[str, U16]:
-    """Of short frames and angles, of which mono training sound tells little: one in thirty, and mostly as before."""
+    """Of short frames and angles, of which mono sound tells little: one in thirty; mostly as before, or the middle."""
     size = np.arange(ANGLES)
     apart = np.minimum((size[:, None] - size) % ANGLES, (size - size[:, None]) % ANGLES)
-    near = np.exp2(-np.minimum(apart, 4.0)) + 8.0 * (apart == 0)
-    first = (np.exp2(-np.minimum(abs(size - MIDDLE), 4.0)) + 2.0 * (size == MIDDLE))[None]
+    near = np.exp2(-np.minimum(apart, 4.0)) + 32.0 * (apart == 0) + 4.0 * (size == MIDDLE)
+    first = (np.exp2(-np.minimum(abs(size - MIDDLE), 4.0)) + 16.0 * (size == MIDDLE))[None]
     angles = np.concatenate([near, first])
     return {
         "short": pack_probabilities(np.array([[29 / 30, 1 / 30]])),
