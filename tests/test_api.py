@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ from vqcodec.errors import (
 from vqcodec.image.whole import Whole
 from vqcodec.quality import quality_of_step, step_of_quality
 from vqcodec.target import Aim, choose_step, make_aim, psnr
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def test_round_trip_gets_better_with_quality(rgb):
@@ -192,8 +195,9 @@ def test_unreachable_targets_name_the_nearest(rgb):
         vqcodec.compress(rgb, target_size=smallest - 1)
     with pytest.raises(UsageError, match=f"{smallest:,} bytes"):
         vqcodec.compress(rgb, target_bpp=0.001)
-    with pytest.raises(UsageError, match="dB"):
-        vqcodec.compress(rgb, target_psnr=99)
+    assert vqcodec.verify(vqcodec.compress(rgb, target_psnr=99), against=rgb) == np.inf  # as quality 100 has it
+    with Image.open(EXAMPLES / "lake.png") as lake, pytest.raises(UsageError, match="dB"):
+        vqcodec.compress(lake.crop((200, 100, 296, 196)), target_psnr=99)
 
 
 @pytest.mark.parametrize(
