@@ -17,7 +17,7 @@ import numpy as np
 from vqcodec.audio.config import AudioConfig
 from vqcodec.audio.mdct import HOP, Flags
 from vqcodec.audio.network import FrameNetwork
-from vqcodec.bitstream.arrays import F32
+from vqcodec.bitstream.arrays import F32, I64
 from vqcodec.prior.integer import product
 from vqcodec.prior.knots import knot_weights
 
@@ -67,9 +67,9 @@ def band_weights(edges: tuple[int, ...]) -> tuple[F32, F32]:
     return spread, (inside / inside.sum(0)).astype(np.float32)
 
 
-def short_noise(step: int) -> float:
-    """Share of the noise that short frames have at a step index."""
-    return float(np.interp(step, (SHORT_NOISE_FROM, SHORT_NOISE_TO), (SHORT_NOISE, 1.0)))
+def short_noise(step: I64) -> F32:
+    """Share of the noise that short frames have at step indices, of any shape."""
+    return np.interp(step, (SHORT_NOISE_FROM, SHORT_NOISE_TO), (SHORT_NOISE, 1.0)).astype(np.float32)
 
 
 class AudioTransform:
@@ -149,7 +149,7 @@ class AudioTransform:
         heard = np.float32(0.5) * np.log2(np.maximum(power, np.float32(LEAST)))
         wanted = np.exp2(np.clip(heard - log_step, -LOUDEST, LOUDEST)) * out[:, HOP:]
         near = short | np.append(short[1:], False)
-        wanted = wanted * np.where(near[:, None], np.float32(short_noise(step)), np.float32(1))
+        wanted = wanted * np.where(near[:, None], short_noise(np.array([step])), np.float32(1))
         filled = np.float32(MOST_NOISE) * np.tanh(wanted / np.float32(MOST_NOISE)) * noise
         change = np.where(lines == 0, filled, np.float32(0.5) * np.tanh(out[:, :HOP]) * np.sign(lines))
         frames: F32 = plain + change * size

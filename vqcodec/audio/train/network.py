@@ -174,7 +174,7 @@ class AudioNetworks(nn.Module):
         # network puts one steady tone into every band, which measures of loudness by bands take for the original.
         wanted = noise_unit(amplitude, log_step) * level
         near = short | F.pad(short[:, 1:], (0, 1))
-        share = torch.tensor([short_noise(int(s)) for s in step], device=wanted.device)[:, None, None]
+        share = torch.from_numpy(short_noise(step.cpu().numpy())).to(wanted.device)[:, None, None]
         wanted = torch.where(near[..., None], share * wanted, wanted)
         filled = MOST_NOISE * torch.tanh(wanted / MOST_NOISE) * noise
         change = torch.where(lines == 0, filled, 0.5 * torch.tanh(grown) * lines.sign())

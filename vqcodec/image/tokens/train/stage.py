@@ -96,8 +96,7 @@ def train_network(
         decoder: train the decoder alone, of the model in the folder: its codes stay the same, and so does its prior.
 
     Raises:
-        InputError: a resume without a checkpoint.
-        ValueError: no photograph is large enough.
+        InputError: a resume without a checkpoint, or no photograph is large enough.
     """
     options = options or NetworkOptions()
     processes = join_processes()
