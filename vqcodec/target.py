@@ -221,7 +221,7 @@ def _coarsest_reaching(target: float, pixels: int, psnr_at: Callable[[int], floa
     if step < 0:
         raise UsageError(
             f"the target is out of reach: at quality 100 this picture has {math.floor(100 * psnr_at(0)) / 100:.2f} dB; "
-            "ask for that or less"
+            "ask for that or less, or for lossless"
         )
     return step
 

@@ -60,7 +60,7 @@ class Soap(torch.optim.Optimizer):
             rows = grad.transpose(0, d).flatten(1)
             c.lerp_(rows @ rows.T, 1 - group["preconditioning"])
         if not state["basis"]:
-            state["basis"] = {d: torch.linalg.eigh(c).eigenvectors.flip(1) for d, c in state["covariance"].items()}
+            state["basis"] = {d: _eigenvectors(c) for d, c in state["covariance"].items()}
         state["step"] += 1
         state["mean"].lerp_(grad, 1 - beta1)
         turned = _turn(grad, state["basis"])
@@ -72,6 +72,13 @@ class Soap(torch.optim.Optimizer):
         if state["step"] % group["every"] == 0:
             for d, c in state["covariance"].items():
                 state["basis"][d] = torch.linalg.qr(c @ state["basis"][d]).Q
+
+
+def _eigenvectors(c: Tensor) -> Tensor:
+    """Of a covariance, that of the largest eigenvalue first. In float32 LAPACK gave NaN for one of a small gradient."""
+    scaled = c.double() / c.trace().clamp(min=1e-30)
+    vectors: Tensor = torch.linalg.eigh(scaled).eigenvectors
+    return vectors.flip(1).to(c.dtype)
 
 
 def _turn(x: Tensor, basis: dict[int, Tensor]) -> Tensor:

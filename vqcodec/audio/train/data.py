@@ -67,6 +67,8 @@ def _samples(folder: Path, cache: Path) -> npt.NDArray[np.int16]:
     listing = [f"{f.relative_to(folder)} {f.stat().st_size}" for f in files]
     kept = cache / f"{hashlib.sha256(chr(10).join(listing).encode()).hexdigest()[:16]}.npy"
     if not kept.exists():
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; give DIR or DIR:SHARE, a share such as 0.5")
         parts = []
         for file in files:
             try:

@@ -45,30 +45,27 @@ def run_tokens_stage(data: Path, run: Path, options: TokensRunOptions) -> None:
         raise UsageError("--adversarial is for stages network and decoder, which make pictures; leave it out")
     if not options.resume and (init := model_to_begin_with(options.init, "closed-form")):
         save_tokens(load_tokens(init), model)  # not before it is known to be one
-    try:
-        if options.stage == "network":
-            network = NetworkOptions(
-                preset=options.preset,
-                adversarial=options.adversarial,
-                held_out_data=options.held_out,
-                seed=options.seed,
-            )
-            network = network if options.crops is None else replace(network, start_crops=options.crops)
-            start = model if options.init != "closed-form" else None
-            train_network(run, data, length, resume=options.resume, options=network, start=start)
-            return
-        if not model.exists():
-            raise InputError(f"{model}: not there; run --stage network first, or give --init FILE")
-        if options.stage == "decoder":
-            network = NetworkOptions(
-                preset=load_tokens(model).config.name,
-                adversarial=options.adversarial,
-                held_out_data=options.held_out,
-                seed=options.seed + 1,
-            )
-            train_network(run, data, length, resume=options.resume, options=network, decoder=True)
-            return
-        prior = PriorOptions(held_out_data=options.held_out)
-        train_prior(run, data, length, prior if options.crops is None else replace(prior, crops=options.crops))
-    except ValueError as e:
-        raise InputError(f"{e}; give a folder of photographs") from e
+    if options.stage == "network":
+        network = NetworkOptions(
+            preset=options.preset,
+            adversarial=options.adversarial,
+            held_out_data=options.held_out,
+            seed=options.seed,
+        )
+        network = network if options.crops is None else replace(network, start_crops=options.crops)
+        start = model if options.init != "closed-form" else None
+        train_network(run, data, length, resume=options.resume, options=network, start=start)
+        return
+    if not model.exists():
+        raise InputError(f"{model}: not there; run --stage network first, or give --init FILE")
+    if options.stage == "decoder":
+        network = NetworkOptions(
+            preset=load_tokens(model).config.name,
+            adversarial=options.adversarial,
+            held_out_data=options.held_out,
+            seed=options.seed + 1,
+        )
+        train_network(run, data, length, resume=options.resume, options=network, decoder=True)
+        return
+    prior = PriorOptions(held_out_data=options.held_out)
+    train_prior(run, data, length, prior if options.crops is None else replace(prior, crops=options.crops))
