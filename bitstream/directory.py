@@ -25,7 +25,7 @@ SECTION_OVERHEAD = 4  # CRC
 _MAX_STAGES = 16
 _MAX_SECTIONS = 64
 _MAX_LENGTH = 2**31 - 1
-# What a byte of payload may stand for. Measured with image-2 and audio-3 at their coarsest step: 2,400 pixels of a flat
+# What a byte of payload may stand for. Measured with image-2 and audio-4 at their coarsest step: 2,400 pixels of a flat
 # gray tile, 0.013 s of what is nearly silence in one channel; the rest is room for models that guess better.
 _PIXELS_PER_BYTE = 8_192
 _FREE_BYTES = 16

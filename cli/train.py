@@ -144,13 +144,6 @@ def tokens(data: Path, out: Path, **options: Any) -> None:  # the fields of Toke
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Length of the stage.")
 @click.option("--steps", type=click.IntRange(1), help="Length of the transform's stage, in steps.")
 @click.option("--stretches", type=click.IntRange(8), help="Stretches of four seconds that the prior is fitted on.")
-@click.option(
-    "--noise-from",
-    type=click.FloatRange(0, 24_000),
-    metavar="HERTZ",
-    help="Stage prior: hold the noise at one level from there on. For training sound that has nothing above.",
-)
-@click.option("--fit-noise", is_flag=True, help="Stage prior: fit the levels of the noise to what the lines hold.")
 @click.option("--preset", default="audio", show_default=True, type=click.Choice(["audio", "audio-tiny"]), help="Shape.")
 def audio(data: tuple[str, ...], out: Path, **options: Any) -> None:  # the fields of AudioRunOptions
     """Train an audio model; RUN/model.safetensors is the model after stage prior."""

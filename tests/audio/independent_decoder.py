@@ -142,7 +142,7 @@ PAIRS = {2: [1], 3: [1], 4: [1, 3], 5: [1, 4], 6: [1, 5], 7: [1, 6], 8: [1, 5, 7
 
 def steps_of_channels(step: int, channels: int) -> list[int]:
     """The second of a pair is coded more coarsely."""
-    coarser = min(step + min(40, step // 3), 255)
+    coarser = min(step + min(step // 3, 40 + min(max(step - 170, 0), 20)), 255)
     return [coarser if c in PAIRS.get(channels, []) else step for c in range(channels)]
 
 

@@ -28,7 +28,7 @@ def test_a_damaged_chunk_is_concealed(codec: AudioCodec) -> None:
         assert [c is None for c in codec.decode_codes(header, damaged)] == [False, False, True, False, False]
         got = decoded(codec, header, damaged)
         # what the network looks at, and the overlap
-        near = 960 * (codec._transform.synthesis.reach + 1)
+        near = 960 * (codec.reach + 1)
         assert np.array_equal(got[: 2 * CHUNK - near], whole[: 2 * CHUNK - near])
         assert np.array_equal(got[3 * CHUNK + near :], whole[3 * CHUNK + near :])
         assert rms(got[2 * CHUNK + near : 3 * CHUNK - near]) < 0.01 * rms(whole)

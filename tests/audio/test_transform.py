@@ -8,7 +8,7 @@ import torch
 from vqcodec.audio.config import AUDIO_TINY
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.train.network import AudioNetworks
-from vqcodec.audio.transform import FLOOR, AudioTransform
+from vqcodec.audio.transform import FLOOR, HELD_TO, TRAINED_FROM, AudioTransform
 
 FRAMES = 9
 BANDS = len(AUDIO_TINY.edges) - 1
@@ -20,6 +20,8 @@ def networks(seed: int) -> tuple[AudioNetworks, AudioTransform]:
     with torch.no_grad():
         for tensor in (trained.analysis.last.weight, trained.synthesis.last.weight):
             tensor.normal_(0, 0.05)
+        last = trained.synthesis.last
+        last.weight[2 * HOP :] = last.weight[HOP : 2 * HOP]  # the third part is not for training
     return trained, AudioTransform(AUDIO_TINY, {k: v.numpy() for k, v in trained.state_dict().items()})
 
 
@@ -61,3 +63,23 @@ def test_an_envelope_at_its_floor_makes_no_noise() -> None:
 
     assert loudness(FLOOR) < 0.1  # in 16-bit units
     assert loudness(100 * FLOOR) > 5
+
+
+def test_noise_has_the_level_that_lines_hold_where_sound_is_steady_and_steps_are_fine() -> None:
+    trained, _ = networks(3)
+    last = trained.synthesis.last
+    with torch.no_grad():
+        last.weight[HOP:] = 0
+        last.bias[HOP : 2 * HOP], last.bias[2 * HOP :] = 0.0, 0.7
+    used = AudioTransform(AUDIO_TINY, {k: v.numpy() for k, v in trained.state_dict().items()})
+    noise = np.random.default_rng(0).normal(0, 1, (FRAMES, HOP)).astype(np.float32)
+    zeros, shift = np.zeros((FRAMES, HOP), np.float32), np.zeros((FRAMES, 1), np.float32)
+    envelope = np.full((FRAMES, BANDS), 16, np.float32)
+    loud = [
+        float(np.abs(used.synthesise(zeros, envelope, noise, np.zeros(FRAMES, bool), step, shift)).max())
+        for step in (HELD_TO, (HELD_TO + TRAINED_FROM) // 2, TRAINED_FROM)
+    ]
+    assert loud[0] > 1.2 * loud[1] > 0
+    assert loud[2] == 0
+    moving = envelope + np.where(np.arange(FRAMES)[:, None] % 2, 4, -4).astype(np.float32)
+    assert np.abs(used.synthesise(zeros, moving, noise, np.zeros(FRAMES, bool), HELD_TO, shift)).max() == 0

@@ -23,7 +23,7 @@ from vqcodec.audio.mdct import HOP, Flags, imdct, mdct_window
 from vqcodec.audio.model import AudioModel, audio_model_id
 from vqcodec.audio.search import SearchCosts, search_chunk
 from vqcodec.audio.stereo import by_frame, choose_angles, groups_of, pairs_of, turn
-from vqcodec.audio.transform import LOUD, AudioTransform
+from vqcodec.audio.transform import AROUND, LOUD, AudioTransform
 from vqcodec.bitstream import AudioHeader, Chunk
 from vqcodec.bitstream.arrays import F32, I32
 from vqcodec.bitstream.checks import check_written
@@ -167,7 +167,7 @@ class AudioCodec(Threaded):
     @property
     def reach(self) -> int:
         """Frames to each side that decide what a frame becomes."""
-        return self._transform.synthesis.reach
+        return max(self._transform.synthesis.reach, AROUND)
 
     def frames_of(self, header: AudioHeader) -> int:
         """Number of code frames of a sound."""

@@ -155,7 +155,7 @@ def audio_model_id(model: AudioModel) -> bytes:
     return canonical_hash(_arrays(model))[:4]
 
 
-FORM = Form("vqcodec audio model 2", AUDIO_PRESETS, audio_code_model, _check_vector, lambda codes: codes.line_tables)
+FORM = Form("vqcodec audio model 3", AUDIO_PRESETS, audio_code_model, _check_vector, lambda codes: codes.line_tables)
 
 
 def save_audio_model(model: AudioModel, path: Path) -> None:

@@ -26,9 +26,9 @@ from vqcodec.prior.rate import LAMBDA, bit_costs
 __all__ = ["SearchCosts", "search_chunk"]
 
 SILENT = math.log2(FLOOR)  # of a line's energy: at it and below, an envelope stands for nothing
-# Squared units of the envelope that a bit is worth: nearly none, so that bits decide between equals only. With more,
-# PESQ and ViSQOL were lower at equal rate (held-out training speech).
-ENVELOPE_PRICE = 1e-4
+# Squared units of the envelope that a bit is worth. Held-out speech and music at 5 to 40 kbit/s: 0.5 to 1.5 % of the
+# bits less than with none, and no measure worse; with 0.3 Zimtohrli falls by 0.03 at the coarse steps.
+ENVELOPE_PRICE = 0.1
 NEAR = np.array([-1, 0, 1, 2], np.int32)[:, None, None]
 FAR = 1e6
 
@@ -49,8 +49,10 @@ def _choose_envelope(wanted: F32, unit: F32, rows: I32, prediction: I32, bits: F
     """
     nearest = np.round(wanted).astype(np.int32)
     candidates = np.concatenate([nearest + NEAR, prediction + NEAR])
-    candidates = np.clip(candidates, prediction - RESIDUAL_LIMIT, prediction + RESIDUAL_LIMIT)
-    candidates = np.clip(candidates, -ENVELOPE_LIMIT, ENVELOPE_LIMIT)
+    # within both limits; np.clip costs several times as much on so few values
+    low = np.maximum(prediction - RESIDUAL_LIMIT, -ENVELOPE_LIMIT)
+    high = np.minimum(prediction + RESIDUAL_LIMIT, ENVELOPE_LIMIT)
+    candidates = np.minimum(np.maximum(candidates, low), high)
     silent = SILENT / unit
     error = np.maximum(candidates, silent) - np.maximum(wanted, silent)
     price = error**2 + ENVELOPE_PRICE * bits[rows, candidates - prediction + RESIDUAL_LIMIT]

@@ -114,27 +114,9 @@ def test_the_prior_makes_a_model_that_codes(data: Path, run: Path) -> None:
     assert np.square(decoded - samples).mean() < 0.5 * np.square(samples).mean()
 
 
-def test_noise_held_from_a_frequency_on(data: Path, run: Path) -> None:
-    """What the shipped weights had done to them by hand: one level of noise whatever the codes, and nothing else."""
-    state = torch.load(run / "transform.ckpt", weights_only=True)["average"]
-    options = ("--stage", "prior", "--stretches", "16", "--minutes", "0.02")
-    call(data, run, *options)
-    plain = load_audio_model(run / "model.safetensors")
-    call(data, run, *options, "--noise-from", "7500")
-    held = load_audio_model(run / "model.safetensors")
-    first = HOP + 300  # lines are 25 Hz apart
-    for name in ("synthesis.last.weight", "synthesis.last.bias"):
-        assert np.allclose(held.transform[name][:first], state[name][:first], atol=1e-2)
-        assert np.array_equal(held.transform[name][:first], plain.transform[name][:first])
-    assert state["synthesis.last.weight"][first:].any()
-    assert not held.transform["synthesis.last.weight"][first:].any()
-    assert np.allclose(held.transform["synthesis.last.bias"][first:], 0.7, atol=1e-3)
-    assert held.training["transform"]["noise_from"] == 7500
-
-
 def test_noise_fitted_to_what_lines_hold(data: Path, run: Path) -> None:
     """Noise over the whole band comes back at its level, where a network made to be silent had left holes."""
-    call(data, run, "--stage", "prior", "--stretches", "16", "--minutes", "0.02", "--fit-noise")
+    call(data, run, "--stage", "prior", "--stretches", "16", "--minutes", "0.02")
     logged = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [line["stage"] for line in logged[-2:]] == ["noise", "prior"]
     networks = AudioNetworks(AUDIO_TINY)
@@ -145,14 +127,15 @@ def test_noise_fitted_to_what_lines_hold(data: Path, run: Path) -> None:
     source.batch = lambda count, frames: torch.from_numpy(  # type: ignore[method-assign]
         rng.normal(0, LOUD, (count, frames * HOP)).astype(np.float32)
     )
-    low = networks.synthesis.last.bias[HOP : HOP + FIRST].clone()
+    trained = networks.synthesis.last.bias[HOP : 2 * HOP].clone()
     held, before, after = fit_noise(networks, source, batches=4)
     assert before == pytest.approx(0.05, abs=0.02)
     assert 0.3 < held < 1.3
     assert after == pytest.approx(
         held * (LOW_SHARE * (HIGH - FIRST) + HIGH_SHARE * (HOP - HIGH)) / (HOP - FIRST), rel=0.1
     )
-    assert torch.equal(networks.synthesis.last.bias[HOP : HOP + FIRST], low)
+    assert torch.equal(networks.synthesis.last.bias[HOP : 2 * HOP], trained)
+    assert torch.equal(networks.synthesis.last.bias[2 * HOP : 2 * HOP + FIRST], trained[:FIRST])
 
 
 def test_a_model_is_where_another_run_begins(data: Path, run: Path, tmp_path: Path) -> None:
@@ -186,13 +169,14 @@ def test_errors_name_the_remedy(data: Path, run: Path, tmp_path: Path) -> None:
     assert "--preset" in fail("--out", str(run), "--steps", "9", "--resume")
     assert "a share of 0 is none" in fail("--out", out, "--steps", "1", folder=Path(f"{data}:0"))
     assert "--preset" in fail("--out", str(run), "--stage", "prior")
-    assert "for stage prior" in fail("--out", out, *tiny, "--steps", "1", "--noise-from", "7500")
-    assert "contradict" in fail("--out", out, *tiny, "--stage", "prior", "--noise-from", "7500", "--fit-noise")
     assert "--stretches" in fail("--out", str(run), "--stage", "prior", "--stretches", "2")
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "less than 16 s of sound in files ending in .flac" in fail("--out", out, "--steps", "1", folder=empty)
-    assert "less than 16 s" in fail("--out", out, "--steps", "1", folder=tmp_path / "none")
+    for name in ("none", "none:0,5"):
+        assert f"{name}: no such folder; give DIR or DIR:SHARE" in fail(
+            "--out", out, "--steps", "1", folder=tmp_path / name
+        )
     (empty / "bad.wav").write_bytes(b"junk")
     assert "bad.wav: cannot be read" in fail("--out", out, "--steps", "1", folder=empty)
     for content in (b"junk", b"PK\3\4" + bytes(99)):

@@ -14,9 +14,6 @@ from vqcodec.prior.knots import KNOTS, step_knots
 
 __all__ = ["AudioNetworks"]
 
-LINE_HERTZ = 24_000 / HOP  # between lines
-
-HELD_NOISE = 0.7  # that which :meth:`AudioNetworks.hold_noise` sets, and audio-3 has
 START_NOISE = 0.5  # amplitude of the noise before training, in that of the envelope
 
 
@@ -81,7 +78,7 @@ class AudioNetworks(nn.Module):
         self.config = config
         bands = len(config.edges) - 1
         self.analysis = FrameNetwork(HOP + bands + 1, config.width, config.analysis_blocks, HOP + bands)
-        self.synthesis = FrameNetwork(2 * HOP + bands + 1, config.width, config.synthesis_blocks, 2 * HOP)
+        self.synthesis = FrameNetwork(2 * HOP + bands + 1, config.width, config.synthesis_blocks, 3 * HOP)
         with torch.no_grad():
             self.synthesis.last.bias[HOP:] = START_NOISE
         self.shape = nn.Parameter(torch.full((KNOTS,), config.shape))  # exponent of the step on the envelope
@@ -90,17 +87,6 @@ class AudioNetworks(nn.Module):
         spread, gather = (torch.from_numpy(w) for w in band_weights(config.edges))
         self.spread = nn.Buffer(spread, persistent=False)
         self.gather = nn.Buffer(gather, persistent=False)
-
-    def hold_noise(self, hertz: float) -> None:
-        """Give the noise in all lines from this frequency on the same level at any time, for good.
-
-        Speech recorded at 16 kHz has nothing there, and a synthesis that learned from it stays silent in sounds that
-        have: no loss tells, for where the originals are silent silence is right.
-        """
-        first = HOP + min(round(hertz / LINE_HERTZ), HOP)
-        with torch.no_grad():
-            self.synthesis.last.weight[first:] = 0
-            self.synthesis.last.bias[first:] = HELD_NOISE
 
     def envelope(self, frames: Tensor) -> Tensor:
         """Log2 of the mean square of every band, smoothed over neighbouring frames: [B, T, bands]."""
@@ -157,7 +143,7 @@ class AudioNetworks(nn.Module):
     def synthesise(
         self, lines: Tensor, envelope: Tensor, noise: Tensor, short: Tensor, step: Tensor, shift: Tensor | float = 0.0
     ) -> Tensor:
-        """Frames from codes.
+        """Frames from codes, with noise of the level that training finds, whatever the step.
 
         Args:
             lines: values of the codes, in steps [B, T, HOP].
@@ -169,7 +155,8 @@ class AudioNetworks(nn.Module):
         """
         amplitude, log_step = self.curves(envelope, step)
         plain, size, x = self._told(lines, envelope, log_step, short, shift)
-        grown, level = self.synthesis(x, step_knots(step)).split(HOP, 2)
+        # the third part is not learned by this, but by train.noise
+        grown, level, _ = self.synthesis(x, step_knots(step)).split(HOP, 2)
         # Lines that were coded move along their sign; in those that were not there is noise: with a free offset the
         # network puts one steady tone into every band, which measures of loudness by bands take for the original.
         wanted = noise_unit(amplitude, log_step) * level

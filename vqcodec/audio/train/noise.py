@@ -3,7 +3,8 @@
 Training by distances leaves it too low: noise is never the line that was there, so every distance is least with little
 of it, and where the training sound is mostly silent (above 8 kHz, speech recorded at 16 kHz) with none. Between 3 and
 7.5 kHz sounds came out 7 to 10 dB too low, more in some lines than in others, which a spectrogram shows as dark
-stripes. So the rows of the last layer that give the levels are fitted by regression, and shares of the result taken.
+stripes. So a second set of rows of the last layer is fitted by regression, and shares of the result taken. Which set
+gives the level at a step: vqcodec.audio.transform.held_share.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from torch import Tensor
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.train.data import AudioSource
 from vqcodec.audio.train.mdct import mdct
-from vqcodec.audio.train.network import LINE_HERTZ, AudioNetworks
+from vqcodec.audio.train.network import AudioNetworks
 from vqcodec.audio.train.transform import DEAD_ZONE, rounded, short_of
-from vqcodec.audio.transform import FLOOR, MOST_NOISE
+from vqcodec.audio.transform import FLOOR, MOST_NOISE, TRAINED_FROM, steadiness
 
 __all__ = ["fit_noise"]
 
 FIRST = 120  # line, 3 kHz: below, lines are told apart, and what training found is left
-HIGH = round(7500 / LINE_HERTZ)  # line from which on speech tells nothing
+HIGH = 300  # line, 7.5 kHz, from which on speech tells nothing
 # Of what the lines hold. With all of it below HIGH held-out speech lost up to 0.12 in PESQ-WB at 6 to 10 kbit/s.
 LOW_SHARE, HIGH_SHARE = 0.7, 1.0
 BATCH, FRAMES = 12, 60
@@ -36,7 +37,7 @@ RIDGE = 0.03  # of a line's weight
 
 @torch.no_grad()
 def fit_noise(transform: AudioNetworks, source: AudioSource, batches: int = 24) -> list[float]:
-    """Fit the levels of the noise, in place.
+    """Fit the levels of the noise that lines hold, in place; those that training found stay.
 
     Returns:
         Mean level that lines hold from FIRST on, that the network gave them, and that it gives them now.
@@ -46,7 +47,7 @@ def fit_noise(transform: AudioNetworks, source: AudioSource, batches: int = 24) 
     square, mixed = torch.zeros(count, width, width), torch.zeros(count, width)
     weight, level = torch.zeros(count), torch.zeros(count)
     for _ in range(batches):
-        step = torch.from_numpy((255 * source.rng.random(BATCH) ** 0.6).astype(np.int64))
+        step = torch.from_numpy((TRAINED_FROM * source.rng.random(BATCH) ** 0.6).astype(np.int64))
         inputs, target, weights = _samples(transform, source.batch(BATCH, FRAMES), step)
         for i in range(count):
             weighted = inputs * weights[:, i : i + 1]
@@ -55,9 +56,11 @@ def fit_noise(transform: AudioNetworks, source: AudioSource, batches: int = 24) 
         weight, level = weight + weights.sum(0), level + (weights * target).sum(0)
     rows = _solved(square, mixed, weight.clamp(min=1))
     share = torch.where(torch.arange(FIRST, HOP) < HIGH, LOW_SHARE, HIGH_SHARE)[:, None]
-    before = torch.cat([last.weight[HOP + FIRST :], last.bias[HOP + FIRST :, None]], 1)
+    trained, held = slice(HOP, 2 * HOP), slice(2 * HOP, 3 * HOP)
+    last.weight[held], last.bias[held] = last.weight[trained], last.bias[trained]
+    before = torch.cat([last.weight[held][FIRST:], last.bias[held][FIRST:, None]], 1)
     after = share * rows
-    last.weight[HOP + FIRST :], last.bias[HOP + FIRST :] = after[:, :-1], after[:, -1]
+    last.weight[held][FIRST:], last.bias[held][FIRST:] = after[:, :-1], after[:, -1]
     means = (level.sum(), *((square[:, -1] * r).sum() for r in (before, after)))
     return [round(float(x / weight.sum()), 3) for x in means]
 
@@ -88,7 +91,8 @@ def _samples(transform: AudioNetworks, sound: Tensor, step: Tensor) -> tuple[Ten
     level = MOST_NOISE * torch.atanh((held / MOST_NOISE).clamp(max=NEARLY)) / unit
     audible = torch.exp2(2 * amplitude) > AUDIBLE * FLOOR
     near = short | F.pad(short[:, 1:], (0, 1))
-    weights = share * audible * ~near[..., None]
+    steady = [steadiness(one, transform.config.edges) for one in envelope.numpy()]  # where these levels are used
+    weights = share * audible * ~near[..., None] * torch.from_numpy(np.stack(steady))[..., None]
     ones = torch.ones_like(inputs[..., :1])
     flat = (torch.cat([inputs, ones], 2), level.clamp(max=MOST)[..., FIRST:], weights[..., FIRST:])
     x, y, w = (v.reshape(-1, v.shape[-1]) for v in flat)

@@ -29,8 +29,6 @@ class AudioRunOptions:
     steps: int | None = None
     stretches: int | None = None
     preset: str = "audio"
-    noise_from: float | None = None
-    fit_noise: bool = False
 
 
 def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) -> None:
@@ -41,20 +39,16 @@ def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) ->
 
     Raises:
         InputError: no sound, or nothing to begin with.
-        UsageError: the transform without a length, or an option that is not for the stage.
+        UsageError: the transform without a length, or the prior with steps.
     """
     keep_pages()
     run.mkdir(parents=True, exist_ok=True)
     config, folders = AUDIO_PRESETS[options.preset], [parse_folder(text) for text in data]
     if options.stage == "transform":
-        if options.noise_from is not None or options.fit_noise:
-            raise UsageError("--noise-from and --fit-noise are for stage prior, which makes the model; leave them out")
         length = Length.of(options.minutes, options.steps)
         init = model_to_begin_with(options.init, "skeleton")
         train_transform(config, run, folders, length, resume=options.resume, init=init)
         return
-    if options.noise_from is not None and options.fit_noise:
-        raise UsageError("--noise-from and --fit-noise contradict each other; give only one of them")
     if options.steps is not None:
         raise UsageError("stage prior takes --minutes, not --steps")
     if not (run / "transform.ckpt").exists():
@@ -62,14 +56,9 @@ def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) ->
     prior = AudioPriorOptions()
     prior = replace(prior, minutes=options.minutes or prior.minutes, stretches=options.stretches or prior.stretches)
     transform, made_by = load_transform(config, run)
-    if options.fit_noise:
-        names = ("held", "before", "after")
-        found = fit_noise(transform, AudioSource(folders, run / "sounds", prior.seed))
-        log_line(run, {"stage": "noise"} | dict(zip(names, found, strict=True)))
-        made_by["fit_noise"] = True
-    if options.noise_from is not None:
-        transform.hold_noise(options.noise_from)
-        made_by["noise_from"] = options.noise_from
+    names = ("held", "before", "after")
+    found = fit_noise(transform, AudioSource(folders, run / "sounds", prior.seed))
+    log_line(run, {"stage": "noise"} | dict(zip(names, found, strict=True)))
     model = fit_audio_prior(config, transform, folders, run, prior)
     shares = {"data": [f"{folder.path.name}:{folder.share:g}" for folder in folders]}
     model.training = {"transform": made_by | shares, "prior": asdict(prior) | shares}

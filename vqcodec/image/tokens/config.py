@@ -48,12 +48,12 @@ class TokensConfig:
     codewords: tuple[int, int, int] = (512, 512, 256)
     top_d: int = 24
     bottom_d: int = 16
-    encoder: tuple[int, int] = (96, 1)
+    encoder: tuple[int, int] = (96, 2)
     top: int = 128
     told: int = 64
     middle: tuple[int, int] = (112, 3)
     quarter: tuple[int, int] = (64, 1)
-    half: tuple[int, int] = (24, 0)
+    half: tuple[int, int] = (24, 1)
     embedding: int = 16
     hidden: int = 96
 

@@ -119,7 +119,7 @@ def _coder_tables(codes: CodeModel) -> Tables:
     return Tables(np.stack(rows).astype(np.uint32))
 
 
-FORM = Form("vqcodec tokens model 2", PRESETS, code_model, check_vector, _coder_tables)
+FORM = Form("vqcodec tokens model 3", PRESETS, code_model, check_vector, _coder_tables)
 
 
 def save_tokens(model: TokensModel, path: Path) -> None:
