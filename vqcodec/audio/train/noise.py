@@ -3,8 +3,8 @@
 Training by distances leaves it too low: noise is never the line that was there, so every distance is least with little
 of it, and where the training sound is mostly silent (above 8 kHz, speech recorded at 16 kHz) with none. Between 3 and
 7.5 kHz sounds came out 7 to 10 dB too low, more in some lines than in others, which a spectrogram shows as dark
-stripes. So a second set of rows of the last layer is fitted by regression, and shares of the result taken. Which set
-gives the level at a step: vqcodec.audio.transform.held_share.
+stripes. So a second set of rows of the last layer is fitted by regression, and shares of the result taken. Where which
+set gives the level: held_share and steadiness of vqcodec.audio.transform.
 """
 
 from __future__ import annotations
