@@ -72,15 +72,18 @@ class Row:
 
 
 def run(config: ExactBench, progress: Progress = lambda *_: None) -> str:
-    """Run the benchmark, write everything into ``config.out``, return the table in Markdown.
+    """Run the benchmark, write everything into ``config.out``, drawn pictures as PNG, too, return the table in Markdown.
 
     Raises:
         InputError: no pictures, or one that cannot be read.
         OutputError: the folder cannot be written.
         CorruptError, ChecksumError: a file of ours does not decode to its picture.
     """
-    make_folder(config.out)
     pictures = _pictures(config)
+    make_folder(config.out)
+    if config.data is None:
+        for name, pixels in pictures.items():
+            Image.fromarray(pixels).save(config.out / f"{name}.png")
     rows = []
     for name, pixels in pictures.items():
         rows.append(measure(name, pixels, default=config.default))
@@ -92,15 +95,12 @@ def run(config: ExactBench, progress: Progress = lambda *_: None) -> str:
 
 
 def _pictures(config: ExactBench) -> dict[str, Pixels]:
-    """By name; drawn ones are left in the folder as PNG."""
+    """By name: those of a folder, or drawn ones, which show photographs."""
     if config.data is not None:
         return {path.stem: load_picture(path) for path in find_pictures(config.data, config.images)}
     assert config.photographs is not None
     photographs = [Image.fromarray(load_picture(path)) for path in find_pictures(config.photographs)]
-    drawn = draw_graphics(photographs)
-    for name, image in drawn.items():
-        image.save(config.out / f"{name}.png")
-    return {name: np.asarray(image) for name, image in drawn.items()}
+    return {name: np.asarray(image) for name, image in draw_graphics(photographs).items()}
 
 
 def measure(name: str, pixels: Pixels, *, default: bool) -> Row:

@@ -59,16 +59,17 @@ class TokensBench:
 
 def run(options: TokensBench, progress: Progress) -> str:
     """Run the benchmark; returns its report in Markdown, which is also in ``out``."""
-    make_folder(options.out)
     paths = spread(find_files(options.data, SUFFIXES, "pictures"), options.images)
+    photographs = find_files(options.photographs, SUFFIXES, "photographs") if options.photographs else []
+    make_folder(options.out)
     networks = {"AlexNet": PerceptualDistance("alex")}
     networks |= {"VGG": PerceptualDistance("vgg")} if options.vgg else {}
     lines = ["# Tokens", "", f"{len(paths)} pictures of {options.data.name}; sizes are those of whole files.", ""]
     lines += _rates(options, paths, networks, progress)
     for quality in QUALITIES:
         lines += _codes([_pixels(path) for path in paths], quality)
-    if options.photographs is not None:
-        held_out = [_pixels(path) for path in find_files(options.photographs, SUFFIXES, "photographs")]
+    if photographs:
+        held_out = [_pixels(path) for path in photographs]
         lines += _samples(options, held_out, progress)
         lines += _holes(options, held_out, networks, progress)
     report = "\n".join(lines) + "\n"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 from PIL import Image
 
 from vqcodec.benchmarks.image.exact import measure
 from vqcodec.benchmarks.image.graphics import draw_graphics
 from vqcodec.cli.bench import bench
+from vqcodec.errors import InputError
 
 
 def test_graphics_are_the_same_every_time():
@@ -46,3 +49,16 @@ def test_the_command(pictures, tmp_path):
         refused = CliRunner().invoke(bench, wrong)
         assert refused.exit_code == 2
         assert "one of --data and --photographs" in refused.output
+
+
+@pytest.mark.parametrize(("command", "option"), [("exact", "--no-default"), ("tokens", "--no-vgg")])
+@pytest.mark.parametrize("asked", ["data", "photographs"])
+def test_pictures_that_are_missing_leave_no_folder(pictures, tmp_path, command, option, asked):
+    if command == "tokens" and not (find_spec("stlpips_pytorch") and find_spec("pytorch_msssim")):
+        pytest.skip("needs the bench extra")
+    given = {"data": pictures} if command == "tokens" else {}
+    paths = [part for name, path in (given | {asked: tmp_path / "none"}).items() for part in (f"--{name}", str(path))]
+    result = CliRunner().invoke(bench, [command, option, "--out", str(tmp_path / "out"), *paths])
+    assert isinstance(result.exception, InputError), result.exception
+    assert "no such folder" in str(result.exception)
+    assert not (tmp_path / "out").exists()
