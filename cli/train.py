@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +32,31 @@ def train() -> None:
 def _training_in(out: Path) -> Iterator[None]:
     """Within, there is the folder of a run, and models are the user's files, by --init or of the stage before.
 
+    A folder that was made for it and that nothing was written to, as with data that cannot be used, goes again.
+
     Raises:
         OutputError: the folder cannot be made.
         InputError: in place of a ModelError.
     """
+    from vqcodec.train.loop import keep_pages
+
+    keep_pages()  # before anything is made, because it starts the program again
+    made: list[Path] = []
     try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be made ({error.strerror}); name another folder by --out") from error
-    try:
+        try:
+            made = [folder for folder in (out, *out.parents) if not folder.exists()]
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{out}: cannot be made ({error.strerror}); name another folder by --out") from error
         yield
     except SelfCheckError:
         raise
     except ModelError as error:
         raise InputError(f"{error}; give a model.safetensors of the same medium that vqcodec train wrote") from error
+    finally:
+        with suppress(OSError):  # the first that holds something stays, and so do those above it
+            for folder in made:
+                folder.rmdir()
 
 
 @train.command("image")

@@ -104,7 +104,8 @@ def test_models_to_begin_with_are_inputs(tmp_path: Path, medium: str) -> None:
         assert said in text
         assert "give a model.safetensors" in text
         assert "install" not in text
-    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
     (tmp_path / "run" / "model.safetensors").write_bytes(b"junk")  # what the stage before left
     result = CliRunner().invoke(train, [*options[:-3], "prior", *options[-2:]])
     assert isinstance(result.exception, InputError), result.exception
@@ -116,6 +117,22 @@ def test_an_output_that_is_no_folder_is_named(tmp_path: Path) -> None:
         result = CliRunner().invoke(train, ["image", "--data", str(EXAMPLES), "--out", str(out), "--crops", "16"])
         assert isinstance(result.exception, OutputError)
         assert str(result.exception).startswith(f"{out}: cannot be made")
+
+
+@pytest.mark.parametrize("medium", ["image", "tokens", "audio"])
+@pytest.mark.parametrize("content", [None, b"junk"])
+def test_data_that_cannot_be_used_leave_no_folder(tmp_path: Path, medium: str, content: bytes | None) -> None:
+    data, ours = tmp_path / "data", tmp_path / "ours"
+    for folder in (data, ours):
+        folder.mkdir()
+    if content:
+        (data / ("a.wav" if medium == "audio" else "a.png")).write_bytes(content)
+    for out in (tmp_path / "new" / "run", ours / "run", ours):
+        result = CliRunner().invoke(train, [medium, "--data", str(data), "--out", str(out), "--steps", "1"])
+        assert isinstance(result.exception, InputError), result.exception
+        assert str(data) in str(result.exception)
+    assert sorted(tmp_path.iterdir()) == [data, ours]  # what was there before stays
+    assert not [*ours.iterdir()]
 
 
 @pytest.mark.parametrize("medium", ["image", "tokens", "audio"])

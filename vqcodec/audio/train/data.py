@@ -21,7 +21,7 @@ from vqcodec.bitstream.arrays import F32
 from vqcodec.errors import InputError, UsageError
 from vqcodec.sources import write_atomic
 
-__all__ = ["AudioSource", "Folder", "parse_folder"]
+__all__ = ["AudioSource", "Folder", "find_folder", "parse_folder"]
 
 RATE = 48000
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
@@ -61,14 +61,25 @@ def parse_folder(text: str) -> Folder:
     return folder
 
 
+def find_folder(text: str) -> Folder:
+    """As :func:`parse_folder`, of a folder that is there.
+
+    Raises:
+        InputError: it is not.
+        UsageError: the share is not above 0.
+    """
+    folder = parse_folder(text)
+    if not folder.path.is_dir():
+        raise InputError(f"{folder.path}: no such folder; give DIR or DIR:SHARE, a share such as 0.5")
+    return folder
+
+
 def _samples(folder: Path, cache: Path) -> npt.NDArray[np.int16]:
     """All sounds of a folder one after the other, converted once for a list of files, then mapped from the cache."""
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES)
     listing = [f"{f.relative_to(folder)} {f.stat().st_size}" for f in files]
     kept = cache / f"{hashlib.sha256(chr(10).join(listing).encode()).hexdigest()[:16]}.npy"
     if not kept.exists():
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; give DIR or DIR:SHARE, a share such as 0.5")
         parts = []
         for file in files:
             try:

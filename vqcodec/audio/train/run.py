@@ -8,12 +8,12 @@ from pathlib import Path
 
 from vqcodec.audio.config import AUDIO_PRESETS
 from vqcodec.audio.model import save_audio_model
-from vqcodec.audio.train.data import AudioSource, parse_folder
+from vqcodec.audio.train.data import AudioSource, find_folder
 from vqcodec.audio.train.noise import fit_noise
 from vqcodec.audio.train.prior import AudioPriorOptions, fit_audio_prior
 from vqcodec.audio.train.transform import load_transform, train_transform
 from vqcodec.errors import InputError, UsageError
-from vqcodec.train.loop import Length, keep_pages, log_line, model_to_begin_with
+from vqcodec.train.loop import Length, log_line, model_to_begin_with
 
 __all__ = ["AudioRunOptions", "run_audio_stage"]
 
@@ -41,9 +41,8 @@ def run_audio_stage(data: Sequence[str], run: Path, options: AudioRunOptions) ->
         InputError: no sound, or nothing to begin with.
         UsageError: the transform without a length, or the prior with steps.
     """
-    keep_pages()
     run.mkdir(parents=True, exist_ok=True)
-    config, folders = AUDIO_PRESETS[options.preset], [parse_folder(text) for text in data]
+    config, folders = AUDIO_PRESETS[options.preset], [find_folder(text) for text in data]
     if options.stage == "transform":
         length = Length.of(options.minutes, options.steps)
         init = model_to_begin_with(options.init, "skeleton")

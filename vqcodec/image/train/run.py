@@ -15,7 +15,7 @@ from vqcodec.image.train.data import CropSource
 from vqcodec.image.train.prior import PriorOptions, train_prior
 from vqcodec.image.train.synthesis import RestoreOptions, train_restore
 from vqcodec.image.units import BIT_WEIGHT
-from vqcodec.train.loop import Length, keep_pages, model_to_begin_with
+from vqcodec.train.loop import Length, model_to_begin_with
 
 __all__ = ["RunOptions", "run_stage"]
 
@@ -43,7 +43,6 @@ def run_stage(data: Path, run: Path, options: RunOptions) -> None:
         InputError: no photographs, or no model to begin with.
         UsageError: a gradient stage without a length.
     """
-    keep_pages()
     run.mkdir(parents=True, exist_ok=True)
     model = run / "model.safetensors"
     if not options.resume and (init := model_to_begin_with(options.init, "closed-form")):
