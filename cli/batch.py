@@ -15,7 +15,7 @@ from typing import Any
 from vqcodec.cli.outcome import Outcome
 from vqcodec.cli.plan import Pair, Plan, Skip
 from vqcodec.cli.report import Progress, say, say_error, say_json, say_skipped, say_warning, with_hint
-from vqcodec.cli.streams import STREAM, weight_of
+from vqcodec.cli.streams import STREAM, input_name, weight_of
 from vqcodec.errors import UsageError, VqcError, VqcWarning, WorkerDiedError
 from vqcodec.sources import discard_unfinished
 from vqcodec.workers import cores, in_processes
@@ -146,9 +146,9 @@ def attempt(work: Work, pair: Pair, share: Share | None = None) -> Outcome:
             code = 1
             if _out_of_memory(problem):
                 remedy = "--device cpu" if "CUDA" in str(problem) else "a smaller picture"
-                error = f"{pair.source}: not enough memory; try {remedy}, or --jobs 1"
+                error = f"{input_name(pair.source)}: not enough memory; try {remedy}, or --jobs 1"
             else:  # a mistake of ours must not end a batch, and must not be hidden either
-                error, details = f"{pair.source}: internal error, please report it", traceback.format_exc()
+                error, details = f"{input_name(pair.source)}: internal error, please report it", traceback.format_exc()
     notes = tuple(str(each.message) for each in caught if issubclass(each.category, VqcWarning))
     return Outcome(pair, facts, notes, error, details, code)
 

@@ -16,7 +16,7 @@ import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.batch import Share, run_batch
 from vqcodec.cli.plan import Pair, Taken, check_pair, plan, settle_existing
-from vqcodec.cli.streams import STREAM, naming_source, open_stdout, read_source, write_stdout
+from vqcodec.cli.streams import STREAM, naming_source, open_stdout, output_name, read_source, write_stdout
 from vqcodec.errors import ChecksumError, TruncatedError, UsageError, VqcWarning
 from vqcodec.image.save import SUFFIXES, format_for, save_picture, write_picture
 from vqcodec.kinds import SOUND_SUFFIXES, is_vqc_sound
@@ -90,7 +90,7 @@ def _decompress_one(pair: Pair, share: Share | None, *, settings: dict[str, Any]
         make = _picture if vqcodec.info(source)["kind"] == "image" else _sound
         facts, notes = make(source, pair, settings | {"progress": share}, force)
     for note in notes:
-        warnings.warn(f"{target}: {note}", VqcWarning, stacklevel=1)
+        warnings.warn(f"{output_name(pair.target)}: {note}", VqcWarning, stacklevel=1)
     return facts
 
 

@@ -9,13 +9,15 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO, TextIO
 
 from vqcodec.errors import InputError, OutputError
-from vqcodec.sources import is_pipe, naming, opened, read_all, read_compressed, read_content
+from vqcodec.sources import NamedBytes, Stream, is_pipe, naming, opened, read_all, read_compressed, read_content
 
 __all__ = [
     "STREAM",
+    "input_name",
     "naming_source",
     "open_source",
     "open_stdout",
+    "output_name",
     "prepare",
     "read_any",
     "read_source",
@@ -49,10 +51,20 @@ def silence(stream: TextIO | None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
 
 
-def _stdin() -> BinaryIO:
+def input_name(source: str) -> str:
+    """An input as messages name it."""
+    return "standard input" if source == STREAM else source
+
+
+def output_name(target: str) -> str:
+    """An output as messages name it."""
+    return "standard output" if target == STREAM else target
+
+
+def _stdin() -> Stream:
     if sys.stdin is None:
         raise InputError("standard input: it is closed; name a file, or pipe one in")
-    return sys.stdin.buffer
+    return Stream(sys.stdin.buffer, input_name(STREAM))
 
 
 def weight_of(source: str) -> int:
@@ -63,7 +75,7 @@ def weight_of(source: str) -> int:
         return 1
 
 
-def open_source(source: str) -> str | BinaryIO:
+def open_source(source: str) -> str | Stream:
     """Standard input as an open file, since hours of sound are not read at once; or the path as it is.
 
     Raises:
@@ -72,7 +84,7 @@ def open_source(source: str) -> str | BinaryIO:
     return _stdin() if source == STREAM else source
 
 
-def read_source(source: str) -> str | bytes:
+def read_source(source: str) -> str | NamedBytes:
     """The bytes of standard input or of a pipe, which can be read once only; or the path, which the library reads.
 
     Raises:
@@ -80,22 +92,22 @@ def read_source(source: str) -> str | bytes:
         LimitError: it goes on and on.
     """
     if source == STREAM:
-        return read_compressed(_stdin())
-    return read_content(source)[0] if is_pipe(source) else source
+        return NamedBytes.of(read_compressed(_stdin()), input_name(source))
+    return NamedBytes.of(read_content(source)[0], source) if is_pipe(source) else source
 
 
-def read_any(source: str) -> str | bytes:
+def read_any(source: str) -> str | NamedBytes:
     """As :func:`read_source`, of files of any kind."""
     if source != STREAM and not is_pipe(source):
         return source
-    with opened(source if source != STREAM else _stdin()) as file:
-        return read_all(file, "standard input" if source == STREAM else source)
+    with opened(open_source(source)) as file:
+        return NamedBytes.of(read_all(file, input_name(source)), input_name(source))
 
 
 @contextmanager
 def naming_source(source: str) -> Iterator[None]:
-    """Errors of an input name it, which the library cannot where it got the bytes of :func:`read_source`."""
-    with naming("standard input" if source == STREAM else source):
+    """Errors of an input name it, also those of reading it."""
+    with naming(input_name(source)):
         try:
             yield
         except OutputError as error:

@@ -14,12 +14,12 @@ import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.plan import Pair, Skip, check_pair, is_folder
 from vqcodec.cli.report import is_quiet, say, say_skipped
-from vqcodec.cli.streams import STREAM, read_any, write_stdout
+from vqcodec.cli.streams import STREAM, input_name, naming_source, output_name, read_any, write_stdout
 from vqcodec.errors import InputError, UsageError
 from vqcodec.image.files import INPUT_SUFFIXES
 from vqcodec.image.save import SUFFIXES, format_for, save_picture, write_picture
 from vqcodec.image.tokens.stored import ZIP, pack_tokens, read_tokens, write_tokens
-from vqcodec.sources import head_of, is_pipe, naming, warn_all
+from vqcodec.sources import head_of, is_pipe, warn_all
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -82,9 +82,9 @@ def _paint(
     stored = read_tokens(content, max_pixels=max_pixels)
     pairs = [Pair(source, target)]
     if stored.frames is not None:
-        pairs = _numbered([source] * stored.frames, target, f"the {stored.frames} frames of {source}")
+        pairs = _numbered([source] * stored.frames, target, f"the {stored.frames} frames of {input_name(source)}")
     _check(pairs, force=force)
-    with naming(source):
+    with naming_source(source):
         images = vqcodec.detokenize(stored, max_pixels=max_pixels, threads=threads)
     _save(images, pairs, force=force)
 
@@ -201,7 +201,9 @@ def _numbered(sources: Sequence[str], folder: str, what: str) -> list[Pair]:
     """
     path = Path(folder)
     if folder in ("", STREAM) or (path.suffix.lower() in SUFFIXES and not is_folder(path)):
-        raise UsageError(f"{folder or 'an empty name'}: {what} go to a folder; name one without such a suffix")
+        raise UsageError(
+            f"{output_name(folder) or 'an empty name'}: {what} go to a folder; name one without such a suffix"
+        )
     digits = max(3, len(str(len(sources) - 1)))
     return [Pair(source, str(path / f"{i:0{digits}d}.png"), folder) for i, source in enumerate(sources)]
 
@@ -228,7 +230,7 @@ def _save(images: Iterable[Image.Image], pairs: Sequence[Pair], *, force: bool) 
             write_stdout(buffer.getvalue())
         else:
             notes = save_picture(image, Path(pair.target), force=force, parents=pair.parents)
-        warn_all(notes, "" if pair.target == STREAM else pair.target)
+        warn_all(notes, output_name(pair.target))
     if not is_quiet():
         what = pairs[0].target if not pairs[0].folder else f"{pairs[0].folder}: {len(pairs)} pictures"
         say(f"{what}, {image.width} x {image.height}")

@@ -12,7 +12,7 @@ import click
 import vqcodec
 from vqcodec.cli import options
 from vqcodec.cli.report import Progress, say, say_error, say_json, say_warning, with_hint
-from vqcodec.cli.streams import STREAM, naming_source, open_source, read_source, weight_of
+from vqcodec.cli.streams import STREAM, input_name, naming_source, open_source, read_source, weight_of
 from vqcodec.errors import UsageError, VqcError, VqcWarning
 
 __all__ = ["verify"]
@@ -59,7 +59,7 @@ def verify(
         if found.code:
             say_error(found.message)
         elif not quiet and not as_json:
-            say(f"{path}: fine{_distance(found.decibels, against)}")
+            say(f"{input_name(path)}: fine{_distance(found.decibels, against)}")
     ctx.exit(worst)
 
 
@@ -97,6 +97,7 @@ def _checked(path: str, against: str | None, settings: dict[str, Any]) -> _Found
 
 
 def _distance(decibels: float | None, original: str | None) -> str:
-    if decibels is None:
+    if decibels is None or original is None:
         return ""
-    return f", {decibels:.2f} dB from {original}" if math.isfinite(decibels) else f", the same as {original}"
+    name = input_name(original)
+    return f", {decibels:.2f} dB from {name}" if math.isfinite(decibels) else f", the same as {name}"

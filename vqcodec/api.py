@@ -21,7 +21,7 @@ from vqcodec.options import (
     ReadSettings,
     settle,
 )
-from vqcodec.sources import Compressed, head_of, larger_than, name_of, naming, opened, read_content, warn_all
+from vqcodec.sources import Compressed, Stream, head_of, larger_than, name_of, naming, opened, read_content, warn_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from vqcodec.image.loaded import Picture
     from vqcodec.image.tokens.codec import TokensCodec
 
-    Source = Compressed | BinaryIO | Image.Image | npt.NDArray[np.generic] | Tensor | Sound
+    Source = Compressed | BinaryIO | Stream | Image.Image | npt.NDArray[np.generic] | Tensor | Sound
 
 __all__ = ["compress", "decompress", "decompress_samples", "stream_sound", "verify"]
 

@@ -20,6 +20,7 @@ __all__ = [
     "HEAD",
     "MOST_STREAMED",
     "Compressed",
+    "NamedBytes",
     "Stream",
     "check_writable",
     "dense",
@@ -55,8 +56,27 @@ _PART = 2**24
 _unfinished: set[Path] = set()  # temporary files that are being written
 
 
+class NamedBytes(bytes):
+    """Bytes that messages name as what they were read from, such as a pipe.
+
+    Attributes:
+        name: in front of errors and warnings, as a path would be.
+    """
+
+    name = ""
+
+    @classmethod
+    def of(cls, content: bytes, name: str) -> NamedBytes:
+        """A copy that has a name."""
+        named = cls(content)
+        named.name = name
+        return named
+
+
 def name_of(source: object) -> str:
-    """The path as it was given, or nothing for an input without one."""
+    """The path as it was given, or what else messages name an input by; nothing for one without a name."""
+    if isinstance(source, (NamedBytes, Stream)):
+        return source.name
     return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else ""
 
 
@@ -74,13 +94,18 @@ def head_of(source: Any) -> bytes:
 
 
 class Stream:
-    """An open file of the caller's, whose reading fails with our errors only; and reads as much as it is asked for."""
+    """An open file of the caller's, whose reading fails with our errors only; and reads as much as it is asked for.
 
-    def __init__(self, file: Any) -> None:
+    Attributes:
+        name: in front of errors and warnings, as a path would be; or nothing.
+    """
+
+    def __init__(self, file: Any, name: str = "") -> None:
         if isinstance(file, io.TextIOBase):
             raise UsageError("the file was opened for text; open it for bytes, in mode 'rb'")
         if getattr(file, "closed", False) is True:
             raise InputError("the file given is closed; open it again")
+        self.name = name
         self._file = file
 
     def read(self, size: int = -1) -> bytes:
@@ -103,7 +128,8 @@ class Stream:
         try:
             part = self._file.read(size)
         except (OSError, ValueError) as error:  # ValueError: closed meanwhile, or a text in disguise
-            raise InputError(f"the file given cannot be read ({error}); open it for bytes, in mode 'rb'") from error
+            what = f"{self.name}: cannot" if self.name else "the file given cannot"
+            raise InputError(f"{what} be read ({error}); open it for bytes, in mode 'rb'") from error
         if not isinstance(part, (bytes, bytearray, memoryview)):
             raise UsageError(f"the file given reads as {type(part).__name__}, not as bytes; open it in mode 'rb'")
         return bytes(part)
@@ -131,9 +157,9 @@ def opened(source: Any) -> Iterator[Any]:
         except OSError as error:
             raise InputError(f"{name}: cannot be read ({error.strerror}); check its permissions") from error
         with file:
-            yield Stream(file)
+            yield Stream(file, name)
     elif hasattr(source, "read"):
-        yield Stream(source)
+        yield Stream(source, name_of(source))
     else:
         yield source
 

@@ -72,7 +72,7 @@ class Row:
 
 
 def run(config: ExactBench, progress: Progress = lambda *_: None) -> str:
-    """Run the benchmark, write everything into ``config.out``, drawn pictures as PNG, too, return the table in Markdown.
+    """Run the benchmark, write everything into ``config.out`` (drawn pictures as PNG, too), return the table.
 
     Raises:
         InputError: no pictures, or one that cannot be read.

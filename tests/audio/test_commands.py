@@ -114,7 +114,9 @@ class TestCompress:
     def test_unreadable(self, tmp_path):
         (tmp_path / "bad.wav").write_bytes(b"RIFF1234WAVE")
         fails(vqc("compress", tmp_path / "bad.wav", tmp_path / "o.vqc"), 3, "bad.wav: cannot be read as sound")
-        fails(vqc("compress", "-", tmp_path / "o.vqc", data=b"RIFF1234WAVE"), 3, "the input: cannot be read as sound")
+        fails(
+            vqc("compress", "-", tmp_path / "o.vqc", data=b"RIFF1234WAVE"), 3, "standard input: cannot be read as sound"
+        )
         assert names(tmp_path) == ["bad.wav"]
 
     def test_bad_samples(self, tmp_path):

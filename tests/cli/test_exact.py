@@ -177,7 +177,7 @@ class TestAgainst:
         packed = tmp_path / "a.vqc"
         packed.write_bytes(vqcodec.compress(photo, lossless=True))
         result = vqc("verify", packed, "--against", "-", data=photo.read_bytes())
-        assert (result.exit_code, "the same as -" in result.stderr) == (0, True)
+        assert (result.exit_code, "the same as standard input" in result.stderr) == (0, True)
         assert vqc("verify", "-", "--against", "-", data=photo.read_bytes()).exit_code == 2
 
     def test_depths(self, wide: Path) -> None:

@@ -23,7 +23,7 @@ from vqcodec.audio.stream import SoundStream
 from vqcodec.audio.tags import METADATA_BYTES, Found, Tag, Tags, cover_image, pack_tags, tag_pairs
 from vqcodec.errors import InputError, UsageError, VqcError
 from vqcodec.kinds import foreign_sound
-from vqcodec.sources import HEAD, Stream, dense, scratch_folder, spooling, warn_all
+from vqcodec.sources import HEAD, Stream, dense, name_of, scratch_folder, spooling, warn_all
 
 __all__ = [
     "BLOCK",
@@ -214,7 +214,7 @@ def open_sound(
         if isinstance(source, (str, os.PathLike)):
             path, name = Path(source), str(os.fspath(source))
         else:
-            path, name = folder / "sound", "the input"
+            path, name = folder / "sound", name_of(source) or "the input"
             with spooling(), path.open("wb") as file:
                 file.write(source if isinstance(source, bytes) else head)
                 if not isinstance(source, bytes):

@@ -102,7 +102,7 @@ def open_picture(
     given: Given | None = None,
 ) -> Picture:
     """Whatever :func:`vqcodec.compress` takes as a picture, 16 bits where it has them; else as :func:`load_picture`."""
-    content = head + read_all(source, "the input") if hasattr(source, "read") else source
+    content = head + read_all(source, name or "the input") if hasattr(source, "read") else source
     return load_picture(content, max_pixels=max_pixels, strip=strip, given=given, name=name, deep=deep, exact=exact)
 
 

@@ -175,7 +175,9 @@ def test_errors_name_the_remedy(data: Path, run: Path, tmp_path: Path) -> None:
     assert "less than 16 s of sound in files ending in .flac" in fail("--out", out, "--steps", "1", folder=empty)
     for name in ("none", "none:0,5"):
         assert f"{name}: no such folder; give DIR or DIR:SHARE" in fail(
-            "--out", out, folder=tmp_path / name  # before the length, which is missing, too
+            "--out",
+            out,
+            folder=tmp_path / name,  # before the length, which is missing, too
         )
     (empty / "bad.wav").write_bytes(b"junk")
     assert "bad.wav: cannot be read" in fail("--out", out, "--steps", "1", folder=empty)

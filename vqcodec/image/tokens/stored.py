@@ -130,7 +130,7 @@ def check_pixels(width: int, height: int, max_pixels: int) -> None:
 def _arrays(content: Any) -> dict[str, Any]:
     """What a path, bytes or an open file hold under the names of tokens' arrays."""
     if hasattr(content, "read"):
-        content = read_all(content, "the input")
+        content = read_all(content, name_of(content) or "the input")
     if not isinstance(content, (bytes, str)):
         raise UsageError(f"{type(content).__name__} is no file of tokens; give a path, bytes or an open file")
     try:
