@@ -167,7 +167,7 @@ def stream_sound(data: Compressed, **options: Unpack[DecompressOptions]) -> Soun
 def _stream(file: VqcFile, header: AudioHeader, settings: DecompressSettings, name: str) -> SoundStream:
     from vqcodec.audio.vqc import decode_exact_sound, decode_sound, telling
 
-    settings.check_sound()
+    settings.check_sound(lossless=header.lossless)
     if header.lossless:
         stream = decode_exact_sound(file, header, settings.stretch, name, conceal=settings.conceal)
     else:

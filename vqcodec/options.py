@@ -123,7 +123,8 @@ class DecompressOptions(ReadOptions, total=False):
         conceal: fill damaged tiles or stretches instead of refusing the file.
         depth: 8 or 16 bits per sample of a picture; None: as its source had.
         faithful: the picture of the least squared error, where by default it is the one that looks best; of pictures.
-        device: where codes are decoded and made a picture, as for compressing; pixels may differ by rounding.
+        device: where codes are decoded and made a picture, as for compressing; pixels may differ by rounding. What is
+            lossless has no codes and is decoded as ever, whichever is given.
         progress: told which share of the work is done.
     """
 
@@ -261,16 +262,9 @@ class DecompressSettings(ReadSettings):
         part = self.stretch != (None, None)
         return super().reading | {"allow_truncated": self.allow_truncated, "conceal": self.conceal, "part": part}
 
-    def check_sound(self) -> None:
-        """Raise UsageError if this can be asked of a picture only."""
-        _only_pictures(depth=self.depth, faithful=self.faithful, device=self.device == "cuda")
-
-    def check_lossless(self) -> None:
-        """Raise UsageError if this can be asked of a picture of codes only."""
-        if self.device == "cuda":
-            raise UsageError(
-                "holds a lossless picture, which is work for the CPU; leave out device 'cuda', or give 'auto'"
-            )
+    def check_sound(self, *, lossless: bool) -> None:
+        """Raise UsageError if this can be asked of a picture only; what is lossless has nothing to do on a device."""
+        _only_pictures(depth=self.depth, faithful=self.faithful, device=self.device == "cuda" and not lossless)
 
     @property
     def stretch(self) -> tuple[float | None, float | None]:

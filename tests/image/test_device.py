@@ -271,8 +271,6 @@ def test_what_has_no_way_there(photo: Path, rgb: Samples) -> None:
     with pytest.raises(UsageError, match="lossless is work for the CPU; leave out device 'cuda'"):
         vqcodec.compress(photo, lossless=True, device="cuda")
     exact = vqcodec.compress(photo, lossless=True, device="auto")
-    with pytest.raises(UsageError, match="holds a lossless picture, which is work for the CPU"):
-        vqcodec.decompress(exact, device="cuda")
     assert np.array_equal(np.asarray(vqcodec.decompress(exact, device="auto")), rgb)
     with pytest.raises(UsageError, match="leave it out with model 'tokens'"):
         vqcodec.compress(photo, model="tokens", device="cuda")
@@ -281,7 +279,36 @@ def test_what_has_no_way_there(photo: Path, rgb: Samples) -> None:
     speech = EXAMPLES / "speech.flac"
     with pytest.raises(UsageError, match="device is for pictures, and this is sound; leave it out"):
         vqcodec.compress(speech, device="cuda")
-    sound = vqcodec.compress(np.zeros(480, np.float32), sample_rate=48_000, device="auto")
+    noise = np.random.default_rng(1).normal(0, 0.1, 9_600).astype(np.float32)
+    sound = vqcodec.compress(noise, sample_rate=48_000, quality=10, device="auto")
+    assert not vqcodec.info(sound)["lossless"]
     with pytest.raises(UsageError, match="device is for pictures"):
         vqcodec.decompress(sound, device="cuda")
-    assert len(vqcodec.decompress(sound, kind="audio", device="auto").samples) == 480
+    assert len(vqcodec.decompress(sound, kind="audio", device="auto").samples) == 9_600
+
+
+@pytest.mark.usefixtures("no_card")
+def test_what_is_lossless_needs_no_device(tmp_path: Path, rgb: Samples) -> None:
+    """Nobody need sort a folder by what became lossless by itself; what cannot be done there is still refused."""
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    noise = np.random.default_rng(1).integers(-9_000, 9_000, 480).astype(np.int16)
+    files = {
+        "asked": vqcodec.compress(rgb, lossless=True),
+        "by-itself": vqcodec.compress(np.full((64, 64, 3), 200, np.uint8)),
+        "sound": vqcodec.compress(noise, sample_rate=48_000, quality=90),
+    }
+    for name, data in files.items():
+        assert vqcodec.info(data)["lossless"]
+        (packed / f"{name}.vqc").write_bytes(data)
+    assert np.array_equal(np.asarray(vqcodec.decompress(files["asked"], kind="image", device="cuda")), rgb)
+    assert len(vqcodec.decompress(files["sound"], kind="audio", device="cuda").samples) == 480
+    result = vqc("decompress", packed, "-o", tmp_path / "out", "--device", "cuda")
+    assert result.exit_code == 0, result.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["asked.png", "by-itself.png", "sound.wav"]
+    (packed / "codes.vqc").write_bytes(vqcodec.compress(scene(90, 120), quality=50))
+    assert not vqcodec.info(packed / "codes.vqc")["lossless"]
+    result = vqc("decompress", packed, "-o", tmp_path / "out", "--device", "cuda", "--force")
+    assert result.exit_code == 1
+    assert "codes.vqc: device 'cuda' is not there" in result.stderr
+    assert "1 of 4 files failed" in result.stderr

@@ -201,7 +201,6 @@ def decode_picture(
     alpha: Samples | None = file.alpha
     pixels: Samples
     if header.lossless:
-        settings.check_lossless()
         samples = decode_lossless(header, chunks, settings.threads, told, settings.progress)
         pixels, alpha = split_alpha(samples, fill=False)
     else:
