@@ -66,7 +66,7 @@ RULES = {
     # the command line and the benchmarks use the public functions and what the hall shares ...
     "cli": {"", "errors", "facts", "kinds", "options", "sources", "target", "registry", "workers", "benchmarks"}
     # ... the files of both wings, and training, which is loaded on use
-    | {"image", "audio", "image.train", "audio.train"},
+    | {"image", "audio", "image.train", "audio.train", "train"},
     "benchmarks": {"", "bitstream", "errors", "options", "sources", "stlpips", "workers", "kernels"},
 }
 

@@ -193,11 +193,16 @@ def placed(codec: ImageCodec | TokensCodec, device: str) -> ImageCodec | TokensC
 
 def _missing() -> str:
     """What lacks for work on a CUDA device; nothing where it is all there."""
+    from vqcodec.image.device.look import may_be_there
+
+    none = "torch finds no CUDA device, or is a build without CUDA"
+    if not may_be_there():
+        return none
     try:
         import torch
     except (ImportError, OSError) as error:  # the latter where one of its libraries is damaged
         return f"torch cannot be imported ({error})"
-    return "" if torch.cuda.is_available() else "torch finds no CUDA device, or is a build without CUDA"
+    return "" if torch.cuda.is_available() else none
 
 
 def _on_card(codec: ImageCodec) -> ImageCodec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from vqcodec.image.codec import ImageCodec
 from vqcodec.image.config import IMAGE
 from vqcodec.image.device import bands as device_bands
 from vqcodec.image.device import context as device_context
+from vqcodec.image.device import look
 from vqcodec.image.device.codec import DeviceCodec
 from vqcodec.image.device.synthesis import DeviceFilter
 from vqcodec.image.synthesis import BLOCK, Filter
@@ -312,3 +314,76 @@ def test_what_is_lossless_needs_no_device(tmp_path: Path, rgb: Samples) -> None:
     assert result.exit_code == 1
     assert "codes.vqc: device 'cuda' is not there" in result.stderr
     assert "1 of 4 files failed" in result.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.skipif(torch.version.cuda is not None and sys.platform != "linux", reason="this torch is built for CUDA")
+def test_auto_loads_no_torch_where_it_would_find_nothing(photo: Path) -> None:
+    script = (
+        "import sys, vqcodec; data = vqcodec.compress(sys.argv[1], device='auto', threads=1);"
+        "vqcodec.decompress(data, device='auto'); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(photo)], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+CPU, CUDA, ROCM = "cuda, hip = None, None", "cuda, hip = '12.8', None", "cuda, hip = None, '7.0'"
+
+
+@pytest.mark.parametrize(
+    ("version", "platform", "driver", "node", "wanted"),
+    [
+        (CPU, "linux", True, "nvidia0", False),
+        (CPU, "darwin", False, "", False),
+        (CPU, "win32", False, "", False),
+        (CUDA, "linux", False, "", False),
+        (CUDA, "linux", False, "nvme0", False),  # a disk
+        (CUDA, "linux", True, "", True),
+        *((CUDA, "linux", False, node, True) for node in ("nvidia0", "nvidiactl", "nvhost-ctrl", "nvmap", "dxg")),
+        (CUDA, "win32", False, "", True),
+        (ROCM, "linux", False, "", True),
+        ("cuda = None", "linux", False, "", True),  # who knows what it is
+        ("no python", "linux", False, "", True),
+        (None, "linux", False, "", True),
+    ],
+)
+def test_a_card_is_missed_by_torch_alone(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str | None,
+    platform: str,
+    driver: bool,
+    node: str,
+    wanted: bool,
+) -> None:
+    """Where torch might find one it is asked; a torch that was built so, on such a machine, is made up here."""
+    for folder in ("torch", "dev"):
+        (tmp_path / folder).mkdir()
+    for name in ("null", node):
+        (tmp_path / "dev" / (name or "zero")).touch()
+    (tmp_path / "torch" / "__init__.py").write_text("raise AssertionError('was imported')")
+    if version is not None:
+        (tmp_path / "torch" / "version.py").write_text(version)
+
+    def load(name: str) -> None:
+        assert name == "libcuda.so.1"
+        if not driver:
+            raise OSError(name)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(look.ctypes, "CDLL", load)
+    monkeypatch.setattr(look, "_DEVICES", tmp_path / "dev")
+    found = look.may_be_there()
+    monkeypatch.undo()  # before pytest looks at anything on such a machine
+    assert found == wanted
+
+
+def test_a_torch_that_is_loaded_or_absent_speaks_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look, "_built_for", lambda folder: (False, False))
+    assert look.may_be_there()
+    monkeypatch.delitem(sys.modules, "torch")
+    assert not look.may_be_there()
+    monkeypatch.setattr(look, "find_spec", lambda name: None)
+    assert look.may_be_there()
