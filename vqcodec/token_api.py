@@ -112,7 +112,7 @@ def detokenize(
     levels = (tokens.top, tokens.bottom, tokens.residual)
     given = (tokens.top_words, tokens.bottom_words, tokens.residual_words)
     for name, own, words in zip(LEVELS, given, codec.model.words, strict=True):
-        if not np.array_equal(own, words):
+        if own.shape != words.shape or own.tobytes() != words.tobytes():  # by bytes, as 0.0 is equal to -0.0
             raise InputError(
                 f"the codebook of the {name} is not that of model {tokens.model}, which alone can decode; "
                 "put back what vqcodec.tokens gives, or make the tokens anew"

@@ -43,6 +43,10 @@ BAD = {
     "size without end": np.array([np.inf, 64]),
     "size below zero": np.array([-64, -64]),
     "size of three": np.array([64, 64, 64]),
+    "cells": np.array([8, 16]),
+    "cells of three": np.array([16, 8, 8]),
+    "cells of floats": np.array([16.0, 8.0]),
+    "cells that are none": np.array([], np.int64),
     "top": np.zeros((4, 4), np.float32),
     "bottom": np.zeros((3, 8, 8), np.uint16),
     "top_words": np.zeros((2, 2), object),
@@ -141,3 +145,17 @@ def test_only_the_codebooks_of_the_model_decode(installed: TokensCodec, tmp_path
             write_tokens(changed, tmp_path / "v.npz")
         with pytest.raises(InputError, match=said):
             read_tokens(tmp_path / "u.npz")
+
+
+def test_a_codebook_is_compared_to_the_bit(installed: TokensCodec) -> None:
+    """-0.0 is equal to 0.0, of which the residual's first codeword is made, and yet no file that was written."""
+    from dataclasses import replace
+
+    tokens = vqcodec.tokens(scene(64, 64))
+    words = np.where(tokens.residual_words == 0, np.float32(-0.0), tokens.residual_words)
+    assert np.signbit(words[0]).all()
+    assert np.array_equal(words, tokens.residual_words)
+    with pytest.raises(InputError, match="the codebook of the residual is not that of model"):
+        vqcodec.detokenize(replace(tokens, residual_words=words))
+    strided = np.asfortranarray(tokens.residual_words)
+    assert len(vqcodec.detokenize(replace(tokens, residual_words=strided))) == 1

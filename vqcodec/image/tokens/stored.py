@@ -27,6 +27,7 @@ ZIP = b"PK\x03\x04"
 """What an .npz file begins with."""
 
 _ARRAYS = (*LEVELS, *(f"{level}_words" for level in LEVELS))
+_CELLS = [TOP, BOTTOM]  # pixels along the sides of cells, which a file says for who reads it without us
 _WRONG = "make it anew with vqcodec tokens"
 _MODEL = re.compile("[0-9a-f]{8}")
 
@@ -89,7 +90,7 @@ def write_tokens(tokens: Tokens, path: str | os.PathLike[str], *, force: bool = 
 def _write(tokens: Tokens, file: BinaryIO) -> None:
     check_tokens(tokens)
     arrays: dict[str, Any] = {name: getattr(tokens, name) for name in _ARRAYS}
-    arrays |= {"size": np.array([tokens.height, tokens.width], np.int64), "cells": np.array([TOP, BOTTOM], np.int64)}
+    arrays |= {"size": np.array([tokens.height, tokens.width], np.int64), "cells": np.array(_CELLS, np.int64)}
     np.savez_compressed(file, **arrays, model=np.frombuffer(bytes.fromhex(tokens.model), np.uint8))
 
 
@@ -111,6 +112,8 @@ def read_tokens(source: Compressed, *, max_pixels: int = MAX_PIXELS) -> Tokens:
         size, model = a["size"], a["model"]
         if size.dtype.kind not in "iu" or size.shape != (2,) or model.dtype != np.uint8 or model.shape != (4,):
             raise InputError(f"its size or its model is none; {_WRONG}")
+        if a["cells"].dtype.kind not in "iu" or not np.array_equal(a["cells"], _CELLS):
+            raise InputError(f"its cells are not those of {TOP} and of {BOTTOM} pixels that its codes are of; {_WRONG}")
         height, width = (int(side) for side in size)
         check_pixels(width, height, max_pixels)
         arrays = {name: a[name] for name in _ARRAYS}
@@ -135,7 +138,7 @@ def _arrays(content: Any) -> dict[str, Any]:
         raise UsageError(f"{type(content).__name__} is no file of tokens; give a path, bytes or an open file")
     try:
         with zipfile.ZipFile(io.BytesIO(content) if isinstance(content, bytes) else content) as stored:
-            return {name: _array(stored, f"{name}.npy") for name in (*_ARRAYS, "size", "model")}
+            return {name: _array(stored, f"{name}.npy") for name in (*_ARRAYS, "size", "cells", "model")}
     except (LimitError, MemoryError):
         raise
     except FileNotFoundError as error:
