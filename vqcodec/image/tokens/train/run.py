@@ -9,7 +9,7 @@ from vqcodec.errors import InputError, UsageError
 from vqcodec.image.tokens.model import load_tokens, save_tokens
 from vqcodec.image.tokens.train.prior import PriorOptions, train_prior
 from vqcodec.image.tokens.train.stage import NetworkOptions, train_network
-from vqcodec.train.loop import Length, keep_pages, model_to_begin_with
+from vqcodec.train.loop import Length, model_to_begin_with
 
 __all__ = ["TokensRunOptions", "run_tokens_stage"]
 
@@ -37,7 +37,6 @@ def run_tokens_stage(data: Path, run: Path, options: TokensRunOptions) -> None:
         InputError: no photographs, or no model to begin with.
         UsageError: no length, or an option that is not for the stage.
     """
-    keep_pages()
     run.mkdir(parents=True, exist_ok=True)
     model = run / "model.safetensors"
     length = Length.of(options.minutes, options.steps)
