@@ -19,6 +19,7 @@ from vqcodec.errors import InputError, UsageError
 from vqcodec.image.files import INPUT_SUFFIXES
 from vqcodec.image.save import SUFFIXES, format_for, save_picture, write_picture
 from vqcodec.image.tokens.stored import ZIP, pack_tokens, read_tokens, write_tokens
+from vqcodec.options import TEMPERATURE
 from vqcodec.sources import head_of, is_pipe, warn_all
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _paint(
 @click.option(
     "--temperature",
     type=click.FloatRange(0),
-    default=1.0,
+    default=TEMPERATURE,
     show_default=True,
     help="1: as the prior has it; less: what is likelier; 0: the likeliest.",
 )

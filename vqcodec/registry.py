@@ -59,7 +59,7 @@ class Release:
 
 IMAGE_MODELS = (Release("image-2", "image-2.safetensors", bytes.fromhex("0b6a1530")),)
 AUDIO_MODELS = (Release("audio-4", "audio-4.safetensors", bytes.fromhex("d48f61b3")),)
-TOKENS_MODELS = (Release("tokens-4", "tokens-4.safetensors", bytes.fromhex("fb235522")),)
+TOKENS_MODELS = (Release("tokens-5", "tokens-5.safetensors", bytes.fromhex("cd0c6df7")),)
 """In the order in which they were released; the last one is used for new files, its number is their model hint."""
 
 

@@ -16,7 +16,7 @@ from vqcodec.image.loaded import stripped, to_pil
 from vqcodec.image.tokens.config import LEVELS
 from vqcodec.image.tokens.stored import Tokens, check_pixels, check_tokens, read_tokens
 from vqcodec.image.vqc import open_picture
-from vqcodec.options import MAX_PIXELS
+from vqcodec.options import MAX_PIXELS, TEMPERATURE
 from vqcodec.quality import COARSEST
 from vqcodec.sources import name_of, naming, opened, warn_all
 
@@ -127,7 +127,7 @@ def sample(
     width: int | None = None,
     height: int | None = None,
     seed: int = 1,
-    temperature: float = 1.0,
+    temperature: float = TEMPERATURE,
     like: Source | None = None,
     max_pixels: int = MAX_PIXELS,
     threads: int | None = None,

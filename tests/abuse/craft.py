@@ -39,6 +39,7 @@ from vqcodec.image.codes import hash_codes, walk
 from vqcodec.image.tokens.codes import TileWriter, Walk
 from vqcodec.image.tokens.codes import hash_codes as hash_tokens
 from vqcodec.image.tokens.config import LEVELS
+from vqcodec.image.tokens.prior import Step
 
 __all__ = ["assemble", "crafted", "likeliest", "made_stretch", "made_tokens", "mended", "sections_of"]
 
@@ -179,9 +180,9 @@ def made_tokens(header: ImageHeader, draw) -> Chunk:  # type: ignore[no-untyped-
     walk = Walk(model, header.step, 1, *cells)
     writer = TileWriter()
 
-    def choose(index: int, weights: np.ndarray) -> np.ndarray:
+    def choose(batch: Step, weights: np.ndarray) -> np.ndarray:
         symbols = draw(weights.shape[:1], weights.shape[1])
-        writer.write(index, weights, symbols)
+        writer.write(batch, weights, symbols)
         return symbols
 
     for level in range(len(LEVELS)):

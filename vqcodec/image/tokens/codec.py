@@ -18,7 +18,7 @@ from vqcodec.image.tokens.config import LEVELS, TOP
 from vqcodec.image.tokens.masking import TOP_SHARE
 from vqcodec.image.tokens.model import TokensModel, model_id
 from vqcodec.image.tokens.network import CELL, Networks
-from vqcodec.image.tokens.prior import STEPS
+from vqcodec.image.tokens.prior import Step
 from vqcodec.image.tokens.vectors import bit_weight, choose_codes, expanded, rows_of, shrunk
 from vqcodec.threads import Threaded
 
@@ -149,11 +149,11 @@ class TokensCodec(Threaded):
             rate = (coarse_rate if level == 0 else fine_rate)[scaled(tiles[i], SCALES[level])][None]
             rate = rate * model.error[min(level, 1)]
 
-            def choose(index: int, weights: I32) -> I32:
-                part = np.ascontiguousarray(STEPS[index].of(x)).reshape(len(weights), -1)
-                symbols = choose_codes(part, model.words[level], weights, STEPS[index].of(rate).ravel())
+            def choose(batch: Step, weights: I32) -> I32:
+                part = np.ascontiguousarray(batch.of(x)).reshape(len(weights), -1)
+                symbols = choose_codes(part, model.words[level], weights, batch.of(rate).ravel())
                 if writers is not None:
-                    writers[i].write(index, weights, symbols)
+                    writers[i].write(batch, weights, symbols)
                 return symbols
 
             walks[i].level(level, choose)

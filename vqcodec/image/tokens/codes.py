@@ -12,7 +12,8 @@ from vqcodec.bitstream.checks import code_hash
 from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
 from vqcodec.errors import VqcError
 from vqcodec.image.tokens.config import LEVELS
-from vqcodec.image.tokens.prior import STEPS, StepPrior, maps_of, step_weights
+from vqcodec.image.tokens.prior import STEPS, Step, StepPrior, maps_of, step_weights
+from vqcodec.prior.integer import join_stacks, padded
 
 __all__ = [
     "SCALES",
@@ -34,8 +35,8 @@ Codes = tuple[I32, I32, I32]
 SCALES = (4, 8, 8)
 """Codes along each side of a cell, by level."""
 
-Choose = Callable[[int, I32], I32]
-"""(number of the step, weights [N, K]) -> codes [N], the positions of a picture row by row, picture after picture."""
+Choose = Callable[[Step, I32], I32]
+"""(step, weights [N, K]) -> codes [N], the positions of a picture row by row, picture after picture."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class CodeModel:
 def level_steps(level: int) -> list[int]:
     """Numbers of the steps of a level."""
     return [i for i, step in enumerate(STEPS) if step.level == level]
+
+
+_LAST = tuple(STEPS[level_steps(level)[-1]] for level in range(len(LEVELS)))
+"""The step that ends each level."""
 
 
 def no_codes(batch: int, height: int, width: int) -> Codes:
@@ -80,14 +85,30 @@ class Walk:
         self.codes = no_codes(batch, height, width)
 
     def level(self, level: int, choose: Choose) -> I32:
-        """Codes of a level, each step as ``choose`` has it."""
+        """Codes of a level, each step as ``choose`` has it; of a serial step, each position."""
         model, codes = self.model, self.codes
         for i in level_steps(level):
-            part = STEPS[i].of(codes[level])
-            maps = maps_of(i, codes, model.tables)
-            weights = step_weights(model.steps[i], model.exponential, maps, self.step, part.shape)
-            part[...] = choose(i, weights).reshape(part.shape)
+            step = STEPS[i]
+            part = step.of(codes[level])
+            if step.serial:
+                self._one_by_one(i, part, choose)
+                continue
+            context = join_stacks([padded(m) for m in maps_of(i, codes, model.tables)])
+            part[...] = choose(step, self._weights(i, context)).reshape(part.shape)
         return codes[level]
+
+    def _one_by_one(self, i: int, part: I32, choose: Choose) -> None:
+        """Codes [B, h, w] of a serial step; what is not known yet, or outside, is zero in their context."""
+        step, (b, h, w) = STEPS[i], part.shape
+        table = self.model.tables[step.level]
+        known = np.zeros((b, h + 2, w + 2, table.shape[1]), np.float32)
+        for y, x in np.ndindex(h, w):
+            found = choose(step.at(y, x), self._weights(i, known[:, y : y + 3, x : x + 3]))
+            part[:, y, x] = found
+            known[:, y + 1, x + 1] = table[found]
+
+    def _weights(self, i: int, context: F32) -> I32:
+        return step_weights(self.model.steps[i], self.model.exponential, context, self.step)
 
 
 class TileWriter:
@@ -97,11 +118,11 @@ class TileWriter:
         self._coder = RangeEncoder()
         self._ends: list[int] = []
 
-    def write(self, index: int, weights: I32, symbols: I32) -> None:
+    def write(self, step: Step, weights: I32, symbols: I32) -> None:
         """One step's symbols [N] under their weights [N, K]."""
         rows = np.arange(len(symbols), dtype=np.int32)
         self._coder.encode(symbols, rows, Tables(weights.astype(np.uint32)))
-        if index == level_steps(STEPS[index].level)[-1]:
+        if step in _LAST:
             self._ends.append(4 * self._coder.words())
 
     def finish(self) -> tuple[bytes, tuple[int, ...]]:
@@ -127,10 +148,9 @@ def encode_tile(model: CodeModel, step: int, codes: Codes) -> tuple[bytes, tuple
     writer = TileWriter()
     walk = Walk(model, step, 1, codes[0].shape[1] // 4, codes[0].shape[2] // 4)
 
-    def choose(index: int, weights: I32) -> I32:
-        s = STEPS[index]
-        symbols: I32 = s.of(codes[s.level]).ravel().astype(np.int32)
-        writer.write(index, weights, symbols)
+    def choose(batch: Step, weights: I32) -> I32:
+        symbols: I32 = batch.of(codes[batch.level]).ravel().astype(np.int32)
+        writer.write(batch, weights, symbols)
         return symbols
 
     for level in range(len(LEVELS)):
@@ -153,7 +173,7 @@ def decode_tile(
     count = sum(scale**2 for scale in SCALES) * height * width
     coder = RangeDecoder(payload, count if stages is None else None)
 
-    def read(index: int, weights: I32) -> I32:
+    def read(_step: Step, weights: I32) -> I32:
         return coder.decode(np.arange(len(weights), dtype=np.int32), Tables(weights.astype(np.uint32)))
 
     walk = Walk(model, step, 1, height, width)
@@ -162,7 +182,7 @@ def decode_tile(
     return walk.codes
 
 
-def likeliest(_index: int, weights: I32) -> I32:
+def likeliest(_step: Step, weights: I32) -> I32:
     """The code of the largest weight, the first of several."""
     found: I32 = weights.argmax(1).astype(np.int32)
     return found

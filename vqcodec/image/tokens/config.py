@@ -51,7 +51,7 @@ class TokensConfig:
     encoder: tuple[int, int] = (96, 2)
     top: int = 128
     told: int = 64
-    middle: tuple[int, int] = (112, 3)
+    middle: tuple[int, int] = (112, 5)
     quarter: tuple[int, int] = (64, 1)
     half: tuple[int, int] = (24, 1)
     embedding: int = 16

@@ -13,7 +13,7 @@ from vqcodec.bitstream.arrays import F32, I32, Arrays
 from vqcodec.bitstream.coder import Tables
 from vqcodec.image.tokens.codes import CodeModel, Walk
 from vqcodec.image.tokens.config import LEVELS, PRESETS, TokensConfig
-from vqcodec.image.tokens.prior import STEPS, StepPrior, check_step
+from vqcodec.image.tokens.prior import STEPS, Step, StepPrior, check_step
 from vqcodec.prior.storage import Form, canonical_hash, pack_model, read_model
 from vqcodec.sources import write_atomic
 
@@ -83,7 +83,7 @@ def check_vector(codes: CodeModel) -> int:
     seen = hashlib.sha256()
     state = np.uint32(1)
 
-    def choose(_index: int, weights: I32) -> I32:
+    def choose(_step: Step, weights: I32) -> I32:
         nonlocal state
         seen.update(np.ascontiguousarray(weights, "<i4").tobytes())
         with np.errstate(over="ignore"):
@@ -119,7 +119,7 @@ def _coder_tables(codes: CodeModel) -> Tables:
     return Tables(np.stack(rows).astype(np.uint32))
 
 
-FORM = Form("vqcodec tokens model 3", PRESETS, code_model, check_vector, _coder_tables)
+FORM = Form("vqcodec tokens model 4", PRESETS, code_model, check_vector, _coder_tables)
 
 
 def save_tokens(model: TokensModel, path: Path) -> None:

@@ -23,7 +23,7 @@ SCALE = 64.0
 """Of samples in the planes that the networks see."""
 
 _WINDOW = 1024  # pixels a side: 100 MB at work
-_REACH_IN, _REACH_OUT = 80, 128  # pixels to each side that vectors depend on (72), and pixels (128 in whole cells)
+_REACH_IN, _REACH_OUT = 80, 160  # pixels to each side that vectors depend on (72), and pixels (160 in whole cells)
 
 Window = tuple[slice, slice]
 

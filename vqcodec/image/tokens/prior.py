@@ -7,7 +7,7 @@ Everything is integer arithmetic carried in float32, as in :mod:`vqcodec.prior.i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
@@ -18,8 +18,6 @@ from vqcodec.prior.integer import (
     MAP_LIMIT,
     MAX_SHIFT,
     convolve,
-    join_stacks,
-    padded,
     planes_first,
     product,
 )
@@ -38,15 +36,21 @@ UNIT = 16
 _LARGEST = 1 << 15  # weight of the likeliest code; 512 of them fill the 24 bits that a row may sum to
 
 
+_BEYOND = 1 << 30  # a pattern so large that it holds one position
+
+
 @dataclass(frozen=True)
 class Step:
     """One batch of codes: positions (y mod cell, x mod cell) = (row, column) of a level's grid.
 
     Attributes:
         level: 0 top, 1 bottom, 2 residual.
-        cell: side of the pattern, 2 or 4.
+        cell: side of the pattern, 2 or 4; of :meth:`at` more than any grid's.
         maps: how many maps are known before: those of the codes of the level so far, for the bottom the top's, and for
-            the residual that of the top and the four of the bottom.
+            the residual that of the top and the four of the bottom. Of a serial step, its own.
+        serial: one position after the other, row by row, each knowing those before it. So is the coarsest grid, where
+            nothing else is known: drawn independently, its codes make patchwork of every sample (Fréchet distance to
+            held-out photographs 139 instead of 59, of 48 each), and they take 8.6 instead of 6.6 bits each.
     """
 
     level: int
@@ -54,6 +58,7 @@ class Step:
     row: int
     column: int
     maps: int
+    serial: bool = False
 
     @overload
     def of(self, grid: npt.NDArray[Array]) -> npt.NDArray[Array]: ...
@@ -63,11 +68,16 @@ class Step:
         """The positions of this step in a grid [B, h, w, ...] of its level, a view."""
         return grid[:, self.row :: self.cell, self.column :: self.cell]
 
+    def at(self, y: int, x: int) -> Step:
+        """One of its positions as a step of its own."""
+        return replace(self, row=self.row + self.cell * y, column=self.column + self.cell * x, cell=_BEYOND)
+
 
 _ORDER = ((0, 0), (1, 1), (0, 1), (1, 0))
 
 STEPS = (
-    *(Step(0, 4, 2 * r, 2 * c, i) for i, (r, c) in enumerate(_ORDER)),
+    Step(0, 4, 0, 0, 1, serial=True),
+    *(Step(0, 4, 2 * r, 2 * c, 1 + i) for i, (r, c) in enumerate(_ORDER[1:])),
     *(Step(0, 2, r, c, 1 + i) for i, (r, c) in enumerate(_ORDER[1:])),
     *(Step(1, 2, r, c, 1 + i) for i, (r, c) in enumerate(_ORDER)),
     *(Step(2, 2, r, c, 5 + i) for i, (r, c) in enumerate(_ORDER)),
@@ -82,7 +92,7 @@ def maps_of(index: int, codes: Sequence[I32], tables: Sequence[F32]) -> list[F32
 @overload
 def maps_of(index: int, codes: Sequence[Tensor], tables: Sequence[Tensor]) -> list[Tensor]: ...
 def maps_of(index: int, codes: Sequence[Any], tables: Sequence[Any]) -> list[Any]:
-    """What step ``index`` knows, map by map [B, h, w, e] on its own grid.
+    """What step ``index`` knows, map by map [B, h, w, e] on its own grid; of a serial step, its own codes.
 
     Args:
         codes: of every level [B, H, W]; those that are not known yet are not looked at.
@@ -90,7 +100,9 @@ def maps_of(index: int, codes: Sequence[Any], tables: Sequence[Any]) -> list[Any
     """
     step = STEPS[index]
     known = STEPS[:index]
-    if index < _COARSE:
+    if step.serial:
+        parts = [step.of(codes[0])]
+    elif index < _COARSE:
         parts = [s.of(codes[0]) for s in known]
     elif index < _FINE:
         parts = [codes[0][:, ::2, ::2], *(s.of(codes[0]) for s in known[_COARSE:])]
@@ -105,7 +117,7 @@ class StepPrior:
     """Integer parameters of one step; C = maps x e, n units, K codewords.
 
     Attributes:
-        first: [9, C, n]; C is 0 where nothing is known, and then there is no hidden layer: n is 0 too.
+        first: [9, C, n].
         first_bias: [256, n], by step index of the picture's header.
         second, second_bias: [n, n], [n].
         last, last_bias: [n, K], [K].
@@ -123,27 +135,23 @@ class StepPrior:
     last_shift: I32
 
 
-def step_weights(p: StepPrior, exponential: I32, maps: Sequence[F32], step: int, shape: tuple[int, int, int]) -> I32:
+def step_weights(p: StepPrior, exponential: I32, context: F32, step: int) -> I32:
     """Weights of all codes at every position of a step, [N, K]: rows of 24-bit tables.
 
     Args:
         exponential: of :func:`exponentials`.
-        maps: of :func:`maps_of`.
+        context: all maps [B, h + 2, w + 2, C], with one cell more on every side; N is B h w.
         step: index in the picture's header.
-        shape: (B, h, w) of the step's positions; N is their product.
     """
-    if maps:
-        a = convolve(join_stacks([padded(m) for m in maps]), p.first)
-        x = np.ascontiguousarray(planes_first(a)).reshape(a.shape[-1], -1)
-        x += p.first_bias[step][:, None]
-        _activate(x, p.first_shift)
-        x = product(np.ascontiguousarray(p.second.T), x)
-        x += p.second_bias[:, None]
-        _activate(x, p.second_shift)
-        x = product(np.ascontiguousarray(p.last.T), x)
-        x += p.last_bias[:, None]
-    else:
-        x = np.repeat(p.last_bias[:, None], int(np.prod(shape)), 1)
+    a = convolve(context, p.first)
+    x = np.ascontiguousarray(planes_first(a)).reshape(a.shape[-1], -1)
+    x += p.first_bias[step][:, None]
+    _activate(x, p.first_shift)
+    x = product(p.second.T, x)
+    x += p.second_bias[:, None]
+    _activate(x, p.second_shift)
+    x = product(p.last.T, x)
+    x += p.last_bias[:, None]
     logits = x.T.astype(np.int32) >> p.last_shift
     weights: I32 = exponential.take(logits.max(1, keepdims=True) - logits, mode="clip")
     return weights

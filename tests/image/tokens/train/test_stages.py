@@ -227,6 +227,24 @@ def test_integers_say_what_the_network_says(tiny_network: TokensNetwork, tokens_
     assert exact == pytest.approx(float(sum(b.sum() for b in bits)), rel=0.01)
 
 
+def test_a_serial_step_sees_what_comes_before_alone_wherever_its_grid_begins(tiny_network: TokensNetwork) -> None:
+    torch.manual_seed(4)
+    network = PriorNetwork(tiny_network.config, [book.words.numpy() for book in tiny_network.books()])
+    assert not export_prior(network).steps[0].first[4:].any()
+    codes = [torch.randint(k, (1, n, n)) for k, n in zip(network.codewords, (16, 32, 32), strict=True)]
+    step = torch.tensor([70])
+    with torch.no_grad():
+        shifted = [codes[0].roll((-1, -3), (1, 2)), *codes[1:]]
+        assert torch.equal(network.bits(codes, step, (1, 3))[0], network.bits(shifted, step)[0])
+        before = network.bits(codes, step)[0]
+        codes[0][0, 8, 4] += 1 - 2 * int(codes[0][0, 8, 4] > 0)
+        moved = (network.bits(codes, step)[0] != before)[0]
+    assert moved[2, 1]  # the code itself
+    assert moved[2, 2]
+    assert moved[3, :3].all()
+    assert moved.sum() == 5
+
+
 def test_steps_that_the_prior_never_saw_are_as_the_last_it_saw(tiny_network: TokensNetwork) -> None:
     network = PriorNetwork(tiny_network.config, [book.words.numpy() for book in tiny_network.books()])
     one = export_prior(network, 200).steps[-1]

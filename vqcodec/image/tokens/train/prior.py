@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from vqcodec.bitstream.arrays import F32, I32, I64
 from vqcodec.image.tokens.codec import TokensCodec
-from vqcodec.image.tokens.codes import CodeModel, Codes
+from vqcodec.image.tokens.codes import CodeModel, Codes, Walk
 from vqcodec.image.tokens.config import LEVELS, TokensConfig
 from vqcodec.image.tokens.model import load_tokens, model_id, save_tokens
-from vqcodec.image.tokens.prior import STEPS, UNIT, StepPrior, check_step, exponentials, maps_of
+from vqcodec.image.tokens.prior import STEPS, UNIT, Step, StepPrior, check_step, exponentials, maps_of
 from vqcodec.image.train.data import CropSource, photographs_key
 from vqcodec.prior.export import whole_weights
 from vqcodec.prior.integer import ACTIVATION_LIMIT, MAP_LIMIT
@@ -66,19 +66,30 @@ class _StepNetwork(nn.Module):
         inputs: C.
         width: n.
         words: codewords [K, d] of the step's level.
+        serial: whether only those of the nine places count that come before.
     """
 
-    def __init__(self, inputs: int, width: int, words: Tensor) -> None:
+    before: Tensor
+
+    def __init__(self, inputs: int, width: int, words: Tensor, *, serial: bool) -> None:
         super().__init__()
-        self.first = nn.Parameter(torch.randn(9 * inputs, width) / math.sqrt(9 * inputs + 1))
+        self.serial = serial
+        self.before = nn.Buffer((torch.arange(9) < (4 if serial else 9)).float()[:, None], persistent=False)
+        self.first = nn.Parameter(torch.randn(9 * inputs, width) / math.sqrt(9 * inputs))
         self.first_bias = nn.Parameter(torch.rand(KNOTS, width))
-        self.second = nn.Parameter(torch.randn(width, width) / math.sqrt(width + 1))
+        self.second = nn.Parameter(torch.randn(width, width) / math.sqrt(width))
         self.second_bias = nn.Parameter(torch.full((width,), 0.5))
         places = torch.cat([words, words.square().sum(1, keepdim=True)], 1)
         self.places = nn.Parameter(((places - places.mean(0)) / places.std(0)).T.contiguous())
-        self.first_last = nn.Parameter(torch.randn(width, len(self.places)) / math.sqrt(width * len(self.places) + 1))
+        self.first_last = nn.Parameter(torch.randn(width, len(self.places)) / math.sqrt(width * len(self.places)))
         self.rest = nn.Parameter(torch.zeros(width, len(words)))
         self.last_bias = nn.Parameter(torch.zeros(len(words)))
+
+    @property
+    def kernel(self) -> Tensor:
+        """[9, C, n], what comes later left out."""
+        n = self.first.shape[1]
+        return self.first.view(9, -1, n) * self.before[..., None]
 
     @property
     def last(self) -> Tensor:
@@ -88,9 +99,8 @@ class _StepNetwork(nn.Module):
     def forward(self, maps: Tensor, step: Tensor) -> Tensor:
         """Logits [B, h, w, K] in powers of two, of maps [B, h, w, C] at step indices [B]."""
         limit = ACTIVATION_LIMIT * ACTIVATION_UNIT
-        c, n = maps.shape[-1], self.first.shape[1]
-        x = F.pad(maps.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="replicate")
-        kernel = self.first.view(3, 3, c, n).permute(3, 2, 0, 1)
+        x = F.pad(maps.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="constant" if self.serial else "replicate")
+        kernel = self.kernel.view(3, 3, *self.kernel.shape[1:]).permute(3, 2, 0, 1)
         a = F.conv2d(x, kernel).permute(0, 2, 3, 1) + (step_knots(step) @ self.first_bias)[:, None, None]
         a = (a.clamp(0, limit) @ self.second + self.second_bias).clamp(0, limit)
         out: Tensor = a @ self.last + self.last_bias
@@ -110,7 +120,7 @@ class PriorNetwork(nn.Module):
         places = [torch.from_numpy(w) for w in words]
         self.embedding = nn.ParameterList(_leading(w, config.embedding) for w in places)
         self.steps = nn.ModuleList(
-            _StepNetwork(s.maps * config.embedding, config.hidden if s.maps else 0, places[s.level]) for s in STEPS
+            _StepNetwork(s.maps * config.embedding, config.hidden, places[s.level], serial=s.serial) for s in STEPS
         )
 
     def networks(self) -> list[_StepNetwork]:
@@ -122,13 +132,17 @@ class PriorNetwork(nn.Module):
         most = MAP_LIMIT * MAP_UNIT
         return [e.clamp(-most, most) for e in self.embedding]
 
-    def bits(self, codes: Sequence[Tensor], step: Tensor) -> list[Tensor]:
-        """Length of every code of every step [B, h, w], of codes of every level, at step indices [B]."""
+    def bits(self, codes: Sequence[Tensor], step: Tensor, at: tuple[int, int] = (0, 0)) -> list[Tensor]:
+        """Length of every code of every step [B, h, w], of codes of every level, at step indices [B].
+
+        Args:
+            at: where the grid of the serial step begins; for training, any of its places is as good.
+        """
         tables, out = self.tables(), []
         for i, (s, network) in enumerate(zip(STEPS, self.networks(), strict=True)):
-            wanted = s.of(codes[s.level])
-            maps = maps_of(i, codes, tables)
-            logits = network(torch.cat(maps, -1), step) if maps else network.last_bias.expand(*wanted.shape, -1)
+            seen = [codes[0][:, at[0] :, at[1] :], *codes[1:]] if s.serial else codes
+            wanted = s.of(seen[s.level])
+            logits = network(torch.cat(maps_of(i, seen, tables), -1), step)
             flat = F.cross_entropy(
                 logits.reshape(-1, logits.shape[-1]) * math.log(2), wanted.reshape(-1), reduction="none"
             )
@@ -149,12 +163,11 @@ def static_prior(config: TokensConfig, counts: Sequence[F32]) -> CodeModel:
     for s in STEPS:
         share = counts[s.level] + 1e-2
         bias = np.round(UNIT * np.log2(share / share.sum())).astype(np.float32)
-        n, k = int(s.maps > 0), len(share)
-        none = np.zeros(n, np.int32)
+        k, none = len(share), np.zeros(1, np.int32)
         steps.append(StepPrior(
-            np.zeros((9, s.maps * config.embedding, n), np.float32), np.zeros((256, n), np.float32), none,
-            np.zeros((n, n), np.float32), np.zeros(n, np.float32), none,
-            np.zeros((n, k), np.float32), bias, np.zeros(k, np.int32),
+            np.zeros((9, s.maps * config.embedding, 1), np.float32), np.zeros((256, 1), np.float32), none,
+            np.zeros((1, 1), np.float32), np.zeros(1, np.float32), none,
+            np.zeros((1, k), np.float32), bias, np.zeros(k, np.int32),
         ))  # fmt: skip
     return CodeModel((tables[0], tables[1], tables[2]), tuple(steps), exponentials())
 
@@ -175,11 +188,12 @@ def export_prior(network: PriorNetwork, most: int = COARSEST) -> CodeModel:
     for one in network.networks():
         p = {name: value.double().cpu().numpy() for name, value in one.state_dict().items()}
         p["last"] = one.last.double().cpu().numpy()
+        p["first"] = one.kernel.flatten(0, 1).double().cpu().numpy()
         n = p["first"].shape[1]
         first = whole_weights(p["first"] * (MAP_UNIT / ACTIVATION_UNIT), knots @ p["first_bias"] / ACTIVATION_UNIT)
         second = whole_weights(p["second"], p["second_bias"] / ACTIVATION_UNIT)
         last = whole_weights(p["last"] * (UNIT * ACTIVATION_UNIT), p["last_bias"] * UNIT)
-        whole = first[0].reshape(9, -1, n) if n else np.zeros((9, 0, 0), np.float32)
+        whole = first[0].reshape(9, -1, n)
         steps.append(StepPrior(whole, first[1], first[2], second[0], second[1], second[2], last[0], last[1], last[2]))
         check_step(steps[-1], tables)
     return CodeModel((tables[0], tables[1], tables[2]), tuple(steps), exponentials())
@@ -244,7 +258,6 @@ def train_prior(run: Path, data: Path, length: Length, options: PriorOptions | N
     codes_model = export_prior(network, options.steps)
     report = _report(network, test, model_id(model).hex())
     model.codes = codes_model
-    codec = TokensCodec(model, 0, 1)
     report["integer"] = round(_integer_length(codes_model, test), 5)
     log_line(run, {"stage": "prior", "steps": done, "bits_per_pixel": report})
     held_out = options.held_out_data and options.held_out_data.name
@@ -261,7 +274,7 @@ def _fit(network: PriorNetwork, train: _Cache, length: Length, options: PriorOpt
         for group in optimiser.param_groups:
             group["lr"] = options.learning_rate * faded(share)
         codes, step = train.take(rng.integers(0, len(train.step), options.batch))
-        bits = network.bits(codes, step)
+        bits = network.bits(codes, step, (int(rng.integers(4)), int(rng.integers(4))))
         loss = sum(b.sum() for b in bits) / sum(b.numel() for b in bits)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[union-attr]
@@ -291,16 +304,14 @@ def _report(network: PriorNetwork, test: _Cache, identity: str) -> dict[str, Any
 
 def _integer_length(model: CodeModel, test: _Cache) -> float:
     """Bits per pixel of the exact tables."""
-    from vqcodec.image.tokens.codes import Walk
-
     total = 0.0
     for i, step in enumerate(test.step):
         own = [codes[i : i + 1] for codes in test.codes]
         walk = Walk(model, int(step), 1, *(side // 4 for side in own[0].shape[1:]))
 
-        def choose(index: int, weights: I32, own: list[I32] = own) -> I32:
+        def choose(batch: Step, weights: I32, own: list[I32] = own) -> I32:
             nonlocal total
-            symbols: I32 = STEPS[index].of(own[STEPS[index].level]).ravel()
+            symbols: I32 = batch.of(own[batch.level]).ravel()
             picked = np.take_along_axis(weights, symbols[:, None].astype(np.int64), 1)[:, 0]
             total += float((np.log2(weights.sum(1)) - np.log2(picked)).sum())
             return symbols

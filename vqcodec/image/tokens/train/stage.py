@@ -66,7 +66,7 @@ class NetworkOptions:
     averaging: float = 0.998
     decay: float = 0.99
     least: float = 0.05
-    bit_weights: tuple[float, float] = (0.005, 0.2)
+    bit_weights: tuple[float, float] = (0.01, 0.3)
     adversarial: float = 0.0
     held_out_data: Path | None = None
     held_out: int = 16
