@@ -94,7 +94,7 @@ def exact(**options: Any) -> None:  # the fields of ExactBench, one option each
 @click.option("--images", type=click.IntRange(1), help="Only so many pictures, spread evenly over the folder.")
 @click.option("--vgg/--no-vgg", default=True, show_default=True, help="Also judge by ST-LPIPS with VGG (slow).")
 @click.option("--photographs", type=click.Path(path_type=Path), help="Held-out ones, for samples and repairs.")
-@click.option("--samples", default=64, show_default=True, type=click.IntRange(8), help="Pictures to draw.")
+@click.option("--samples", default=128, show_default=True, type=click.IntRange(8), help="Pictures to draw.")
 @click.option("--holes", default=10, show_default=True, type=click.IntRange(0), help="Photographs to repair.")
 def tokens(**options: Any) -> None:  # the fields of TokensBench, one option each
     """Tokens against AVIF and WebP at equal bytes; their prior; samples and repairs."""

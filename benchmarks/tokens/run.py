@@ -43,7 +43,7 @@ class TokensBench:
         images: only so many pictures, spread evenly.
         vgg: also judge by ST-LPIPS with VGG (slow).
         photographs: held-out photographs that samples are compared with; None leaves samples out.
-        samples: how many are drawn.
+        samples: how many are drawn; distances of fewer than a hundred are uncertain by half.
         holes: pictures a hole is cut into, of the photographs; 0 for none.
     """
 
@@ -53,7 +53,7 @@ class TokensBench:
     images: int | None = None
     vgg: bool = True
     photographs: Path | None = None
-    samples: int = 64
+    samples: int = 128
     holes: int = 10
 
 
