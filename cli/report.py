@@ -48,7 +48,7 @@ __all__ = [
 _HINTS: tuple[tuple[type[VqcError], str], ...] = (
     (NotVqcError, "only files made by vqcodec compress can be read"),
     (UnsupportedVersionError, "update vqcodec"),
-    (UnknownModelError, "update vqcodec"),
+    (UnknownModelError, "take the version of vqcodec that made it, or a newer one"),
     (TruncatedError, "get a whole copy, or save what is there by decompress --allow-truncated"),
     (ChecksumError, "get another copy, or save what is whole by decompress --conceal"),
     (CorruptError, "get another copy"),

@@ -221,9 +221,7 @@ def release_of(identity: bytes) -> Release | None:
 def _needed(identity: bytes, releases: Sequence[Release], what: str) -> Release:
     release = release_of(identity)
     if release is None:
-        raise UnknownModelError(
-            f"the file needs model {identity.hex()}, which is not in this version; a newer vqcodec may have it"
-        )
+        raise UnknownModelError(f"the file needs model {identity.hex()}, which is not in this version of vqcodec")
     if release not in releases:
         raise CorruptError(f"model {release.name} is not for {what}", "header.model_id")
     return release

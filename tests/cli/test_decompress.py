@@ -142,7 +142,13 @@ class TestDecompress:
         file = read_vqc(packed.read_bytes())
         file.header = replace(file.header, model_id=b"\0\1\2\3")
         packed.write_bytes(write_vqc(file))
-        fails(vqc("decompress", packed, tmp_path / "o.png"), 3, "photo.vqc: ", "00010203", "update vqcodec")
+        fails(
+            vqc("decompress", packed, tmp_path / "o.png"),
+            3,
+            "photo.vqc: ",
+            "00010203",
+            "the version of vqcodec that made it",
+        )
 
     def test_too_large(self, tmp_path, packed):
         fails(vqc("decompress", packed, tmp_path / "o.png", "--max-pixels", 9), 4, "photo.vqc: ", "--max-pixels")
