@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from vqcodec.bitstream.arrays import F32
+from vqcodec.bitstream.arrays import F32, I64
 
 __all__ = ["Graph"]
 
 _IR_VERSION, _OPSET = 9, 20
-_FLOAT = 1
+_FLOAT, _INT64 = 1, 7
 _INT, _STRING, _INTS = 2, 3, 7  # kinds of attributes
 
 
@@ -37,12 +37,13 @@ class Graph:
         self._inputs.append(_value(name, shape))
         return name
 
-    def constant(self, array: F32) -> str:
-        """A value that is part of the network."""
+    def constant(self, array: F32 | I64) -> str:
+        """A value that is part of the network: floats, or whole numbers where an operator wants them."""
         name = self._name()
         dims = b"".join(_number(1, n) for n in array.shape)
-        data = np.ascontiguousarray(array, "<f4").tobytes()
-        self._tensors.append(dims + _number(2, _FLOAT) + _field(8, name.encode()) + _field(9, data))
+        kind, stored = (_INT64, "<i8") if array.dtype == np.int64 else (_FLOAT, "<f4")
+        data = np.ascontiguousarray(array, stored).reshape(-1).tobytes()
+        self._tensors.append(dims + _number(2, kind) + _field(8, name.encode()) + _field(9, data))
         return name
 
     def node(self, kind: str, *inputs: str, **attributes: int | str | Sequence[int]) -> str:

@@ -156,6 +156,64 @@ def branch(t: Weights, p: int, step: int, a: np.ndarray) -> np.ndarray:
     return np.clip(v, 0, 255) @ t[f"{p}.hidden.last"]
 
 
+def added(target: np.ndarray, source: np.ndarray, weight: int, by: int) -> np.ndarray:
+    """One step of a join, along rows: ``by`` says whether the other neighbour lies before or behind."""
+    places = np.clip(np.arange(source.shape[1]) + by, 0, source.shape[1] - 1)
+    return target + (weight * (source + source[:, places]) + 512) // 1024
+
+
+def joined(e: np.ndarray, o: np.ndarray) -> np.ndarray:
+    """Two arrays to one of twice the width (section Networks)."""
+    e = added(e, o, -454, -1)
+    o = added(o, e, -904, 1)
+    e = added(e, o, 54, -1)
+    o = added(o, e, 1624, 1)
+    return np.dstack([e, o]).reshape(e.shape[0], -1)
+
+
+def next_picture(low: np.ndarray, d: list[np.ndarray]) -> np.ndarray:
+    """Picture in whole numbers of the next finer level."""
+    top, bottom = (np.clip(joined(*pair), -65536, 65536) for pair in ((low, d[0]), (d[1], d[2])))
+    return np.clip(joined(top.T, bottom.T).T, -32767, 32767)
+
+
+def picture_maps(picture: np.ndarray, fine: int, edges: np.ndarray) -> np.ndarray:
+    """Eight maps on half the grid."""
+    four = [picture[i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    cells = stacked([sum(four)[..., None]])
+    around = conv(cells, np.ones((9, 1, 1), np.int64))[..., 0]
+    d = [36 * samples - around for samples in four]
+    plain = [np.clip((x + fine // 2) // fine, -127, 127) for x in d]
+    companded = [np.sign(x) * (np.abs(x)[..., None] >= edges).sum(-1) for x in d]
+    return np.stack(plain + companded, -1)
+
+
+def layer(t: Weights, name: str, total: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """What follows the products of a network's layer."""
+    return (total + bias) // 2 ** t[f"network.{name}.shift"]
+
+
+def trunk(t: Weights, step: int, maps: np.ndarray) -> np.ndarray:
+    """Features of a network, for all phases."""
+    weight, bias = ([t[f"network.trunk.{i}.{kind}"] for i in range(3)] for kind in ("weight", "bias"))
+    y = np.clip(layer(t, "trunk.0", conv(stacked([maps]), weight[0]), bias[0][step]), 0, 255)
+    y = np.clip(layer(t, "trunk.1", conv(stacked([y]), weight[1]), bias[1]), 0, 255)
+    return np.clip(layer(t, "trunk.2", y @ weight[2], bias[2]), 0, 255)
+
+
+def head(t: Weights, p: int, step: int, own: list[np.ndarray], features: np.ndarray) -> np.ndarray:
+    """What a network adds to energies, then to predicted values, in one phase."""
+    get = {
+        f"{k}.{kind}": t[f"network.{p}.{k}.{kind}"] for k in ("first", "second", "last") for kind in ("weight", "bias")
+    }
+    total = features @ get["first.weight"]
+    if own:
+        total = total + conv(stacked(own), t[f"network.{p}.own"])
+    y = np.clip(layer(t, f"{p}.first", total, get["first.bias"][step]), 0, 255)
+    y = np.clip(layer(t, f"{p}.second", y @ get["second.weight"], get["second.bias"]), 0, 255)
+    return layer(t, f"{p}.last", y @ get["last.weight"], get["last.bias"][step])
+
+
 class Tile:
     """Codes of one tile, as far as they are known."""
 
@@ -200,9 +258,29 @@ class Tile:
                 maps.append(s.map("energy", self.codes[j]))
         return maps
 
+    def picture(self, level: int) -> np.ndarray:
+        """Luma of the low band of a level in whole numbers, from the codes of all coarser ones."""
+        unit = self.t["prior.low.unit"].astype(np.int64)[self.step]
+        out = np.clip((self.low[: self.h, : self.w, 0] * unit + 128) // 256, -32767, 32767)
+        for s, codes in zip(self.slices, self.codes, strict=True):
+            if s.level > level and not s.chroma:
+                out = next_picture(out, [s.t["whole"][k, codes[..., k]] for k in range(3)])
+        return out
+
+    def features(self, s: Slice, h: int, w: int) -> np.ndarray:
+        """Of a slice's network, on the grid of its phases."""
+        known = {other.name: i for i, other in enumerate(self.slices)}
+        luma = [f"y{s.level + 2}", f"y{s.level + 1}"]
+        wanted = [("energy", n) for n in luma] + [("signed", n) for n in luma] + [("energy", f"c{s.level + 1}")]
+        maps = [self.slices[known[n]].map(kind, self.codes[known[n]]) for kind, n in wanted]
+        seen = picture_maps(self.picture(s.level), int(s.t["network.fine"][0]), s.t["network.edges"])
+        return trunk(s.t, self.step, np.concatenate([*(aligned(m, h, w) for m in maps), seen], -1))
+
     def slice_batches(self, index: int, symbols: Symbols) -> None:
         s = self.slices[index]
         others = self.seen(index)
+        height, width = s.grid(self.h, self.w)
+        features = self.features(s, height // 2, width // 2) if "network.fine" in s.t else None
         done: list[np.ndarray] = []
         for p in range(s.phases):
             part = self.codes[index] if s.phases == 1 else self.codes[index][PHASES[p][0] :: 2, PHASES[p][1] :: 2]
@@ -215,10 +293,16 @@ class Tile:
                 if f"{p}.hidden.first" in s.t:
                     acc += branch(s.t, p, self.step, a)
             energy = acc // 2 ** s.t[f"{p}.shift"]
+            m = mirror = None
+            signed = [s.map("signed", d) for d in done]
+            if s.bins > 1 and signed and f"{p}.sign_weight" in s.t:
+                m = conv(stacked(signed), s.t[f"{p}.sign_weight"])
+            if features is not None:
+                more = head(s.t, p, self.step, [s.map("energy", d) for d in done] + signed, features)
+                energy = energy + more[..., : s.groups]
+                m = 64 * more[..., s.groups :] + (0 if m is None else m)
             row = np.clip((energy + 73) // s.width, 0, s.rows - 1) * s.bins
-            mirror = None
-            if s.bins > 1 and f"{p}.sign_weight" in s.t:
-                m = conv(stacked([s.map("signed", d) for d in done]), s.t[f"{p}.sign_weight"])
+            if m is not None:
                 row += (np.abs(m)[..., None] >= s.t["sign_edges"]).sum(-1)
                 mirror = m < 0
             if not s.shared:

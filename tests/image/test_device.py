@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,26 +15,34 @@ import pytest
 import torch
 from command_line import vqc
 from conftest import EXAMPLES, scene
+from image.random_network import with_networks
 from PIL import Image
 
 import vqcodec
 from vqcodec import registry
 from vqcodec.benchmarks.image import device as benchmark
 from vqcodec.bitstream import Chunk, ImageHeader
-from vqcodec.bitstream.arrays import F32, Samples
+from vqcodec.bitstream.arrays import F32, I32, Samples
 from vqcodec.errors import DeviceError, SelfCheckError, UsageError
 from vqcodec.image.bands import from_bands, to_bands
 from vqcodec.image.codec import ImageCodec
+from vqcodec.image.codes import CodeModel, walk
 from vqcodec.image.config import IMAGE
 from vqcodec.image.device import bands as device_bands
 from vqcodec.image.device import context as device_context
 from vqcodec.image.device import look
+from vqcodec.image.device import network as device_network
 from vqcodec.image.device.codec import DeviceCodec
+from vqcodec.image.device.network import DeviceNetwork
 from vqcodec.image.device.synthesis import DeviceFilter
+from vqcodec.image.model import ImageModel
 from vqcodec.image.synthesis import BLOCK, Filter
 from vqcodec.prior import device as device_prior
-from vqcodec.prior.device import DeviceSlice, aligned, joined, to_device
+from vqcodec.prior.device import DeviceSlice, aligned, joined, padded, to_device
 from vqcodec.prior.integer import align, join_phases, predict_rows
+
+Seen = dict[tuple[int, int], tuple[I32, F32 | None]]
+"""(slice or -1, phase) -> rows and sign."""
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -55,6 +64,18 @@ def tiny(tiny_codec: ImageCodec, device: torch.device) -> tuple[ImageCodec, Devi
     return tiny_codec, DeviceCodec(tiny_codec, device)
 
 
+@pytest.fixture(scope="module")
+def networked(tiny_model: ImageModel) -> ImageCodec:
+    """The tiny codec with networks beside its prior."""
+    model, rng = tiny_model, np.random.default_rng(7)
+    return ImageCodec(replace(model, codes=with_networks(model.codes, model.config, model.codebooks, rng)), 0)
+
+
+@pytest.fixture(scope="module")
+def networks(networked: ImageCodec, device: torch.device) -> tuple[ImageCodec, DeviceCodec]:
+    return networked, DeviceCodec(networked, device)
+
+
 def lake(height: int, width: int) -> Samples:
     with Image.open(EXAMPLES / "lake.png") as im:
         return np.ascontiguousarray(np.asarray(im.convert("RGB"))[-height:, :width])
@@ -72,7 +93,7 @@ def check_alike(pair: tuple[ImageCodec, DeviceCodec], pixels: Samples, step: int
     """Both make files of one size, but for what ties of floats do, and both decode both."""
     made = [codec.encode(pixels, step, tune="psnr" if effort > 5 else "visual", effort=effort) for codec in pair]
     sizes = [sum(len(chunk.payload) for chunk in chunks) for chunks in made]
-    assert abs(sizes[0] - sizes[1]) <= 4 + sizes[0] // 1000
+    assert abs(sizes[0] - sizes[1]) <= 8 + sizes[0] // 1000  # ties differ by processor, too
     header = header_of(pair[0], pixels, step, even=effort > 5)
     for chunks in made:
         check_decodes_alike(pair, header, chunks)
@@ -136,6 +157,79 @@ def test_the_prior_is_exact(device: torch.device) -> None:
             assert signs is None or np.array_equal(found_signs, signs)
 
 
+def walked(codes: CodeModel, shape: tuple[int, int, int], *, gray: bool = False) -> tuple[Seen, list[I32]]:
+    """Rows and signs of all phases, and codes, where every symbol is drawn by chance about the middle."""
+    rng = np.random.default_rng(8)
+    batch, height, width = shape
+    seen: Seen = {}
+
+    def choose(index: int, p: int, rows: I32, sign: F32 | None) -> I32:
+        seen[index, p] = rows, sign
+        size = codes.low_size if index < 0 else codes.slices[index].codewords
+        middle = 0 if index >= 0 and codes.slices[index].d > 1 else size // 2
+        drawn = np.rint(middle + rng.laplace(0, rng.choice([0.5, 3, 20], rows.shape)))
+        return np.clip(drawn, 0, size - 1).astype(np.int32)
+
+    return seen, walk(codes, rng.integers(0, 256, batch), height, width, choose, gray=gray)
+
+
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 1, 2), (2, 3, 5)])
+def test_networks_are_exact(
+    tiny_codec: ImageCodec, networks: tuple[ImageCodec, DeviceCodec], shape: tuple[int, int, int], gray: bool
+) -> None:
+    (ours, codes), (theirs, same) = (walked(codec.model.codes, shape, gray=gray) for codec in networks)
+    assert all(np.array_equal(a, b) for a, b in zip(codes, same, strict=True))
+    assert ours.keys() == theirs.keys()
+    for at, (rows, sign) in ours.items():
+        assert np.array_equal(rows, theirs[at][0])
+        assert (sign is None) == (theirs[at][1] is None)
+        assert sign is None or np.array_equal(sign, theirs[at][1])
+    sight, phases = networks[0].model.codes.sight, range(4)
+    assert sight is not None
+    plain = walked(tiny_codec.model.codes, shape, gray=gray)[0]
+    for at in ((index, p) for index in sight.networks for p in phases):  # each of them has a say
+        sign = ours[at][1]
+        assert sign is not None
+        assert (plain[at][1] is None) == (at[1] == 0)
+        assert np.any(ours[at][0] != plain[at][0])
+        assert set(np.unique(sign)) == {-1, 1}
+
+
+def test_a_network_is_exact_at_its_limits(networked: ImageCodec, device: torch.device) -> None:
+    """On maps as large as maps can be; layers that give the same everywhere would show nothing."""
+    rng = np.random.default_rng(9)
+    sight = networked.model.codes.sight
+    assert sight is not None
+
+    def maps(count: int) -> F32:
+        return rng.integers(-127, 128, (2, count, 5, 7)).astype(np.float32)
+
+    def there_of(x: F32) -> torch.Tensor:
+        return to_device(x, device, torch.float64)
+
+    for running in sight.networks.values():
+        network, step = running.network, rng.integers(0, 256, 2)
+        there = DeviceNetwork(network, device)
+        x = maps(network.trunk[0].weight.shape[1])
+        features = running.features(x, step)
+        assert np.array_equal(features, there.features(there_of(x), step).cpu().numpy())
+        assert len(np.unique(features)) > 9
+        for p, head in enumerate(network.heads):
+            own = maps(head.own.shape[1]) if p else None
+            wanted = running.added(p, own, features, step)
+            found = there.added(p, None if own is None else padded(there_of(own)), there_of(features), step)
+            assert np.array_equal(wanted, found.cpu().numpy())
+            assert len(np.unique(wanted)) > 9
+
+
+@pytest.mark.parametrize(("size", "step"), [((40, 56), 0), ((130, 200), 110), ((65, 3), 255)])
+def test_files_of_networks_are_alike(
+    networks: tuple[ImageCodec, DeviceCodec], size: tuple[int, int], step: int
+) -> None:
+    check_alike(networks, scene(*size), step)
+
+
 @pytest.mark.parametrize("grid", [(4, 6), (8, 12), (16, 24), (2, 3)])
 def test_maps_are_brought_to_grids_alike(device: torch.device, grid: tuple[int, int]) -> None:
     rng = np.random.default_rng(4)
@@ -171,6 +265,12 @@ def test_a_device_that_errs_is_found_out(tiny_codec: ImageCodec, monkeypatch: py
     monkeypatch.setattr(device_prior, "convolve", lambda x, weight: real(x, weight.bfloat16().double() * 1.01))
     with pytest.raises(SelfCheckError, match="does not reproduce the prior exactly; use device 'cpu'"):
         DeviceCodec(tiny_codec, torch.device("cpu"))
+
+
+def test_a_network_that_errs_is_found_out(networked: ImageCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_network, "convolve", lambda x, weight: device_prior.convolve(x, weight) * 1.01)
+    with pytest.raises(SelfCheckError, match="does not reproduce the prior exactly; use device 'cpu'"):
+        DeviceCodec(networked, torch.device("cpu"))
 
 
 @pytest.fixture

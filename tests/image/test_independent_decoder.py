@@ -8,12 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import scene
-from image.independent_decoder import Stream, Tile, check_value, coder_check_holds, decode_file, identity, read_weights
+from image.independent_decoder import (
+    PHASES,
+    Stream,
+    Tile,
+    check_value,
+    coder_check_holds,
+    decode_file,
+    identity,
+    joined,
+    next_picture,
+    read_weights,
+)
+from image.random_network import with_networks
 
 from vqcodec.bitstream import ImageHeader, VqcFile, write_vqc
 from vqcodec.image.codec import ImageCodec
-from vqcodec.image.codes import decode_codes
+from vqcodec.image.codes import CodeModel, decode_codes, encode_codes
 from vqcodec.image.model import ImageModel, integer_arrays, load_model, save_model
+from vqcodec.image.seen import synthesised
 from vqcodec.prior.integer import Hidden, PriorSlice
 from vqcodec.registry import IMAGE_MODELS, load_image_codec
 
@@ -58,12 +71,33 @@ def hidden_weights(tiny_model: ImageModel, tmp_path_factory: pytest.TempPathFact
     """The tiny model with a random nonlinear branch, as a file."""
     rng = np.random.default_rng(3)
     codes = replace(tiny_model.codes, slices=tuple(with_hidden(s, rng) for s in tiny_model.codes.slices))
-    config = tiny_model.config
-    tables = [tiny_model.stored[f"prior.{s.name}.table"] for s in config.slices]
-    stored = integer_arrays(config, codes, tables, tiny_model.stored["prior.low.table"])
     path = tmp_path_factory.mktemp("weights") / "hidden.safetensors"
-    save_model(replace(tiny_model, codes=codes, stored=stored), path)
+    save_model(with_codes(tiny_model, codes), path)
     return path
+
+
+def with_codes(model: ImageModel, codes: CodeModel) -> ImageModel:
+    """The model with another prior and the same tables."""
+    tables = [model.stored[f"prior.{s.name}.table"] for s in model.config.slices]
+    stored = integer_arrays(model.config, codes, tables, model.stored["prior.low.table"])
+    return replace(model, codes=codes, stored=stored)
+
+
+@pytest.fixture(scope="module")
+def network_weights(tiny_model: ImageModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with random networks, as a file; y3 has branches beside, y2 no signed weights in a phase."""
+    rng = np.random.default_rng(4)
+    slices = list(tiny_model.codes.slices)
+    slices[6] = with_hidden(slices[6], rng)
+    slices[8] = replace(slices[8], sign_weight=(*slices[8].sign_weight[:2], None, slices[8].sign_weight[3]))
+    codes = replace(tiny_model.codes, slices=tuple(slices))
+    path = tmp_path_factory.mktemp("weights") / "network.safetensors"
+    networked = with_networks(codes, tiny_model.config, tiny_model.codebooks, rng)
+    save_model(with_codes(tiny_model, networked), path)
+    return path
+
+
+NETWORKED = (4, 6, 8, 10)  # slices y4, y3, y2, y1
 
 
 @pytest.mark.parametrize(
@@ -76,6 +110,116 @@ def test_same_codes_with_hidden_layers(hidden_weights: Path, height: int, width:
     data, ours = file_of(codec, pixels, step)
     theirs = decode_file(data, read_weights(hidden_weights)[0])[0]
     check_same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "gray", "step"),
+    [(1, 1, False, 200), (64, 64, False, 40), (130, 200, False, 150), (130, 200, True, 90), (65, 63, True, 0)],
+)
+def test_same_codes_with_networks(network_weights: Path, height: int, width: int, gray: bool, step: int) -> None:
+    codec = ImageCodec(load_model(network_weights), 0)
+    pixels = scene(height, width)[..., : 1 if gray else 3]
+    data, ours = file_of(codec, pixels, step)
+    check_same(ours, decode_file(data, read_weights(network_weights)[0])[0])
+
+
+def test_networks_at_the_limits_of_the_picture(network_weights: Path) -> None:
+    """Symbols at both ends of their rows, which drive the picture in whole numbers to where it is clamped."""
+    model, tensors = load_model(network_weights).codes, read_weights(network_weights)[0]
+    rng = np.random.default_rng(5)
+
+    def symbols(rows: np.ndarray, table: np.ndarray, _zero: int, _mirror: np.ndarray | None) -> np.ndarray:
+        return rng.integers(0, 2, rows.shape) * (np.count_nonzero(table[rows], -1) - 1)
+
+    tile = Tile(tensors, 20, 1, 4, gray=False)
+    codes = [c[None].astype(np.int32) for c in tile.decode(symbols)]
+    assert max(np.abs(tile.picture(level)).max() for level in (4, 3, 2, 1)) == 32767
+    payload, _ = encode_codes(model, 20, codes, 1, 4)
+    check_same(codes, Tile(tensors, 20, 1, 4, gray=False).decode(Stream(payload).batch))
+    ours = decode_codes(model, 20, payload, 1, 4)
+    assert all(np.array_equal(a, b) for a, b in zip(ours, codes, strict=True))
+
+
+def test_the_picture_between_its_two_axes() -> None:
+    """Larger values than the codebooks of the tiny model make."""
+    low, *details = np.random.default_rng(7).choice([-32767, 32767], (4, 5, 6))
+    assert np.abs(joined(low, details[0])).max() > 65536
+    ours = synthesised(low[None].astype(np.int32), np.stack(details)[:, None].astype(np.int32))
+    assert np.array_equal(ours[0], next_picture(low, details))
+
+
+def test_a_network_is_optional_for_each_slice(tiny_model: ImageModel, network_weights: Path, tmp_path: Path) -> None:
+    sight = load_model(network_weights).codes.sight
+    assert sight is not None
+    one = replace(tiny_model.codes, sight=replace(sight, networks={6: sight.networks[6]}, maps={6: sight.maps[6]}))
+    model = with_codes(tiny_model, one)
+    save_model(model, tmp_path / "one.safetensors")
+    data, ours = file_of(ImageCodec(model, 0), scene(100, 70), 60)
+    check_same(ours, decode_file(data, read_weights(tmp_path / "one.safetensors")[0])[0])
+
+
+Batches = list[tuple[np.ndarray, "np.ndarray | None"]]
+
+
+def batches(tensors: dict[str, np.ndarray], index: int, low: np.ndarray, codes: list[np.ndarray]) -> Batches:
+    """Rows of a slice's four batches, and where codes are mirrored, of a tile of 2 x 2 cells with these codes."""
+    tile = Tile(tensors, 100, 2, 2, gray=False)
+    tile.low, tile.codes = low, [c.copy() for c in codes]
+    s, log = tile.slices[index], []
+
+    def symbols(rows: np.ndarray, _table: np.ndarray, _zero: int, mirror: np.ndarray | None) -> np.ndarray:
+        row, column = PHASES[len(log)]
+        log.append((rows, mirror))
+        code = codes[index][row::2, column::2]
+        return code if mirror is None else np.where(mirror, s.codewords - 1 - code, code)
+
+    tile.slice_batches(index, symbols)
+    return log
+
+
+def same_batches(a: Batches, b: Batches) -> bool:
+    return all(np.array_equal(x, y) for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True))
+
+
+def some_codes(tensors: dict[str, np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Low band and codes of a tile of 2 x 2 cells, near zero as those of pictures."""
+    rng = np.random.default_rng(6)
+    tile = Tile(tensors, 100, 2, 2, gray=False)
+    codes = []
+    for s, zeros in zip(tile.slices, tile.codes, strict=True):
+        drawn = rng.integers(0, 40, zeros.shape) if s.d == 2 else np.round(rng.laplace(s.zero, 3, zeros.shape))
+        codes.append(np.clip(drawn, 0, s.codewords - 1).astype(np.int64))
+    return rng.integers(-90, 91, tile.low.shape), codes
+
+
+def test_networks_change_rows_and_signs(network_weights: Path) -> None:
+    tensors = read_weights(network_weights)[0]
+    low, codes = some_codes(tensors)
+    without = {name: v for name, v in tensors.items() if ".network." not in name}
+    for index in NETWORKED:
+        pairs = zip(batches(tensors, index, low, codes), batches(without, index, low, codes), strict=True)
+        s = Tile(tensors, 100, 2, 2, gray=False).slices[index]
+        changed = []
+        for (rows, mirror), (other_rows, other_mirror) in pairs:
+            assert mirror is not None
+            mirrors = mirror != (False if other_mirror is None else other_mirror)
+            changed.append([rows // s.bins != other_rows // s.bins, rows % s.bins != other_rows % s.bins, mirrors])
+        assert (np.mean(np.concatenate(changed, 1), axis=(1, 2, 3)) > [0.1, 0.1, 0.01]).all(), s.name
+
+
+def test_every_tensor_of_a_network_counts(network_weights: Path) -> None:
+    """Or the other tests would not see what is wrong with it."""
+    tensors = read_weights(network_weights)[0]
+    low, codes = some_codes(tensors)
+    for index in NETWORKED:
+        level = 6 - index // 2
+        right = batches(tensors, index, low, codes)
+        names = [n for n, v in tensors.items() if n.startswith(f"prior.y{level}.network.") and v.size]
+        assert len(names) == 2 + 3 * 3 + 4 * 3 * 3 + 3
+        for name in ["prior.low.unit", *(f"prior.y{k}.whole" for k in range(6, level, -1)), *names]:
+            value = tensors[name].astype(np.int64)
+            wrong = batches(tensors | {name: value + value // 2 + 1}, index, low, codes)
+            assert not same_batches(right, wrong), name
 
 
 def test_the_shipped_model() -> None:
@@ -94,6 +238,12 @@ def test_check_vector_and_identity_with_hidden_layers(hidden_weights: Path) -> N
     tensors, facts = read_weights(hidden_weights)
     codec = ImageCodec(load_model(hidden_weights), 0)
     assert identity(tensors)[:4] == codec.model_id
+    assert check_value(tensors) == int(facts["check"])
+
+
+def test_check_vector_and_identity_with_networks(network_weights: Path) -> None:
+    tensors, facts = read_weights(network_weights)
+    assert identity(tensors)[:4] == ImageCodec(load_model(network_weights), 0).model_id
     assert check_value(tensors) == int(facts["check"])
 
 

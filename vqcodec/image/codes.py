@@ -17,6 +17,7 @@ from vqcodec.bitstream.arrays import F32, I32, I64
 from vqcodec.bitstream.checks import code_hash
 from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
 from vqcodec.errors import VqcError
+from vqcodec.image.sight import Picture, Sight
 from vqcodec.prior.integer import (
     PriorSlice,
     align,
@@ -59,9 +60,18 @@ class Context:
 
     Args:
         height, width: cells of the coarsest level (64 x 64 pixels with six levels).
+        sight: networks and what they see of the picture; None where there are none.
     """
 
-    def __init__(self, model_slices: Sequence[PriorSlice], levels: int, batch: int, height: int, width: int) -> None:
+    def __init__(
+        self,
+        model_slices: Sequence[PriorSlice],
+        levels: int,
+        batch: int,
+        height: int,
+        width: int,
+        sight: Sight | None = None,
+    ) -> None:
         self.slices = model_slices
         self.levels = levels
         self.shape = (batch, height, width)
@@ -69,6 +79,9 @@ class Context:
         self._signs: list[list[F32]] = []
         self._whole: dict[int, F32] = {}
         self._others: tuple[int, list[F32]] = (-1, [])  # of the slice at hand, padded, on the grid of its phases
+        self._sight = sight
+        self._picture = None if sight is None else Picture(sight, levels)
+        self._features: tuple[int, F32 | None] = (-1, None)  # of the slice at hand
 
     def phases(self, index: int) -> int:
         """Four; one at the coarsest level, whose grid may be odd."""
@@ -95,9 +108,44 @@ class Context:
     def whole(self, index: int) -> F32:
         """Energy map of a finished slice on its own grid."""
         if index not in self._whole:
-            parts = [part[:, 1:-1, 1:-1] for part in self._energy[index]]
-            self._whole[index] = parts[0] if len(parts) == 1 else join_phases(parts)
+            self._whole[index] = _joined(self._energy[index])
         return self._whole[index]
+
+    def seen(self, index: int) -> list[int]:
+        """Slices of which the network of a luma slice sees codes: luma of two coarser levels, chroma of one."""
+        level = self.slices[index].level
+        found = {(s.level, s.chroma): j for j, s in enumerate(self.slices[:index])}
+        return [found[level + 2, False], found[level + 1, False], found[level + 1, True]]
+
+    def network_maps(self, index: int) -> F32:
+        """What the trunk of a luma slice's network sees, [B, C, h, w] on the grid of its phases.
+
+        Energies and then values of the luma of two coarser levels, energies of the chroma of one, the picture.
+        """
+        assert self._picture is not None
+        shape = self.phase_shape(index)[1:]
+        *luma, chroma = self.seen(index)
+        maps = [*(self.whole(j) for j in luma), *(_joined(self._signs[j]) for j in luma), self.whole(chroma)]
+        planes = [_batch_first(align(m, *shape)) for m in maps]
+        return np.concatenate([*planes, self._picture.maps(index, self.slices[index].level)], 1)
+
+    def own_maps(self, index: int) -> F32 | None:
+        """What the next phase's head sees of those before it: energies, then values, [B, C, h, w]."""
+        if index >= len(self._energy):
+            return None
+        parts = [*self._energy[index], *self._signs[index]]
+        return np.concatenate([_batch_first(part[:, 1:-1, 1:-1]) for part in parts], 1)
+
+    def _added(self, index: int, p: int, step: I64) -> F32 | None:
+        """What a network adds to the next phase of a slice, [B, h, w, 2 g]."""
+        if self._sight is None or index not in self._sight.networks:
+            return None
+        network = self._sight.networks[index]
+        if self._features[0] != index:
+            self._features = index, network.features(self.network_maps(index), step)
+        features = self._features[1]
+        assert features is not None
+        return network.added(p, self.own_maps(index), features, step).transpose(0, 2, 3, 1)
 
     def stack(self, index: int) -> F32 | None:
         """Context of the next phase of a slice: that of :func:`context_stack`."""
@@ -115,8 +163,19 @@ class Context:
 
     def rows(self, index: int, p: int, step: I64) -> tuple[I32, F32 | None]:
         """What :func:`predict_rows` says of the next phase of a slice."""
-        shape = self.phase_shape(index)
-        return predict_rows(self.slices[index], p, step, self.stack(index), self.sign_stack(index), shape)
+        shape, added = self.phase_shape(index), self._added(index, p, step)
+        return predict_rows(self.slices[index], p, step, self.stack(index), self.sign_stack(index), shape, added)
+
+    def add_low(self, low: I32, step: I64) -> None:
+        """Take in the low band's values [B, h, w, 3], which come before all slices."""
+        if self._picture is not None:
+            _, height, width = self.shape
+            self._picture.start(low[:, :height, :width, 0], step)
+
+    def add_whole(self, index: int, codes: I32) -> None:
+        """Take in all codes [B, h, w, g] of a slice."""
+        for p in range(self.phases(index)):
+            self.add(index, codes if self.phases(index) == 1 else phase(codes, p))
 
     def add(self, index: int, codes: I32) -> None:
         """Take in the codes [B, h, w, g] of the next phase."""
@@ -128,10 +187,23 @@ class Context:
         self._energy[index].append(padded(_maps(s.energy, at)))
         if s.sign_bins > 1:
             self._signs[index].append(padded(_maps(s.signed, at)))
+        if self._picture is not None and not s.chroma:
+            self._picture.add(index, codes)
 
 
-ContextOf = Callable[[Sequence[PriorSlice], int, int, int, int], Context]
-"""(slices, levels, B, height, width) -> context, as :class:`Context` is made."""
+ContextOf = Callable[[Sequence[PriorSlice], int, int, int, int, Sight | None], Context]
+"""(slices, levels, B, height, width, sight) -> context, as :class:`Context` is made."""
+
+
+def _joined(parts: Sequence[F32]) -> F32:
+    """Map of a finished slice on its own grid from those of its phases, padded."""
+    inner = [part[:, 1:-1, 1:-1] for part in parts]
+    return inner[0] if len(inner) == 1 else join_phases(inner)
+
+
+def _batch_first(x: F32) -> F32:
+    """[B, h, w, C] as [B, C, h, w] (a view)."""
+    return x.transpose(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -145,6 +217,7 @@ class CodeModel:
         low_tables: rows (colour, 1 + len(low_edges) + 1): first the row of phase 0.
         tables: per slice, rows (group, row * sign_bins + bin).
         shared: per slice, whether all groups use the rows of group 0.
+        sight: networks beside the slices' own parameters, or None.
         context: makes what is known while the codes are walked through; another one computes elsewhere.
     """
 
@@ -155,6 +228,7 @@ class CodeModel:
     slices: tuple[PriorSlice, ...]
     tables: tuple[Tables, ...]
     shared: tuple[bool, ...]
+    sight: Sight | None = None
     context: ContextOf = Context
 
     def table_rows(self, index: int, rows: I32) -> I32:
@@ -201,10 +275,13 @@ def walk(
     last_level = 1 if stages is None else model.levels - stages
     planes = 1 if gray else 3
     codes = [_walk_low(model, len(step), height, width, choose, planes if last_level < model.levels else 0)]
-    context = model.context(model.slices, model.levels, len(step), height, width)
+    context = model.context(model.slices, model.levels, len(step), height, width, model.sight)
+    context.add_low(codes[0], step)
     for i, s in enumerate(model.slices):
         if s.level < last_level or stages == 0 or (gray and s.chroma):
             codes.append(np.full((len(step), *grid(s, model.levels, height, width), s.groups), zero_code(s), np.int32))
+            if gray and model.sight is not None:  # networks of luma see chroma
+                context.add_whole(i, codes[-1])
             if finished is not None:
                 finished(i, codes[-1])
             continue

@@ -22,7 +22,8 @@ def cost_of(model: ImageModel) -> Cost:
     config = model.config
     cells = 2**config.levels
     prior_macs, prior_numbers = 0.0, 0
-    for s in model.codes.slices:
+    networks = {} if model.codes.sight is None else model.codes.sight.networks
+    for i, s in enumerate(model.codes.slices):
         h, w = grid(s, config.levels, cells, cells)  # of a picture of cells x cells cells
         phases = len(s.weight)
         positions = h * w / phases / float(cells**2 * cells**2)
@@ -30,6 +31,10 @@ def cost_of(model: ImageModel) -> Cost:
             numbers = s.weights(p)
             prior_macs += numbers * positions
             prior_numbers += numbers + s.bias[p].size
+        if i in networks:
+            network = networks[i].network
+            prior_macs += network.weights() * positions
+            prior_numbers += network.weights() + sum(layer.bias.size for _, layer in network.layers())
     filter_numbers = sum(t.size for tensors in (model.restore, model.faithful) for t in tensors.values())
     convolutions = sum(t.size for name, t in model.restore.items() if t.ndim == 4)
     codebooks = sum(c.size for c in model.codebooks)

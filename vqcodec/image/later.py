@@ -23,7 +23,6 @@ from vqcodec.prior.integer import (
     phase,
     planes_first,
     planes_last,
-    predict_rows,
 )
 
 __all__ = ["later_bits"]
@@ -42,17 +41,20 @@ def later_bits(
         gray: chroma is not coded; its slopes are zeros.
     """
     batch, height, width = codes[1].shape[:3]  # of the coarsest slice, whose grid is that of the cells
-    context = Context(model.slices, model.levels, batch, height, width)
+    context = Context(model.slices, model.levels, batch, height, width, model.sight)
+    context.add_low(codes[0], step)
     sizes = [grid(s, model.levels, height, width) for s in model.slices]
     out = [np.zeros((batch, *size, s.groups * s.d), np.float32) for s, size in zip(model.slices, sizes, strict=True)]
     for i, s in enumerate(model.slices):
         if gray and s.chroma:
+            if model.sight is not None:
+                context.add_whole(i, codes[1 + i])
             continue
         for p in range(context.phases(i)):
             code = codes[1 + i] if s.level == model.levels else phase(codes[1 + i], p)
-            stack, shape = context.stack(i), context.phase_shape(i)
+            stack = context.stack(i)
             if stack is not None:
-                rows, sign = predict_rows(s, p, step, stack, context.sign_stack(i), shape)
+                rows, sign = context.rows(i, p, step)
                 symbols = code if sign is None else np.where(sign < 0, s.codewords - 1 - code, code)
                 slope = _row_slope(s, costs[i], model.table_rows(i, rows), symbols)
                 slopes = _through_prior(s, p, step, stack, slope / (np.ldexp(1.0, s.shift[p]) * s.row_width))

@@ -13,6 +13,9 @@ from vqcodec.bitstream.arrays import F32, I32, I64, U16, Arrays
 from vqcodec.bitstream.coder import Tables
 from vqcodec.image.codes import CodeModel, walk
 from vqcodec.image.config import PRESETS, ImageConfig
+from vqcodec.image.level_network import network_arrays, read_network
+from vqcodec.image.seen import check_wholes
+from vqcodec.image.sight import Sight
 from vqcodec.prior.integer import PriorSlice
 from vqcodec.prior.storage import (
     Form,
@@ -62,7 +65,26 @@ def integer_arrays(config: ImageConfig, codes: CodeModel, stored: list[U16], low
     for spec, s, table in zip(config.slices, codes.slices, stored, strict=True):
         out |= slice_arrays(f"prior.{spec.name}", s)
         out[f"prior.{spec.name}.table"] = table
+    if codes.sight is not None:
+        out["prior.low.unit"] = codes.sight.units
+        out |= {f"prior.{config.slices[i].name}.whole": words for i, words in codes.sight.codewords.items()}
+        for i, running in codes.sight.networks.items():
+            out |= network_arrays(f"prior.{config.slices[i].name}.network", running.network)
     return out
+
+
+def _sight_of(config: ImageConfig, a: Arrays) -> Sight | None:
+    if "prior.low.unit" not in a:
+        return None
+    names = [s.name for s in config.slices]
+    words = {i: a[f"prior.{name}.whole"] for i, name in enumerate(names) if f"prior.{name}.whole" in a}
+    check_wholes(a["prior.low.unit"], list(words.values()))
+    networks = [i for i, name in enumerate(names) if f"prior.{name}.network.fine" in a]
+    return Sight.of(
+        a["prior.low.unit"],
+        words,
+        {i: read_network(f"prior.{names[i]}.network", a) for i in networks},
+    )
 
 
 def _slice_of(config: ImageConfig, index: int, a: Arrays) -> PriorSlice:
@@ -92,6 +114,7 @@ def code_model(config: ImageConfig, a: Arrays) -> CodeModel:
         slices=tuple(_slice_of(config, i, a) for i in range(len(config.slices))),
         tables=tuple(tables(s.name) for s in config.slices),
         shared=tuple(s.shared for s in config.slices),
+        sight=_sight_of(config, a),
     )
 
 

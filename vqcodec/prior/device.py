@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vqcodec.bitstream.arrays import F32, I32, I64
-from vqcodec.prior.integer import ACTIVATION_LIMIT, Hidden, PriorSlice
+from vqcodec.prior.integer import ACTIVATION_LIMIT, VALUE_UNIT, Hidden, PriorSlice
 
-__all__ = ["DeviceSlice", "aligned", "convolve", "joined", "padded", "to_device"]
+__all__ = ["DeviceSlice", "activated", "aligned", "convolve", "joined", "matrix", "padded", "point", "to_device"]
 
 
 def to_device(array: F32 | I32 | I64, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
@@ -29,6 +29,22 @@ def to_device(array: F32 | I32 | I64, device: torch.device, dtype: torch.dtype |
 def convolve(x: Tensor, weight: Tensor) -> Tensor:
     """3 x 3 convolution without padding: [B, C, h + 2, w + 2] and [n, 9 * C] give [B, n, h, w]."""
     return (weight @ F.unfold(x, 3)).reshape(len(x), -1, x.shape[2] - 2, x.shape[3] - 2)
+
+
+def point(x: Tensor, weight: Tensor) -> Tensor:
+    """1 x 1 convolution: [B, C, h, w] and [n, C] give [B, n, h, w]."""
+    return (weight @ x.flatten(2)).reshape(len(x), -1, *x.shape[2:])
+
+
+def activated(a: Tensor, unit: Tensor) -> Tensor:
+    """What a layer's sums [B, n, h, w] give: in units [n, 1, 1], limited."""
+    return (a * unit).floor().clamp(0, ACTIVATION_LIMIT)
+
+
+def matrix(weight: F32, device: torch.device) -> Tensor:
+    """Weights [9, C, n] as :func:`convolve` takes them, [C, n] as :func:`point` does."""
+    wide = weight if weight.ndim == 3 else weight[None]
+    return to_device(wide.transpose(2, 1, 0).reshape(weight.shape[-1], -1), device, torch.float64)
 
 
 def padded(x: Tensor) -> Tensor:
@@ -63,10 +79,10 @@ class DeviceSlice:
     def __init__(self, s: PriorSlice, device: torch.device) -> None:
         self.slice = s
         self.energy, self.signed = self._real(s.energy, device), self._real(s.signed, device)
-        self._weight = [_matrix(w, device) for w in s.weight]
+        self._weight = [matrix(w, device) for w in s.weight]
         self._bias = [self._real(bias, device) for bias in s.bias]
         self._shift = [to_device(shift, device)[:, None, None] for shift in s.shift]
-        self._signs = [None if w is None else _matrix(w, device) for w in s.sign_weight]
+        self._signs = [None if w is None else matrix(w, device) for w in s.sign_weight]
         self._edges = self._real(s.sign_edges, device)
         self._hidden = [None if hidden is None else _Branch(hidden, device) for hidden in s.hidden]
 
@@ -75,9 +91,15 @@ class DeviceSlice:
         return to_device(array, device, torch.float64)
 
     def rows(
-        self, index: int, step: I64, stack: Tensor | None, signs: Tensor | None, shape: tuple[int, int, int]
+        self,
+        index: int,
+        step: I64,
+        stack: Tensor | None,
+        signs: Tensor | None,
+        shape: tuple[int, int, int],
+        added: Tensor | None = None,
     ) -> tuple[I32, F32 | None]:
-        """See :func:`vqcodec.prior.integer.predict_rows`; the stacks are [B, C, h + 2, w + 2]."""
+        """See :func:`vqcodec.prior.integer.predict_rows`; stacks are [B, C, h + 2, w + 2], added is [B, 2 g, h, w]."""
         s = self.slice
         at = to_device(step, self.energy.device)
         total = self._bias[index][at][:, :, None, None].expand(-1, -1, *shape[1:])
@@ -86,12 +108,18 @@ class DeviceSlice:
             branch = self._hidden[index]
             if branch is not None:
                 total = total + branch(stack, at)
-        row = (total.to(torch.int32) >> self._shift[index]) - s.row_offset  # shifts round to minus infinity
-        row = row.div(s.row_width, rounding_mode="floor").clamp(0, s.rows - 1) * s.sign_bins
-        weight = self._signs[index]
-        if signs is None or weight is None:
+        row = total.to(torch.int32) >> self._shift[index]  # shifts round to minus infinity
+        if added is not None:
+            row += added[:, : s.groups].to(torch.int32)
+        row = (row - s.row_offset).div(s.row_width, rounding_mode="floor").clamp(0, s.rows - 1) * s.sign_bins
+        weight, m = self._signs[index], None
+        if signs is not None and weight is not None:
+            m = convolve(signs, weight)
+        if added is not None:
+            value = VALUE_UNIT * added[:, s.groups :]
+            m = value if m is None else value + m
+        if m is None:
             return cast("I32", _places_first(row)), None
-        m = convolve(signs, weight)
         for edge in self._edges.T:
             row += m.abs() >= edge[:, None, None]
         sign = torch.where(m < 0, -1.0, 1.0).to(torch.float32)
@@ -105,11 +133,7 @@ class _Branch:
         def real(array: F32) -> Tensor:
             return to_device(array, device, torch.float64)
 
-        self._first, self._second, self._last = (
-            _matrix(hidden.first, device),
-            real(hidden.second.T),
-            real(hidden.last.T),
-        )
+        self._first, self._second, self._last = (matrix(w, device) for w in (hidden.first, hidden.second, hidden.last))
         self._biases = real(hidden.first_bias), real(hidden.second_bias)
         self._units = [
             real(np.ldexp(np.float32(1), -shift))[:, None, None] for shift in (hidden.first_shift, hidden.second_shift)
@@ -119,19 +143,8 @@ class _Branch:
         """Part of the accumulator, [B, g, h, w], of a stack [B, C, h + 2, w + 2] at step indices [B]."""
         first, second = self._units
         a = convolve(stack, self._first) + self._biases[0][step][:, :, None, None]
-        a = _activated(a, first)
-        a = (self._second @ a.flatten(2)).reshape(a.shape) + self._biases[1][:, None, None]
-        a = _activated(a, second)
-        return (self._last @ a.flatten(2)).reshape(len(a), -1, *a.shape[2:])
-
-
-def _activated(a: Tensor, unit: Tensor) -> Tensor:
-    return (a * unit).floor().clamp(0, ACTIVATION_LIMIT)
-
-
-def _matrix(weight: F32, device: torch.device) -> Tensor:
-    """Weights [9, C, n] as :func:`convolve` takes them."""
-    return to_device(weight.transpose(2, 1, 0).reshape(weight.shape[2], -1), device, torch.float64)
+        a = point(activated(a, first), self._second) + self._biases[1][:, None, None]
+        return point(activated(a, second), self._last)
 
 
 def _places_first(x: Tensor) -> I32 | F32:

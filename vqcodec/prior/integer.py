@@ -17,7 +17,11 @@ import numpy.typing as npt
 from vqcodec.bitstream.arrays import F32, F64, I32, I64
 
 __all__ = [
+    "ACTIVATION_LIMIT",
+    "MAP_LIMIT",
+    "MAX_SHIFT",
     "PHASES",
+    "VALUE_UNIT",
     "Cost",
     "Hidden",
     "PriorSlice",
@@ -46,6 +50,7 @@ PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 MAP_LIMIT = 127
 ACTIVATION_LIMIT = 255
 MAX_SHIFT = 24
+VALUE_UNIT = 64  # of what a network adds to predicted values: their weights are int8
 _COLUMNS = 1 << 15  # positions of a convolution at a time, so that what lies between its steps stays in the cache
 _ALONE = (1 << 19) - 1  # multiplications up to which OpenBLAS stays in the calling thread, from its sources
 _GATHERED = 1 << 11  # likewise where nine copies of the input lie between them
@@ -230,6 +235,7 @@ def predict_rows(
     stack: F32 | None,
     signs: F32 | None,
     shape: tuple[int, int, int],
+    added: F32 | None = None,
 ) -> tuple[I32, F32 | None]:
     """Rows of the probability tables for one phase.
 
@@ -240,6 +246,8 @@ def predict_rows(
         stack: context of :func:`context_stack`, or None where nothing is known yet.
         signs: the same of the signed maps, or None.
         shape: (B, h, w) of the phase.
+        added: [B, h, w, 2 g], to energies and, in VALUE_UNIT, to predicted values, by a network beside the slice's
+            own parameters.
 
     Returns:
         Rows [B, h, w, g] int32 in 0 .. rows * sign_bins - 1 and the predicted sign, -1 or +1, [B, h, w, g] (None: no
@@ -253,14 +261,20 @@ def predict_rows(
         if hidden is not None:
             acc += _branch(hidden, stack, step)
     row = acc.astype(np.int32) >> s.shift[index]  # shifts round to minus infinity
+    if added is not None:
+        row += added[..., : s.groups].astype(np.int32)
     row -= s.row_offset
     row //= s.row_width
     np.clip(row, 0, s.rows - 1, out=row)
     row *= s.sign_bins
     weight = s.sign_weight[index]
-    if signs is None or weight is None:
+    m: F32 | I32 | None = None if signs is None or weight is None else convolve(signs, weight)
+    if added is not None:
+        # int32, because this sum may leave what float32 holds exactly
+        value: I32 = VALUE_UNIT * added[..., s.groups :].astype(np.int32)
+        m = value if m is None else value + m.astype(np.int32)
+    if m is None:
         return row, None
-    m = convolve(signs, weight)
     size = np.abs(m)
     for k in range(s.sign_bins - 1):
         row += size >= s.sign_edges[:, k]

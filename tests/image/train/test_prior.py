@@ -1,4 +1,4 @@
-"""The stage that trains the prior's branch: network and integers agree, and training shortens code it has not seen."""
+"""The stage that trains the prior: networks and integers agree, and training shortens code it has not seen."""
 
 from __future__ import annotations
 
@@ -12,21 +12,26 @@ import pytest
 import torch
 from PIL import Image
 
+from vqcodec.image.codes import Context, encode_codes
 from vqcodec.image.config import TINY
+from vqcodec.image.level_network import Running
 from vqcodec.image.model import ImageModel, integer_arrays, load_model, save_model
+from vqcodec.image.seen import PictureMaps, low_units, map_edges, whole_codewords
+from vqcodec.image.sight import Sight
 from vqcodec.image.train.closed_form import fit_closed_form
 from vqcodec.image.train.code_cache import cache_codes, load_cache, save_cache
-from vqcodec.image.train.code_replay import code_length, replay
+from vqcodec.image.train.code_replay import code_length
 from vqcodec.image.train.data import CropSource
+from vqcodec.image.train.level_training import LevelCodes, LevelTrainer, Widths, export_level, level_codes
 from vqcodec.image.train.prior import PriorOptions, train_prior
 from vqcodec.prior.export import export_phase
-from vqcodec.prior.integer import PriorSlice, predict_rows
+from vqcodec.prior.integer import VALUE_UNIT, PriorSlice, predict_rows
 from vqcodec.prior.network import PhaseNetwork, code_bits
 from vqcodec.train.fits import patches
 from vqcodec.train.loop import Length
-from vqcodec.train.phases import Rates
 
-OPTIONS = PriorOptions(slices=("y2",), width=4, crops=4, held_out=2, rates=Rates(batch=256))
+WIDTHS = Widths(6, 4, 5)
+OPTIONS = PriorOptions(slices=("y2", "y1"), widths=WIDTHS, crops=4, held_out=2, batch=2048)
 
 
 @pytest.fixture(scope="module")
@@ -110,58 +115,132 @@ def test_soft_rows_meet_the_table_in_the_middle_of_a_row(model: ImageModel) -> N
     torch.testing.assert_close(got[0], bits[torch.arange(s.groups), row[0], 0, 0])
 
 
-def test_replay_gives_the_contexts_and_symbols_of_coding(model: ImageModel, photos: Path, tmp_path: Path) -> None:
+def _sight(model: ImageModel) -> Sight:
+    luma = [i for i, s in enumerate(TINY.slices) if not s.chroma and s.level > 1]
+    words = dict(zip(luma, whole_codewords(TINY, model.codebooks), strict=False))
+    return Sight.of(low_units(TINY), words, {})
+
+
+def _trainer(model: ImageModel, codes: LevelCodes, index: int) -> LevelTrainer:
+    return LevelTrainer(TINY.slices[index], model.codes.slices[index], model.codes.tables[index], codes, WIDTHS, 4)
+
+
+def test_a_level_that_is_not_trained_costs_what_its_slice_does(model: ImageModel, photos: Path, tmp_path: Path) -> None:
     cache = cache_codes(model, CropSource(photos, 256, 8), 3, 8)
     save_cache(cache, tmp_path / "codes.npz")
     again = load_cache(tmp_path / "codes.npz")
     assert all(np.array_equal(a, b) for a, b in zip(cache.codes, again.codes, strict=True))
-    i = [s.name for s in TINY.slices].index("y2")
-    s = model.codes.slices[i]
+    index = [s.name for s in TINY.slices].index("y2")
+    codes = level_codes(model.codes, _sight(model), again, index)
     exact = code_length(model.codes, again)
-    for _, p, codes in replay(model.codes.slices, 6, again, {(i, 1)}):
-        with torch.no_grad():
-            energy = PhaseNetwork(s, p, 4)(codes.patches(torch.arange(len(codes))), codes.step)
-        row = ((torch.floor(energy * 16 + 0.5) - s.row_offset) // s.row_width).clamp(0, s.rows - 1).long()
-        w = torch.from_numpy(model.codes.tables[i].weights.astype(np.float64)).reshape(3, s.rows, s.sign_bins, -1)
-        chosen = w[torch.arange(3), row, codes.bins]
-        length = chosen.sum(-1).log2() - chosen.gather(-1, codes.symbols[..., None])[..., 0].log2()
-        assert float(length.sum()) == pytest.approx(exact[i, p], rel=2e-3)
+    assert _trainer(model, codes, index).length(codes) == pytest.approx(
+        sum(exact[index, p] for p in range(4)), rel=2e-3
+    )
+
+
+def test_what_a_level_sees_is_what_coding_shows_it(model: ImageModel, photos: Path) -> None:
+    """Maps and phases of the crops are those of the walk through the codes."""
+    cache = cache_codes(model, CropSource(photos, 256, 8), 2, 8)
+    index = [s.name for s in TINY.slices].index("y3")
+    sight = _sight(model)
+    codes = level_codes(model.codes, sight, cache, index)
+    seen = {}
+
+    class Watching(Context):
+        def rows(self, i: int, p: int, step: np.ndarray) -> tuple[Any, Any]:
+            if i == index:
+                seen[p] = self.network_maps(i), self.own_maps(i)
+            return super().rows(i, p, step)
+
+    maps = {index: PictureMaps(*map_edges(3))}
+    watched = replace(model.codes, sight=replace(sight, maps=maps), context=Watching)
+    for i in range(2):
+        whole = [c[i : i + 1].astype(np.int32) for c in cache.codes]
+        encode_codes(watched, int(cache.step[i]), whole, 4, 4)
+        for p in range(4):
+            assert np.array_equal(seen[p][0], codes.maps[i : i + 1].numpy())
+        assert seen[0][1] is None
+        own = codes.own[i : i + 1].numpy()
+        assert np.array_equal(seen[3][1], np.concatenate([own[:, :9], own[:, 12:21]], 1))
+
+
+def test_integers_of_a_level_follow_its_network(model: ImageModel) -> None:
+    index = [s.name for s in TINY.slices].index("y1")
+    s, rng = model.codes.slices[index], np.random.default_rng(6)
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(rng.integers(-40, 60, shape).astype(np.int8))
+
+    step = torch.tensor([10, 200])
+    codes = LevelCodes(drawn(2, 26, 8, 10), drawn(2, 24, 8, 10), torch.zeros(2, 4, 3, 8, 10, dtype=torch.int16), step)
+    network = _trainer(model, codes, index).network
+    torch.manual_seed(7)
+    for head in network.heads:  # the network alone, and as if it were trained
+        for linear in (head.linear, head.bias, head.signs):
+            if linear is not None:
+                torch.nn.init.zeros_(linear)
+        torch.nn.init.normal_(head.last.weight, std=1.0)
+        torch.nn.init.normal_(head.last_knots, std=0.5)
+        torch.nn.init.normal_(head.first_knots, std=0.2)
+    running = Running(export_level(network, s)[1])
+    features = running.features(codes.maps.numpy().astype(np.float32), step.numpy())
+    own = codes.own.numpy().astype(np.float32)
+    with torch.no_grad():
+        outputs = [tuple(x.numpy() for x in out) for out in network(codes)]
+    for p, (energy, value) in enumerate(outputs):
+        known = np.concatenate([own[:, : 3 * p], own[:, 12 : 12 + 3 * p]], 1) if p else None
+        added = running.added(p, known, features, step.numpy())
+        for got, wanted in ((added[:, :3] / 16, energy), (added[:, 3:] * VALUE_UNIT / network.sign_unit, value)):
+            assert wanted.std() > 0.3
+            assert np.abs(got - wanted).mean() < 0.1 * wanted.std()
+
+
+def test_export_of_a_level_refuses_sums_beyond_float32(model: ImageModel) -> None:
+    index = [s.name for s in TINY.slices].index("y1")
+    none = torch.zeros(1, 26, 2, 2, dtype=torch.int8)
+    codes = LevelCodes(none, none[:, :24], torch.zeros(1, 4, 3, 2, 2, dtype=torch.int16), torch.tensor([1]))
+    network = _trainer(model, codes, index).network
+    torch.nn.init.constant_(network.trunk[1].bias, 1e6)
+    with pytest.raises(ValueError, match="does not hold exactly"):
+        export_level(network, model.codes.slices[index])
 
 
 def test_stage_shortens_held_out_code_and_resumes(model: ImageModel, photos: Path, tmp_path: Path) -> None:
     save_model(model, tmp_path / "model.safetensors")
-    report = train_prior(tmp_path, photos, Length(steps=400), resume=False, options=OPTIONS)
+    report = train_prior(tmp_path, photos, Length(steps=160), resume=False, options=OPTIONS)
     assert report["integer"] < report["before"] < report["static"] < report["fixed"]
     assert report["integer"] == pytest.approx(report["float"], rel=0.01)
     trained = load_model(tmp_path / "model.safetensors")
-    assert all(h is not None for h in _slice(trained, "y2").hidden)
-    assert all(h is None for h in _slice(trained, "y1").hidden)
+    assert _networks(trained) == ["y2", "y1"]
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [line.get("phase") for line in log] == [0, 1, 2, 3, None]
+    assert [line.get("slice") for line in log] == ["y2", "y1", None]
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_model(
     model: ImageModel, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vqcodec.image.train import prior as prior_stage
-
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for run in (whole, cut):
         run.mkdir()
         save_model(model, run / "model.safetensors")
     train_prior(whole, photos, Length(steps=8), resume=False, options=OPTIONS)
-    fit, done = prior_stage.fit_phase, []
+    fit, done = LevelTrainer.fit, []
 
-    def stop_at_third(*given: Any, **options: Any) -> int:
-        if len(done) == 2:
+    def stop_at_second(self: LevelTrainer, *given: Any) -> int:
+        if done:
             raise KeyboardInterrupt
         done.append(given)
-        return fit(*given, **options)
+        return fit(self, *given)
 
     with monkeypatch.context() as m:
-        m.setattr(prior_stage, "fit_phase", stop_at_third)
+        m.setattr(LevelTrainer, "fit", stop_at_second)
         with pytest.raises(KeyboardInterrupt):
             train_prior(cut, photos, Length(steps=8), resume=False, options=OPTIONS)
-    assert not any(h is not None for h in _slice(load_model(cut / "model.safetensors"), "y2").hidden)
+    assert _networks(load_model(cut / "model.safetensors")) == []
     train_prior(cut, photos, Length(steps=8), resume=True, options=OPTIONS)
     assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def _networks(model: ImageModel) -> list[str]:
+    sight = model.codes.sight
+    return [] if sight is None else [TINY.slices[i].name for i in sight.networks]

@@ -39,8 +39,9 @@ class DeviceCodec(ImageCodec):
     """
 
     def __init__(self, codec: ImageCodec, device: torch.device) -> None:
-        codes = replace(codec.model.codes, context=DevicePrior(codec.model.codes.slices, device).context)
-        if check_vector(codes) != check_vector(codec.model.codes):
+        here = codec.model.codes
+        codes = replace(here, context=DevicePrior(here.slices, here.sight, device).context)
+        if check_vector(codes) != check_vector(here):
             raise SelfCheckError(f"device {device} does not reproduce the prior exactly; use device 'cpu'")
         super().__init__(replace(codec.model, codes=codes), codec.model_hint, codec.threads)
         self.device = device

@@ -35,6 +35,11 @@ class CodeCache:
     size: int
     codes: list[npt.NDArray[np.int16]]
 
+    def __add__(self, other: CodeCache) -> CodeCache:
+        """Crops of both, which are of the same size."""
+        codes = [np.concatenate(pair) for pair in zip(self.codes, other.codes, strict=True)]
+        return CodeCache(np.concatenate([self.step, other.step]), self.size, codes)
+
     @property
     def pixels(self) -> int:
         return len(self.step) * self.size**2
@@ -46,10 +51,14 @@ def code_crops(search: Search, crops: U8, step: I64) -> tuple[F32, list[I32]]:
     return planes, search(*to_units(search.config, planes, step), step)
 
 
-def cache_codes(model: ImageModel, source: CropSource, count: int, seed: int = 0) -> CodeCache:
-    """Code ``count`` crops, each at a random step index, with the encoder's own search under the model's prior."""
+def cache_codes(model: ImageModel, source: CropSource, count: int, seed: int = 0, *, even: bool = False) -> CodeCache:
+    """Code ``count`` crops, each at a random step index, with the encoder's own search under the model's prior.
+
+    Args:
+        even: with steps that are the same for all bands and places.
+    """
     step = np.random.default_rng(seed).integers(0, 256, count)
-    search = Search(model)
+    search = Search(model, even=even)
     parts = []
     for k in range(0, count, BATCH):
         _, codes = code_crops(search, source.batch(len(step[k : k + BATCH])), step[k : k + BATCH])

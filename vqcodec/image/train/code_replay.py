@@ -1,66 +1,22 @@
-"""Cached codes in coding order: contexts, table rows and counts, for training the prior and for its figures."""
+"""Cached codes in coding order: table rows, counts and lengths, for the tables and for figures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from vqcodec.bitstream.arrays import F32, F64, I32, I64
-from vqcodec.image.codes import CodeModel, Context, walk
+from vqcodec.image.codes import CodeModel, walk
 from vqcodec.image.config import ImageConfig
 from vqcodec.image.train.code_cache import CodeCache
 from vqcodec.image.train.codebooks import start_codebook
-from vqcodec.prior.integer import PriorSlice, low_prediction, phase, predict_rows
+from vqcodec.prior.integer import low_prediction, phase
 from vqcodec.train.fits import smooth_counts, start_table
-from vqcodec.train.phases import PhaseCodes, phase_codes
 
-__all__ = ["code_length", "count_tables", "fixed_length", "replay", "static_length"]
+__all__ = ["code_length", "count_tables", "fixed_length", "static_length"]
 
 CHUNK = 32  # crops that share one context object
-
-
-def replay(
-    slices: Sequence[PriorSlice], levels: int, cache: CodeCache, wanted: set[tuple[int, int]]
-) -> Iterator[tuple[int, int, PhaseCodes]]:
-    """Go through the codes in coding order and give the phases wanted, as (slice, phase)."""
-    count, cells = len(cache.step), cache.size >> levels
-    pieces = [slice(k, min(k + CHUNK, count)) for k in range(0, count, CHUNK)]
-    contexts = [Context(slices, levels, k.stop - k.start, cells, cells) for k in pieces]
-    last = max(wanted)
-    for i in range(last[0] + 1):
-        phases = contexts[0].phases(i)
-        for p in range(phases):
-            part = cache.codes[1 + i] if phases == 1 else phase(cache.codes[1 + i], p)
-            if (i, p) in wanted:
-                yield i, p, _phase_codes(slices[i], i, p, contexts, [cache.step[k] for k in pieces], part)
-            if (i, p) == last:
-                return
-            for c, k in zip(contexts, pieces, strict=True):
-                c.add(i, part[k].astype(np.int32))
-
-
-def _phase_codes(
-    s: PriorSlice,
-    i: int,
-    p: int,
-    contexts: list[Context],
-    steps: list[I64],
-    codes: npt.NDArray[np.generic],
-) -> PhaseCodes:
-    stacks, bins, mirrored = [], [], []
-    for c, step in zip(contexts, steps, strict=True):
-        stack, signs = c.stack(i), c.sign_stack(i)
-        assert stack is not None
-        # the sign and its bin do not depend on what is trained here
-        row, sign = predict_rows(s, p, step, stack, signs, c.phase_shape(i))
-        stacks.append(stack)
-        bins.append(row % s.sign_bins)
-        mirrored.append(np.zeros(row.shape, bool) if sign is None else sign < 0)
-    flip = np.concatenate(mirrored)
-    symbols = np.where(flip, s.codewords - 1 - codes.astype(np.int64), codes.astype(np.int64))
-    return phase_codes(stacks, np.concatenate(steps), np.concatenate(bins).astype(np.int64), symbols)
 
 
 def _symbols(model: CodeModel, cache: CodeCache, k: slice) -> Iterator[tuple[int, int, I32, I32]]:
