@@ -75,7 +75,6 @@ class ImageConfig:
     low_step: float = 24.0  # the low band never needs a finer step than this: its error is spread over 64 x 64 pixels
     low_codewords: int = 2561
     low_rows: int = 24
-    hidden: int = 0  # width of the prior's nonlinear branch
     activity_level: int = 3
     activity_exponent: float = 0.6
     activity_floor: float = 80.0

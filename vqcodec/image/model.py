@@ -162,7 +162,7 @@ def model_id(model: ImageModel) -> bytes:
     return canonical_hash(model_arrays(model))[:4]
 
 
-FORM = Form("vqcodec image model 1", PRESETS, code_model, check_vector, lambda codes: codes.low_tables)
+FORM = Form("vqcodec image model 2", PRESETS, code_model, check_vector, lambda codes: codes.low_tables)
 
 
 def save_model(model: ImageModel, path: Path) -> None:

@@ -155,17 +155,19 @@ def test_a_seed_below_zero_is_wrong_use(tmp_path: Path, medium: str) -> None:
 
 
 @pytest.mark.parametrize("stage", ["prior", "restore"])
-@pytest.mark.parametrize("kind", ["junk", "cut", "another stage", "no dictionary"])
+@pytest.mark.parametrize("kind", ["junk", "cut", "another stage", "another model", "no dictionary"])
 def test_a_damaged_or_foreign_checkpoint_is_an_input_error(run: Path, tmp_path: Path, stage: str, kind: str) -> None:
     if stage == "restore" and find_spec("stlpips_pytorch") is None:
         pytest.skip("its loss needs the weights of stlpips-pytorch")
     shutil.copyfile(run / "model.safetensors", tmp_path / "model.safetensors")
     path = tmp_path / f"{stage}.ckpt"
-    jobs = {(i, p): {"first.weight": torch.zeros(1)} for i in range(9) for p in range(4)}
-    torch.save({"junk": torch.zeros(3_000), "cut": torch.zeros(3_000)}.get(kind, jobs), path)
+    jobs = {4: {"knots": torch.zeros(1)}}  # of y4, but not all of it
+    other = {"network": {"knots": torch.zeros(1)}}  # as other stages write them
+    states = {"junk": torch.zeros(3_000), "cut": torch.zeros(3_000), "another stage": other}
+    torch.save(states.get(kind, jobs), path)
     if kind == "no dictionary":
         torch.save(torch.zeros(3), path)
-    elif kind != "another stage":
+    elif kind in ("junk", "cut"):
         path.write_bytes(b"junk" * 9 if kind == "junk" else path.read_bytes()[:2_000])
     options = ["image", "--data", str(EXAMPLES), "--out", str(tmp_path), "--stage", stage, "--steps", "2", "--resume"]
     result = CliRunner().invoke(train, [*options, "--crops", "16"])

@@ -30,7 +30,7 @@ __all__ = ["PriorOptions", "train_prior"]
 
 @dataclass(frozen=True)
 class PriorOptions:
-    """Options of the stage; the defaults made the shipped weights.
+    """Options of the stage; the model's card says where the shipped weights departed from these.
 
     Attributes:
         slices: those that get a network.
@@ -80,6 +80,9 @@ def train_prior(
     before = _by_slice(code_length(model.codes, test))
     config, codes, sight = model.config, model.codes, _sight(model)
     jobs = [i for i, s in enumerate(config.slices) if s.name in options.slices]
+    with continuing(checkpoint):
+        if not set(done) <= set(jobs):
+            raise KeyError("slices that get no network")
     whole = sum(before[i] for i in jobs)
     slices, networks, soft = list(codes.slices), {}, {}
     for i in jobs:
@@ -99,24 +102,32 @@ def train_prior(
         soft[i] = trainer.length(level_codes(codes, sight, test, i))
         slices[i], networks[i] = export_level(trainer.network, codes.slices[i])
     new = _with_networks(model, slices, networks, train)
-    after = _by_slice(code_length(new.codes, test))
-    report = {
-        "fixed": fixed_length(codes, test),
-        "static": static_length(codes, train, test),
-        "before": sum(before.values()),
-        "float": sum((after | soft).values()),
-        "integer": sum(after.values()),
-    }
-    per_pixel: dict[str, Any] = {name: round(bits / test.pixels, 5) for name, bits in report.items()}
-    per_pixel["slices"] = {
-        config.slices[i].name: [round(bits[i] / test.pixels, 5) for bits in (before, soft, after)] for i in jobs
-    }
-    log_line(run, {"stage": "prior", "bits_per_pixel": per_pixel})
+    report = _report(model, new, train, test, soft)
+    log_line(run, {"stage": "prior", "bits_per_pixel": report})
     held_out = options.held_out_data and options.held_out_data.name
     new.training = model.training | {"prior": asdict(options) | {"held_out_data": held_out} | asdict(length)}
     save_model(new, run / "model.safetensors")
     checkpoint.unlink(missing_ok=True)
-    return per_pixel
+    return report
+
+
+def _report(
+    old: ImageModel, new: ImageModel, train: CodeCache, test: CodeCache, soft: dict[int, float]
+) -> dict[str, Any]:
+    """Bits per pixel; ``soft``: bits of the slices with a network, in float."""
+    before, after = _by_slice(code_length(old.codes, test)), _by_slice(code_length(new.codes, test))
+    totals = {
+        "fixed": fixed_length(old.codes, test),
+        "static": static_length(old.codes, train, test),
+        "before": sum(before.values()),
+        "float": sum((after | soft).values()),
+        "integer": sum(after.values()),
+    }
+    report: dict[str, Any] = {name: round(bits / test.pixels, 5) for name, bits in totals.items()}
+    report["slices"] = {
+        new.config.slices[i].name: [round(bits[i] / test.pixels, 5) for bits in (before, soft, after)] for i in soft
+    }
+    return report
 
 
 def _by_slice(bits: dict[tuple[int, int], float]) -> dict[int, float]:
