@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from image.random_network import random_network
 
+from vqcodec.image import level_network
 from vqcodec.image.config import IMAGE
+from vqcodec.image.level_network import Running
 from vqcodec.image.seen import (
     CHANNELS,
     PictureMaps,
@@ -84,3 +87,17 @@ def test_maps_tell_a_cell_from_its_surroundings() -> None:
     assert not got[0, :, :, :2].any()
     low[0, 5, 6] = 30000
     assert maps(low)[0, [2, 6], 2, 3].tolist() == [127, 127]
+
+
+def test_networks_in_strips_are_networks_on_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(9)
+    running = Running(random_network(2, 26, 3, rng))
+    maps, own = (rng.integers(-60, 60, (2, c, 75, 9)).astype(np.float32) for c in (26, 12))
+    step, out = np.array([3, 200]), []
+    for rows in (7, 32, 75):
+        monkeypatch.setattr(level_network, "STRIP", rows)
+        features = running.features(maps, step)
+        out.append((features, running.added(2, own, features, step), running.added(0, None, features, step)))
+    for other in out[:2]:
+        assert all(np.array_equal(a, b) for a, b in zip(other, out[2], strict=True))
+    assert all(x.std() > 0 for x in out[2])

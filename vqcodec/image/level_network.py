@@ -22,6 +22,8 @@ from vqcodec.prior.integer import ACTIVATION_LIMIT, MAP_LIMIT, MAX_SHIFT
 
 __all__ = ["Head", "Layer", "LevelNetwork", "Running", "check_network", "network_arrays", "read_network"]
 
+STRIP = 32  # rows of a phase's grid that a graph computes at a time: half the memory of a picture of 6 megapixels
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -154,7 +156,7 @@ class Running:
 
     def features(self, maps: F32, step: I64) -> F32:
         """What the trunk makes of maps [B, C, h, w] of the phases' grid: [B, t, h, w]."""
-        return self._trunk(x=maps, bias=_by_step(self.network.trunk[0], step))
+        return _in_strips(self._trunk, 2, {"x": maps}, {"bias": _by_step(self.network.trunk[0], step)})
 
     def added(self, p: int, own: F32 | None, features: F32, step: I64) -> F32:
         """What is added to log energies and predicted values of phase p, [B, 2 g, h, w].
@@ -163,10 +165,24 @@ class Running:
             own: energy maps, then signed maps, of the phases before, [B, 6 p, h, w].
         """
         head = self.network.heads[p]
-        known = {} if own is None else {"own": own}
-        return self._heads[p](
-            features=features, bias=_by_step(head.first, step), last=_by_step(head.last, step), **known
-        )
+        planes = {"features": features} if own is None else {"features": features, "own": own}
+        biases = {"bias": _by_step(head.first, step), "last": _by_step(head.last, step)}
+        return _in_strips(self._heads[p], 1, planes, biases)
+
+
+def _in_strips(run: Callable[..., F32], reach: int, planes: dict[str, F32], biases: dict[str, F32]) -> F32:
+    """A graph on planes [B, C, h, w], some rows at a time, so that what lies between its layers stays in the cache.
+
+    Args:
+        reach: rows to either side that an output depends on.
+    """
+    height = next(iter(planes.values())).shape[2]
+    parts = []
+    for top in range(0, height, STRIP):
+        low, high = max(top - reach, 0), min(top + STRIP + reach, height)
+        out = run(**{name: x[:, :, low:high] for name, x in planes.items()}, **biases)
+        parts.append(out[:, :, top - low : top - low + STRIP])
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, 2)
 
 
 def _by_step(layer: Layer, step: I64) -> F32:
