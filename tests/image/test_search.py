@@ -190,13 +190,17 @@ def lake(size: int) -> np.ndarray:
         return np.asarray(image.convert("RGB"))[50 : 50 + size, 60 : 60 + size]
 
 
-def test_what_codes_cost_later_is_told_beforehand() -> None:
-    """Of luma of level 2, one code after the other changed and all recoded, each cheaper or dearer for the others."""
+@pytest.mark.parametrize(("level", "chroma", "least"), [(4, True, 0.4), (2, False, 0.15)])
+def test_what_codes_cost_later_is_told_beforehand(level: int, chroma: bool, least: float) -> None:
+    """One code after the other changed and all recoded, each cheaper or dearer for the others.
+
+    What luma costs by way of the networks is not told, so that of it less is known.
+    """
     codec = load_image_codec()
     model, step = codec.model.codes, np.array([110])
     costs = [bit_costs(table) for table in model.tables]
     codes = codec.search(lake(128), 110)
-    index = next(i for i, s in enumerate(model.slices) if (s.level, s.chroma) == (2, False))
+    index = next(i for i, s in enumerate(model.slices) if (s.level, s.chroma) == (level, chroma))
     s, zero = model.slices[index], zero_code(model.slices[index])
     slopes = later_bits(model, step, codes, costs)
 
@@ -230,7 +234,7 @@ def test_what_codes_cost_later_is_told_beforehand() -> None:
         found.append(after - before - (own_after - own_before))
         table = s.energy[at[3], :, 0]
         told.append(float(slopes[index][at] * (table[zero] - table[codes[1 + index][at]])))
-    assert np.corrcoef(told, found)[0, 1] > 0.6
+    assert np.corrcoef(told, found)[0, 1] > least
     assert 0.5 < np.polyfit(told, found, 1)[0] < 2
 
 
