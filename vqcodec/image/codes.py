@@ -136,7 +136,7 @@ class Context:
         parts = [*self._energy[index], *self._signs[index]]
         return np.concatenate([_batch_first(part[:, 1:-1, 1:-1]) for part in parts], 1)
 
-    def _added(self, index: int, p: int, step: I64) -> F32 | None:
+    def added(self, index: int, p: int, step: I64) -> F32 | None:
         """What a network adds to the next phase of a slice, [B, h, w, 2 g]."""
         if self._sight is None or index not in self._sight.networks:
             return None
@@ -163,7 +163,7 @@ class Context:
 
     def rows(self, index: int, p: int, step: I64) -> tuple[I32, F32 | None]:
         """What :func:`predict_rows` says of the next phase of a slice."""
-        shape, added = self.phase_shape(index), self._added(index, p, step)
+        shape, added = self.phase_shape(index), self.added(index, p, step)
         return predict_rows(self.slices[index], p, step, self.stack(index), self.sign_stack(index), shape, added)
 
     def add_low(self, low: I32, step: I64) -> None:

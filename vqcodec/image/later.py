@@ -24,6 +24,7 @@ from vqcodec.prior.integer import (
     phase,
     planes_first,
     planes_last,
+    predict_rows,
 )
 
 __all__ = ["later_bits"]
@@ -53,9 +54,10 @@ def later_bits(
             continue
         for p in range(context.phases(i)):
             code = codes[1 + i] if s.level == model.levels else phase(codes[1 + i], p)
-            stack = context.stack(i)
+            stack, shape = context.stack(i), context.phase_shape(i)
             if stack is not None:
-                rows, sign = context.rows(i, p, step)
+                added = context.added(i, p, step)
+                rows, sign = predict_rows(s, p, step, stack, context.sign_stack(i), shape, added)
                 symbols = code if sign is None else np.where(sign < 0, s.codewords - 1 - code, code)
                 slope = _row_slope(s, costs[i], model.table_rows(i, rows), symbols)
                 slopes = _through_prior(s, p, step, stack, slope / (np.ldexp(1.0, s.shift[p]) * s.row_width))

@@ -16,9 +16,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from vqcodec.bitstream.arrays import F32, F64, I32, I64, Arrays
+from vqcodec.bitstream.arrays import F32, I32, I64, Arrays
 from vqcodec.onnx import Graph
-from vqcodec.prior.integer import ACTIVATION_LIMIT, MAP_LIMIT, MAX_SHIFT
+from vqcodec.prior.integer import ACTIVATION_LIMIT, MAP_LIMIT, MAX_SHIFT, sum_bound
 
 __all__ = ["Head", "Layer", "LevelNetwork", "Running", "check_network", "network_arrays", "read_network"]
 
@@ -126,24 +126,17 @@ def check_network(name: str, network: LevelNetwork) -> None:
     Raises:
         ValueError: a layer breaks its bound, or a shift is not a division.
     """
-    largest = {"trunk.0": MAP_LIMIT}
     for key, layer in network.layers():
-        biases = np.abs(layer.bias).reshape(-1, layer.bias.shape[-1]).max(0)
-        total = _sums(layer.weight, largest.get(key, ACTIVATION_LIMIT)) + biases
+        total = sum_bound(layer.weight, MAP_LIMIT if key == "trunk.0" else ACTIVATION_LIMIT, layer.bias)
         phase, _, kind = key.partition(".")
         if kind == "first":
-            total = total + _sums(network.heads[int(phase)].own, MAP_LIMIT)
+            total = total + sum_bound(network.heads[int(phase)].own, MAP_LIMIT)
         if total.max() >= 2**24:
             raise ValueError(
                 f"{name}.{key}: a product sum may reach {total.max():.0f}, which float32 does not hold exactly"
             )
         if layer.shift.min() < 0 or layer.shift.max() > MAX_SHIFT:
             raise ValueError(f"{name}.{key}: a shift is outside 0..{MAX_SHIFT}")
-
-
-def _sums(weight: F32, largest: int) -> F64:
-    out: F64 = np.abs(weight).reshape(-1, weight.shape[-1]).sum(0, dtype=np.float64) * largest
-    return out
 
 
 class Running:

@@ -38,6 +38,7 @@ __all__ = [
     "planes_last",
     "predict_rows",
     "product",
+    "sum_bound",
 ]
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -327,6 +328,12 @@ def low_prediction(values: I32, index: int) -> tuple[I32, I32]:
     return (n.sum(0, dtype=np.int32) + 2) >> 2, n.max(0) - n.min(0)
 
 
+def sum_bound(weight: F32, largest: int, bias: F32 | None = None) -> F64:
+    """What the sums [n] of weights [..., n] times inputs up to ``largest``, and a bias [..., n], may reach in size."""
+    total: F64 = np.abs(weight).reshape(-1, weight.shape[-1]).sum(0, dtype=np.float64) * largest
+    return total if bias is None else total + np.abs(bias).reshape(-1, bias.shape[-1]).max(0)
+
+
 def check_bounds(s: PriorSlice) -> None:
     """Prove that no partial sum can leave the exact range of float32: sum of |w| x largest input stays below 2**24.
 
@@ -336,25 +343,21 @@ def check_bounds(s: PriorSlice) -> None:
     if max(np.abs(s.energy).max(), np.abs(s.signed).max()) > MAP_LIMIT:
         raise ValueError(f"level {s.level}: a map is outside -{MAP_LIMIT}..{MAP_LIMIT}")
 
-    def bound(weight: F32, largest: int, bias: F32 | None = None) -> F64:
-        total: F64 = np.abs(weight).reshape(-1, weight.shape[-1]).sum(0, dtype=np.float64) * largest
-        return total if bias is None else total + np.abs(bias).max(0)
-
     for p in range(len(s.weight)):
-        sums = bound(s.weight[p], MAP_LIMIT, s.bias[p])
+        sums = sum_bound(s.weight[p], MAP_LIMIT, s.bias[p])
         hidden = s.hidden[p]
         shifts = [s.shift[p]]
         if hidden is not None:
             shifts += [hidden.first_shift, hidden.second_shift]
-            sums = sums + bound(hidden.last, ACTIVATION_LIMIT)
+            sums = sums + sum_bound(hidden.last, ACTIVATION_LIMIT)
             layers = [
-                bound(hidden.first, MAP_LIMIT, hidden.first_bias),
-                bound(hidden.second, ACTIVATION_LIMIT, hidden.second_bias[None]),
+                sum_bound(hidden.first, MAP_LIMIT, hidden.first_bias),
+                sum_bound(hidden.second, ACTIVATION_LIMIT, hidden.second_bias),
             ]
             sums = np.concatenate([sums, *layers])
         sign = s.sign_weight[p]
         if sign is not None:
-            sums = np.concatenate([sums, bound(sign, MAP_LIMIT)])
+            sums = np.concatenate([sums, sum_bound(sign, MAP_LIMIT)])
         if np.concatenate(shifts).min() < 0 or np.concatenate(shifts).max() > MAX_SHIFT:
             raise ValueError(f"level {s.level}, phase {p}: a shift is outside 0..{MAX_SHIFT}")
         if sums.size and sums.max() >= 2**24:

@@ -128,8 +128,8 @@ def _spread(x: Tensor) -> Tensor:
 
 def _kernel(weight: F32) -> Tensor:
     """[9, C, g] of a slice as [g, C, 3, 3]."""
-    taps, channels, groups = weight.shape
-    return torch.from_numpy(weight).permute(2, 1, 0).reshape(groups, channels, 3, taps // 3).contiguous()
+    _, channels, groups = weight.shape
+    return torch.from_numpy(weight).permute(2, 1, 0).reshape(groups, channels, 3, 3).contiguous()
 
 
 def _bias(layer: nn.Conv2d) -> Tensor:

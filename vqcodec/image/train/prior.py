@@ -14,7 +14,6 @@ from typing import Any
 import torch
 
 from vqcodec.bitstream.tables import pack_probabilities
-from vqcodec.image.level_network import LevelNetwork
 from vqcodec.image.model import ImageModel, code_model, integer_arrays, load_model, model_id, save_model
 from vqcodec.image.seen import low_units, whole_codewords
 from vqcodec.image.sight import Sight
@@ -101,8 +100,9 @@ def train_prior(
             log_line(run, {"stage": "prior", **facts})
         soft[i] = trainer.length(level_codes(codes, sight, test, i))
         slices[i], networks[i] = export_level(trainer.network, codes.slices[i])
-    new = _with_networks(model, slices, networks, train)
-    report = _report(model, new, train, test, soft)
+    whole_sight = Sight.of(sight.units, sight.codewords, networks)
+    new = _with_networks(model, slices, whole_sight, train)
+    report = _report(model, new, train, test, before, soft)
     log_line(run, {"stage": "prior", "bits_per_pixel": report})
     held_out = options.held_out_data and options.held_out_data.name
     new.training = model.training | {"prior": asdict(options) | {"held_out_data": held_out} | asdict(length)}
@@ -112,10 +112,20 @@ def train_prior(
 
 
 def _report(
-    old: ImageModel, new: ImageModel, train: CodeCache, test: CodeCache, soft: dict[int, float]
+    old: ImageModel,
+    new: ImageModel,
+    train: CodeCache,
+    test: CodeCache,
+    before: dict[int, float],
+    soft: dict[int, float],
 ) -> dict[str, Any]:
-    """Bits per pixel; ``soft``: bits of the slices with a network, in float."""
-    before, after = _by_slice(code_length(old.codes, test)), _by_slice(code_length(new.codes, test))
+    """Bits per pixel.
+
+    Args:
+        before: bits of all slices under the old model.
+        soft: of the slices with a network, in float.
+    """
+    after = _by_slice(code_length(new.codes, test))
     totals = {
         "fixed": fixed_length(old.codes, test),
         "static": static_length(old.codes, train, test),
@@ -161,12 +171,9 @@ def _sight(model: ImageModel) -> Sight:
     return Sight.of(low_units(model.config), dict(zip(luma, words, strict=False)), {})
 
 
-def _with_networks(
-    model: ImageModel, slices: list[PriorSlice], networks: dict[int, LevelNetwork], train: CodeCache
-) -> ImageModel:
+def _with_networks(model: ImageModel, slices: list[PriorSlice], sight: Sight, train: CodeCache) -> ImageModel:
     """The model with other linear parameters and with networks, and all tables counted anew under their rows."""
-    config, sight = model.config, _sight(model)
-    codes = replace(model.codes, slices=tuple(slices), sight=Sight.of(sight.units, sight.codewords, networks))
+    config, codes = model.config, replace(model.codes, slices=tuple(slices), sight=sight)
     stored = [model.stored[f"prior.{spec.name}.table"] for spec in config.slices]
     for i, probabilities in count_tables(config, codes, train, range(len(slices))).items():
         stored[i] = pack_probabilities(probabilities)
