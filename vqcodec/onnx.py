@@ -68,7 +68,8 @@ class Graph:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        options.enable_cpu_mem_arena = False  # each network's would keep the most that it ever needed
+        options.enable_cpu_mem_arena = False  # each network's would keep the most that it ever needed ...
+        options.enable_mem_pattern = False  # ... and a plan takes the memory of all its layers in one piece
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
         def run(**inputs: F32) -> F32:

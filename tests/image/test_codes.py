@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vqcodec.errors import CorruptError
-from vqcodec.image.codes import CodeModel, Context, decode_codes, encode_codes, grid, hash_codes, walk, zero_code
+from vqcodec.image.codes import CodeModel, decode_codes, encode_codes, hash_codes, walk, zero_code
+from vqcodec.image.context import Context, grid
 from vqcodec.image.model import ImageModel
 from vqcodec.prior.integer import join_phases, phase
 

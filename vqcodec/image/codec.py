@@ -12,8 +12,9 @@ from vqcodec.bitstream.arrays import F32, I32, Samples
 from vqcodec.bitstream.checks import check_written
 from vqcodec.errors import ChecksumError, CorruptError
 from vqcodec.image.bands import from_bands
-from vqcodec.image.codes import CodeModel, CodeWriter, decode_codes, grid, hash_codes, zero_code
+from vqcodec.image.codes import CodeModel, CodeWriter, decode_codes, hash_codes, zero_code
 from vqcodec.image.config import ImageConfig
+from vqcodec.image.context import grid
 from vqcodec.image.damage import whole_stages
 from vqcodec.image.dequantise import Dequantiser
 from vqcodec.image.model import ImageModel, model_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vqcodec.image.codes import grid
+from vqcodec.image.context import grid
 from vqcodec.image.model import ImageModel
 from vqcodec.image.synthesis import CELL
 from vqcodec.prior.integer import Cost

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from vqcodec.bitstream.arrays import F32, I32, I64
-from vqcodec.image.codes import CodeModel, Context, grid
+from vqcodec.image.codes import CodeModel
+from vqcodec.image.context import Context, grid
 from vqcodec.prior.integer import (
     ACTIVATION_LIMIT,
     Hidden,

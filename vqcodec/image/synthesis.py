@@ -35,7 +35,7 @@ CELL = 2  # side of the cell of pixels at one position of the network
 BOX = 9  # side of the local mean
 CLIP = 6.0  # soft limit of the input, in steps
 START_SCALE = 0.5
-_WINDOW = (256, 1024)  # rows and columns at a time: 10 MB per layer, and few pixels are filtered twice
+_WINDOW = (240, 480)  # rows and columns at a time at most: 5 MB per layer
 
 Place = tuple[slice, slice]
 """Rows and columns of a picture."""
@@ -119,10 +119,17 @@ def around(place: Place, reach: int, shape: Sequence[int]) -> tuple[Place, Place
 
 def windows(height: int, width: int) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of the windows in which a picture is filtered, so that memory stays bounded."""
-    rows, columns = _WINDOW
-    for top in range(0, height, rows):
-        for left in range(0, width, columns):
-            yield slice(top, min(top + rows, height)), slice(left, min(left + columns, width))
+    rows, columns = (_parts(side, most) for side, most in zip((height, width), _WINDOW, strict=True))
+    for row in rows:
+        for column in columns:
+            yield row, column
+
+
+def _parts(side: int, most: int) -> list[slice]:
+    """A side in as few parts of whole blocks as are no larger than allowed, about equally large."""
+    count = -(-side // most)
+    size = -(-side // (count * BLOCK)) * BLOCK
+    return [slice(start, min(start + size, side)) for start in range(0, side, size)]
 
 
 def _local_mean(x: F32) -> F32:

@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from vqcodec.image.codes import Context, encode_codes
+from vqcodec.image.codes import encode_codes
 from vqcodec.image.config import TINY
+from vqcodec.image.context import Context
 from vqcodec.image.level_network import Running
 from vqcodec.image.model import ImageModel, integer_arrays, load_model, save_model
 from vqcodec.image.seen import PictureMaps, low_units, map_edges, whole_codewords

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vqcodec.bitstream.arrays import F32, I32, I64
-from vqcodec.image.codes import Context
+from vqcodec.image.context import Context
 from vqcodec.image.device.network import DeviceNetwork
 from vqcodec.image.sight import Sight
 from vqcodec.prior.device import DeviceSlice, aligned, joined, padded, to_device

@@ -18,8 +18,9 @@ import torch
 from vqcodec.bitstream.arrays import F32, F64, I32, I64, U8, U16
 from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.tables import pack_probabilities, unpack_weights
-from vqcodec.image.codes import CodeModel, Context
+from vqcodec.image.codes import CodeModel
 from vqcodec.image.config import ImageConfig
+from vqcodec.image.context import Context
 from vqcodec.image.dequantise import TRUST_KNOTS, Dequantiser, repeated
 from vqcodec.image.train.codebooks import start_codebook
 from vqcodec.image.units import BIT_WEIGHT, to_planes, to_units

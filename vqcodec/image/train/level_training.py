@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from vqcodec.bitstream.arrays import F32, F64
 from vqcodec.bitstream.coder import Tables
-from vqcodec.image.codes import CodeModel, Context
+from vqcodec.image.codes import CodeModel
 from vqcodec.image.config import SliceConfig
+from vqcodec.image.context import Context
 from vqcodec.image.level_network import Head, Layer, LevelNetwork, check_network
 from vqcodec.image.seen import PictureMaps, map_edges
 from vqcodec.image.sight import Sight
