@@ -23,6 +23,7 @@ COLOURS = {
     "opus-mono": "#cc79a7",
     "vorbis": "#e69f00",
     "mp3": "#d55e00",
+    "aac": "#f0e442",
 }
 
 

@@ -8,7 +8,7 @@ import torch
 from vqcodec.audio.config import AUDIO_TINY
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.train.network import AudioNetworks
-from vqcodec.audio.transform import FLOOR, HELD_TO, TRAINED_FROM, AudioTransform
+from vqcodec.audio.transform import FLOOR, HELD_TO, NOISE_GAIN, TRAINED_FROM, AudioTransform
 
 FRAMES = 9
 BANDS = len(AUDIO_TINY.edges) - 1
@@ -21,7 +21,8 @@ def networks(seed: int) -> tuple[AudioNetworks, AudioTransform]:
         for tensor in (trained.analysis.last.weight, trained.synthesis.last.weight):
             tensor.normal_(0, 0.05)
         last = trained.synthesis.last
-        last.weight[2 * HOP :] = last.weight[HOP : 2 * HOP]  # the third part is not for training
+        own, held = slice(HOP, 2 * HOP), slice(2 * HOP, None)  # the third part is not for training
+        last.weight[held], last.bias[held] = NOISE_GAIN * last.weight[own], NOISE_GAIN * last.bias[own]
     return trained, AudioTransform(AUDIO_TINY, {k: v.numpy() for k, v in trained.state_dict().items()})
 
 
@@ -61,7 +62,7 @@ def test_an_envelope_at_its_floor_makes_no_noise() -> None:
         envelope = np.full((FRAMES, BANDS), np.log2(energy), np.float32)
         return float(np.abs(used.synthesise(lines, envelope, noise, short, 200, shift)).max())
 
-    assert loudness(FLOOR) < 0.1  # in 16-bit units
+    assert loudness(FLOOR) < 0.12  # in 16-bit units
     assert loudness(100 * FLOOR) > 5
 
 

@@ -3,11 +3,14 @@
     python tests/golden/make_golden.py image-3
     python tests/golden/make_golden.py image-3 layers
     python tests/golden/make_golden.py exact-1
+    python tests/golden/make_golden.py audio-4 --moments
 
 with names after the model only these cases, which are new. exact-1 is no model but the lossless files of this version
 of the format. The model must be the one that new files are made with. They go into ``decode/image-3`` and
 ``reject/image-3``, and their hashes to the end of ``HASHES``. A file that is there is never written again: a golden
-file says what was written in the past and must go on decoding for as long as its model ships.
+file says what was written in the past and must go on decoding for as long as its model ships. How codes become
+samples of a sound is not normative: where that has changed, ``--moments`` notes in ``moments.json`` what a model's
+sounds are like now.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from vqcodec.threads import ALONE
 
 HERE = Path(__file__).parent
 DECODE, REJECT, HASHES = HERE / "decode", HERE / "reject", HERE / "HASHES"
+NOTED = HERE / "moments.json"
 EXAMPLES = HERE.parent.parent / "examples"
 THUMBNAIL = 8
 MOMENTS = 40  # samples of a sound that are kept, per channel
@@ -420,6 +424,16 @@ def make(model: str, here: Path = HERE, only: Sequence[str] = ()) -> list[Path]:
     return sorted(files)
 
 
+def note_moments(model: str, here: Path = HERE) -> Path:
+    """Note samples of a model's sounds as they are now, in place of those in its golden files; where."""
+    paths = sorted((here / "decode" / model).glob("*.vqc"))
+    if not paths:
+        raise SystemExit(f"{model}: has no golden files")
+    noted = {f"{model}/{path.stem}": facts(path.read_bytes())["moments"] for path in paths}
+    (here / NOTED.name).write_text(json.dumps(noted) + "\n")
+    return here / NOTED.name
+
+
 def _json(data: bytes) -> bytes:
     return (json.dumps(facts(data), indent=1) + "\n").encode()
 
@@ -427,4 +441,8 @@ def _json(data: bytes) -> bytes:
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         raise SystemExit(__doc__)
-    sys.stdout.writelines(f"{made}\n" for made in make(sys.argv[1], only=sys.argv[2:]))
+    name, *rest = sys.argv[1:]
+    if "--moments" in rest and len(rest) > 1:
+        raise SystemExit("--moments takes all cases of a model")
+    written = [note_moments(name)] if rest == ["--moments"] else make(name, only=rest)
+    sys.stdout.writelines(f"{path}\n" for path in written)

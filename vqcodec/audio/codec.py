@@ -21,6 +21,7 @@ from vqcodec.audio.codes import (
 )
 from vqcodec.audio.mdct import HOP, Flags, imdct, mdct_window
 from vqcodec.audio.model import AudioModel, audio_model_id
+from vqcodec.audio.noise import quiet_noise
 from vqcodec.audio.search import SearchCosts, search_chunk
 from vqcodec.audio.stereo import by_frame, choose_angles, groups_of, pairs_of, turn
 from vqcodec.audio.transform import AROUND, LOUD, AudioTransform
@@ -270,14 +271,10 @@ class AudioCodec(Threaded):
             angles = np.zeros((len(pairs_of(channels)), frames, self.model.codes.bands), np.int32)
             silence = np.zeros((channels, frames, self.model.codes.bands), np.float32)
             return _Values(QUIETEST, np.zeros(frames, bool), angles, zeros, silence, zeros, silent=True)
-        noise = [
-            np.random.Generator(np.random.Philox(key=[index, channel])).standard_normal((frames, HOP), np.float32)
-            for channel in range(channels)
-        ]
         lines = self.model.codebook[:, 0].take(codes.lines)
         return _Values(
             codes.level, codes.short, by_frame(codes.angles, frames), lines, codes.envelope.astype(np.float32),
-            np.stack(noise),
+            quiet_noise(index * self.chunk_frames, frames, channels),
         )  # fmt: skip
 
     def _synthesise(self, known: dict[int, _Values], index: int, step: int) -> F32:

@@ -19,6 +19,7 @@ from vqcodec.audio.codes import (
     walk_lines,
 )
 from vqcodec.audio.config import AUDIO_PRESETS, AudioConfig
+from vqcodec.audio.noise import check_noise
 from vqcodec.bitstream.arrays import F32, I32, U16, Arrays
 from vqcodec.prior.storage import (
     Form,
@@ -167,9 +168,10 @@ def load_audio_model(path: Path) -> AudioModel:
     """Read a model and verify that it is whole and that this machine's arithmetic is exact for it.
 
     Raises:
-        ModelError: not a model of ours, or damaged.
+        ModelError: not a model of ours, or damaged; or the table of its noise is not there.
         SelfCheckError: the prior or the coder gives something else here than where the model was made.
     """
+    check_noise()
     config, arrays, codes, training = read_model(FORM, path)
     return AudioModel(
         config=config,

@@ -14,6 +14,7 @@ from vqcodec.benchmarks.audio import codecs as audio_codecs
 from vqcodec.benchmarks.audio import metrics as audio_metrics
 from vqcodec.benchmarks.audio.codecs import ANCHORS, decode, encode, payload_size, select_codecs
 from vqcodec.benchmarks.audio.ogg import packet_sizes
+from vqcodec.benchmarks.audio.show import COLOURS
 from vqcodec.errors import InputError, UsageError
 
 RATE = 24000
@@ -123,3 +124,9 @@ def test_what_cannot_be_selected_is_said(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda tool: None)
     with pytest.raises(UsageError, match=r"opus-tools.*--no-opus"):
         select_codecs(["vqcodec"])
+
+
+def test_every_codec_has_a_colour() -> None:
+    """Whatever is installed here: AAC, for one, is measured only where ffmpeg is."""
+    assert {codec.name for codec in audio_codecs.available_codecs()} == COLOURS.keys()
+    assert len(set(COLOURS.values())) == len(COLOURS)

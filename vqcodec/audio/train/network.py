@@ -9,7 +9,16 @@ from torch import Tensor, nn
 from vqcodec.audio.config import AudioConfig
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.network import KERNEL
-from vqcodec.audio.transform import FLOOR, LEAST, LOUDEST, MOST_NOISE, SIDES, band_weights, short_noise
+from vqcodec.audio.transform import (
+    FLOOR,
+    LEAST,
+    LOUDEST,
+    MOST_NOISE,
+    NOISE_GAIN,
+    SIDES,
+    band_weights,
+    short_noise,
+)
 from vqcodec.prior.knots import KNOTS, step_knots
 
 __all__ = ["AudioNetworks"]
@@ -159,7 +168,7 @@ class AudioNetworks(nn.Module):
         grown, level, _ = self.synthesis(x, step_knots(step)).split(HOP, 2)
         # Lines that were coded move along their sign; in those that were not there is noise: with a free offset the
         # network puts one steady tone into every band, which measures of loudness by bands take for the original.
-        wanted = noise_unit(amplitude, log_step) * level
+        wanted = noise_unit(amplitude, log_step) * NOISE_GAIN * level
         near = short | F.pad(short[:, 1:], (0, 1))
         share = torch.from_numpy(short_noise(step.cpu().numpy())).to(wanted.device)[:, None, None]
         wanted = torch.where(near[..., None], share * wanted, wanted)

@@ -23,6 +23,7 @@ from vqcodec.audio.attacks import short_frames
 from vqcodec.audio.config import AudioConfig
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.model import load_audio_model
+from vqcodec.audio.noise import quiet_noise
 from vqcodec.audio.train.data import AudioSource, Folder
 from vqcodec.audio.train.losses import bin_distance, complex_distance, loudness_distance, mel_distance, spectrum
 from vqcodec.audio.train.mdct import imdct, mdct
@@ -108,8 +109,9 @@ def coded(transform: AudioNetworks, rate: AudioRate, samples: Tensor, step: Tens
     lines = rounded(values, DEAD_ZONE)
     line_bits = rate.lines(_noisy(values), lines.detach(), amplitude - log_step, step).sum((1, 2))
     envelope_bits = rate.bands(_noisy(wanted), envelope.detach(), step).sum((1, 2))
+    noise = torch.from_numpy(quiet_noise(int(torch.randint(1 << 16, ())), frames.shape[1], len(frames)))
     with half():
-        out = transform.synthesise(lines, decoded, torch.randn_like(frames), short, step)
+        out = transform.synthesise(lines, decoded, noise.to(frames.device), short, step)
     per_second = 48.0 / samples.shape[1]  # kbit/s of a bit
     return imdct(out.float(), short), envelope_bits * per_second, line_bits * per_second
 
