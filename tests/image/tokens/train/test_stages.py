@@ -20,7 +20,13 @@ from vqcodec.image.tokens.train import stage
 from vqcodec.image.tokens.train.adversary import Adversary
 from vqcodec.image.tokens.train.loss import TokensLoss, Weights
 from vqcodec.image.tokens.train.network import Codebook, Found, TokensNetwork, weight_range
-from vqcodec.image.tokens.train.prior import PriorNetwork, export_prior, static_prior
+from vqcodec.image.tokens.train.prior import (
+    PriorNetwork,
+    export_prior,
+    knows_counts_alone,
+    load_prior,
+    static_prior,
+)
 from vqcodec.image.tokens.train.run import TokensRunOptions, run_tokens_stage
 from vqcodec.image.tokens.train.start import fit_colour, start_network, to_planes
 from vqcodec.train.processes import join_processes
@@ -74,6 +80,11 @@ def test_all_stages(photographs: Path, tmp_path: Path, cheap: None) -> None:
     changed = {name.split(".")[0] for name, a in fitted.network.items() if not np.array_equal(a, decoder.network[name])}
     assert changed == set(stage.DECODER)
     assert np.array_equal(decoder.codes.tables[0], fitted.codes.tables[0])
+    run_tokens_stage(
+        photographs, run, TokensRunOptions("network", init=str(run / "model.safetensors"), steps=1, preset=PRESET)
+    )
+    begun = load_tokens(run / "model.safetensors")  # its prior is what the stage prior will go on from
+    assert np.array_equal(begun.codes.steps[3].first, fitted.codes.steps[3].first)
     shutil.copy(run / "decoder.ckpt", run / "network.ckpt")
     saved = torch.load(run / "network.ckpt", weights_only=True)
     del saved["average"]
@@ -225,6 +236,29 @@ def test_integers_say_what_the_network_says(tiny_network: TokensNetwork, tokens_
     with torch.no_grad():
         bits = network.bits([torch.from_numpy(c) for c in codes], torch.tensor([70]))
     assert exact == pytest.approx(float(sum(b.sum() for b in bits)), rel=0.01)
+
+
+def test_training_goes_on_from_a_prior_in_integers(tiny_network: TokensNetwork) -> None:
+    words = [book.words.numpy() for book in tiny_network.books()]
+    torch.manual_seed(4)
+    first, second = (PriorNetwork(PRESETS[PRESET], words) for _ in range(2))
+    with torch.no_grad():
+        for one in first.networks():
+            one.rest.normal_(0, 0.1)
+    whole = export_prior(first)
+    assert not knows_counts_alone(whole)
+    assert knows_counts_alone(static_prior(PRESETS[PRESET], [np.ones(len(w), np.float32) for w in words]))
+    load_prior(second, whole, 255)
+    codes = [torch.randint(len(w), (2, side, side)) for w, side in zip(words, (16, 32, 32), strict=True)]
+    step = torch.tensor([0, 130])
+    with torch.no_grad():
+        for a, b in zip(first.bits(codes, step), second.bits(codes, step), strict=True):
+            assert (a - b).abs().mean() < 0.1 < a.std()
+    again = export_prior(second)
+    for a, b in zip(whole.steps, again.steps, strict=True):
+        np.testing.assert_allclose(np.ldexp(a.last, -a.last_shift), np.ldexp(b.last, -b.last_shift), atol=1e-3)
+        np.testing.assert_allclose(np.ldexp(a.first, -a.first_shift), np.ldexp(b.first, -b.first_shift), atol=1e-3)
+        assert np.abs(np.ldexp(a.first_bias, -a.first_shift) - np.ldexp(b.first_bias, -b.first_shift)).max() < 1
 
 
 def test_a_serial_step_sees_what_comes_before_alone_wherever_its_grid_begins(tiny_network: TokensNetwork) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,7 @@ from vqcodec.stlpips import PerceptualDistance
 __all__ = ["TokensLoss", "Weights"]
 
 AROUND, USUAL = 9, 4.0  # side of the window that activity is the deviation of, and the one at which errors count half
+ENLARGED = (1.4, 2.0)  # least and most, of the parts that ST-LPIPS sees enlarged
 NEARBY = 8  # cells of 8 x 8 pixels to each side that a pattern is looked for in
 
 
@@ -35,9 +37,10 @@ class Weights:
             original's activity: blocks and blotches in skies, which all other terms forgive.
         excess: by how much differences between neighbours are stronger, block by block, than in the original.
         similarity: 1 - MS-SSIM.
-        perceptual: ST-LPIPS with AlexNet, of a part of half of the crops. Every other one is seen at twice the size: at
-            its own, the network is blind to patterns of two to four pixels. At 0.5, of a quarter of the crops, ST-LPIPS
-            with VGG, which is in no loss, stayed 10 % higher.
+        perceptual: ST-LPIPS with AlexNet, of a part of half of the crops. Every other one is enlarged: at its own size
+            the network is blind to patterns of two to four pixels. And all are turned or mirrored at random, lest the
+            decoder draw what the network's own filters like to see (M. Kettunen et al., "E-LPIPS: Robust Perceptual
+            Image Similarity via Random Transformation Ensembles", 2019).
         commitment: of the vectors to their codewords, in units of the usual distance (van den Oord et al. 2017).
     """
 
@@ -70,12 +73,28 @@ class TokensLoss(nn.Module):
         return torch.einsum("bchw,cd->bdhw", planes, self.colour * SCALE) + 128
 
     @staticmethod
-    def _parts(a: Tensor, b: Tensor, scale: int) -> list[Tensor]:
-        """The same part of both, three quarters of a crop's side where the scale is 1, enlarged by the scale."""
-        side = a.shape[2] * 3 // 4 // scale
+    def _part(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """The same part of both, three quarters of a crop's side, turned by a multiple of 90 degrees or mirrored."""
+        side = a.shape[2] * 3 // 4
         y, x = torch.randint(a.shape[2] - side + 1, (2,)).tolist()
-        parts = [t[:, :, y : y + side, x : x + side] for t in (a, b)]
-        return [F.interpolate(t, scale_factor=scale, mode="bilinear") if scale > 1 else t for t in parts]
+        axes = [axis for axis in (2, 3) if torch.rand(()) < 0.5]
+        swap = (2, 3) if torch.rand(()) < 0.5 else (2, 2)
+        a, b = (t[:, :, y : y + side, x : x + side].flip(axes).transpose(*swap) for t in (a, b))
+        return a, b
+
+    @staticmethod
+    def _turned_part(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """The same part of both, enlarged and turned by any angle to three quarters of a crop's side."""
+        whole, side = a.shape[2], a.shape[2] * 3 // 4
+        low, high = ENLARGED
+        angle, share = 2 * math.pi * float(torch.rand(())), side / whole / (low + (high - low) * float(torch.rand(())))
+        cosine, sine = math.cos(angle) * share, math.sin(angle) * share
+        # everything in halves of the crop's side, from its middle: so far may the part's own middle lie
+        y, x = ((1 - abs(cosine) - abs(sine)) * (2 * torch.rand(2) - 1)).tolist()
+        matrix = torch.tensor([[cosine, -sine, x], [sine, cosine, y]], device=a.device, dtype=a.dtype)
+        grid = F.affine_grid(matrix.expand(len(a), 2, 3), [len(a), a.shape[1], side, side], align_corners=False)
+        a, b = (F.grid_sample(t, grid, padding_mode="border", align_corners=False) for t in (a, b))
+        return a, b
 
     def forward(self, found: Found, planes: Tensor) -> tuple[Tensor, dict[str, float]]:
         """The loss, and its terms before they are weighted."""
@@ -92,8 +111,9 @@ class TokensLoss(nn.Module):
         terms["similarity"] = dissimilarity(a, b).mean()
         if self.network is not None:
             count = max(1, len(a) // 4)
-            near = (self._parts(a[count : 2 * count], b[count : 2 * count], 2)) if len(a) > count else []
-            seen = [self.network(*self._parts(a[:count], b[:count], 1)), *([self.network(*near)] if near else [])]
+            seen = [self.network(*self._part(a[:count], b[:count]))]
+            if len(a) > count:
+                seen.append(self.network(*self._turned_part(a[count : 2 * count], b[count : 2 * count])))
             terms["perceptual"] = torch.cat(seen).mean()
         terms["commitment"] = found.commitment
         loss = sum((getattr(w, name) * value for name, value in terms.items()), torch.zeros((), device=a.device))

@@ -28,7 +28,15 @@ from vqcodec.prior.network import ACTIVATION_UNIT
 from vqcodec.quality import COARSEST, PICTURE_QUALITY, step_of_quality
 from vqcodec.train.loop import Length, faded, log_line
 
-__all__ = ["PriorNetwork", "PriorOptions", "export_prior", "static_prior", "train_prior"]
+__all__ = [
+    "PriorNetwork",
+    "PriorOptions",
+    "export_prior",
+    "knows_counts_alone",
+    "load_prior",
+    "static_prior",
+    "train_prior",
+]
 
 MAP_UNIT = 1 / 32  # of the numbers that stand for codes in their integer form
 SIDE = 256
@@ -36,7 +44,7 @@ SIDE = 256
 
 @dataclass(frozen=True)
 class PriorOptions:
-    """Options of the stage. The shipped weights came of 7,000 crops and a rate of 2e-3, going on from another prior.
+    """Options of the stage; the defaults made the shipped weights.
 
     Attributes:
         crops, held_out: crops of 256 x 256 to train on, and for the figures. With 700 crops, codes that it was
@@ -48,11 +56,11 @@ class PriorOptions:
         held_out_data: photographs for the figures; None takes other crops of the training photographs.
     """
 
-    crops: int = 4000
+    crops: int = 7000
     held_out: int = 96
     steps: int = 200
     batch: int = 8
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     held_out_data: Path | None = None
     seed: int = 31
 
@@ -199,6 +207,40 @@ def export_prior(network: PriorNetwork, most: int = COARSEST) -> CodeModel:
     return CodeModel((tables[0], tables[1], tables[2]), tuple(steps), exponentials())
 
 
+@torch.no_grad()
+def load_prior(network: PriorNetwork, model: CodeModel, most: int) -> None:
+    """Take the layers of a prior in integers: the inverse of :func:`export_prior`, but for its rounding.
+
+    Args:
+        most: largest step index it was trained on.
+    """
+    knots = step_knots(torch.arange(most + 1)).double()
+
+    def floats(weight: F32, bias: F32, shift: I32, unit: float) -> tuple[Tensor, Tensor]:
+        """Weights [..., n] and biases [..., n] in units of the result times ``unit``; half a unit was for rounding."""
+        scale = torch.from_numpy(np.ldexp(unit, -shift))
+        return torch.from_numpy(weight) * scale, torch.from_numpy(bias) * scale - unit / 2
+
+    for embedding, table in zip(network.embedding, model.tables, strict=True):
+        embedding.copy_(torch.from_numpy(table) * MAP_UNIT)
+    for one, p in zip(network.networks(), model.steps, strict=True):
+        first, first_bias = floats(p.first, p.first_bias, p.first_shift, ACTIVATION_UNIT)
+        one.first.copy_((first / MAP_UNIT).flatten(0, 1))
+        one.first_bias.copy_(torch.linalg.lstsq(knots, first_bias[: most + 1], driver="gelsd").solution)
+        second, second_bias = floats(p.second, p.second_bias, p.second_shift, ACTIVATION_UNIT)
+        one.second.copy_(second / ACTIVATION_UNIT)
+        one.second_bias.copy_(second_bias)
+        last, last_bias = floats(p.last, p.last_bias, p.last_shift, 1 / UNIT)
+        one.first_last.zero_()
+        one.rest.copy_(last / ACTIVATION_UNIT)
+        one.last_bias.copy_(last_bias)
+
+
+def knows_counts_alone(model: CodeModel) -> bool:
+    """Whether a prior is one of :func:`static_prior`."""
+    return not any(p.last.any() for p in model.steps)
+
+
 @dataclass(frozen=True)
 class _Cache:
     """Codes of crops, by level [N, 16, 16] and twice [N, 32, 32], and their step indices [N]."""
@@ -232,8 +274,8 @@ def _cached(codec: TokensCodec, run: Path, folder: Path, step: I64, seed: int) -
 def train_prior(run: Path, data: Path, length: Length, options: PriorOptions | None = None) -> dict[str, Any]:
     """Train the prior of ``run/model.safetensors``, which is replaced at the end.
 
-    Codes are chosen under the prior that the model has: run the stage twice, so that the second fits what the first
-    makes the encoder choose.
+    It goes on from the prior that the model has, under which codes are chosen, too; where that knows counts alone, run
+    the stage twice, so that the second time fits what the first makes the encoder choose.
 
     Returns:
         Bits per pixel on held-out crops at the usual quality: fixed length, order-0 entropy, network in float and in
@@ -249,11 +291,10 @@ def train_prior(run: Path, data: Path, length: Length, options: PriorOptions | N
     test = _cached(codec, run, options.held_out_data or data, usual, options.seed + 1)
     torch.manual_seed(options.seed)
     network = PriorNetwork(model.config, model.words)
-    with torch.no_grad():
-        for s, one in zip(STEPS, network.networks(), strict=True):
-            codes = torch.from_numpy(train.codes[s.level].astype(np.int64)).flatten()
-            counts = torch.bincount(codes, minlength=network.codewords[s.level]) + 0.1
-            one.last_bias.copy_(torch.log2(counts / counts.sum()))
+    if knows_counts_alone(model.codes):
+        _start(network, train)
+    else:
+        load_prior(network, model.codes, options.steps)
     done = _fit(network, train, length, options)
     codes_model = export_prior(network, options.steps)
     report = _report(network, test, model_id(model).hex())
@@ -264,6 +305,15 @@ def train_prior(run: Path, data: Path, length: Length, options: PriorOptions | N
     model.training["prior"] = asdict(options) | {"held_out_data": held_out} | asdict(length)
     save_tokens(model, run / "model.safetensors")
     return report
+
+
+@torch.no_grad()
+def _start(network: PriorNetwork, train: _Cache) -> None:
+    """Let it begin with how often each code is."""
+    for s, one in zip(STEPS, network.networks(), strict=True):
+        codes = torch.from_numpy(train.codes[s.level].astype(np.int64)).flatten()
+        counts = torch.bincount(codes, minlength=network.codewords[s.level]) + 0.1
+        one.last_bias.copy_(torch.log2(counts / counts.sum()))
 
 
 def _fit(network: PriorNetwork, train: _Cache, length: Length, options: PriorOptions) -> int:

@@ -19,7 +19,7 @@ from vqcodec.image.tokens.model import TokensModel, load_tokens, save_tokens
 from vqcodec.image.tokens.train.adversary import Adversary
 from vqcodec.image.tokens.train.loss import TokensLoss, Weights
 from vqcodec.image.tokens.train.network import Found, TokensNetwork
-from vqcodec.image.tokens.train.prior import static_prior
+from vqcodec.image.tokens.train.prior import knows_counts_alone, static_prior
 from vqcodec.image.tokens.train.start import fit_colour, start_network, to_planes
 from vqcodec.image.train.data import CropSource, photographs
 from vqcodec.train.loop import Length, continuing, follow, log_line, read_checkpoint, save_checkpoint, schedule
@@ -85,7 +85,9 @@ def train_network(
     start: Path | None = None,
     decoder: bool = False,
 ) -> None:
-    """Train the networks and codebooks; ``run/model.safetensors`` is written at the end, with a prior of counts alone.
+    """Train the networks and codebooks; ``run/model.safetensors`` is written at the end.
+
+    Its prior is the one of the model to begin with, for the next stage to go on from, or one of counts alone.
 
     Args:
         run: folder of the run: checkpoint and log.
@@ -106,6 +108,7 @@ def train_network(
     share = trainer.load(checkpoint) if resume else 0.0
     if not resume:
         trainer.start(path if decoder else start)
+    old = load_tokens(start or path) if trainer.begun else None
     began = saved = time.monotonic()
     shown, before, losses = -SHOW_EVERY + began, share, []
     while True:
@@ -126,9 +129,10 @@ def train_network(
             break
     if processes.first:
         model = trainer.model()
-        if decoder:
-            old = load_tokens(path)
+        if old is not None and decoder:
             model.codes, model.training = old.codes, old.training | {"decoder": model.training["network"]}
+        elif old is not None and not knows_counts_alone(old.codes):
+            model.codes, model.training = old.codes, old.training | model.training
         save_tokens(model, path)
     processes.wait()
 
@@ -161,11 +165,13 @@ class _Trainer:
         self.optimiser = Soap(groups) if options.soap else torch.optim.Adam(groups, betas=(0.9, 0.99))
         self.adversary = Adversary(processes) if options.adversarial else None
         self.reseeded = 0
+        self.begun = False  # with a model, in the run's folder as long as it lasts, whose prior is kept
 
     def start(self, model: Path | None) -> None:
         """Colour, linear parts and codebooks in closed form, or those of a model; the same in every process."""
         if model is not None:
             own = load_tokens(model)
+            self.begun = True
             self.loss.colour.copy_(torch.from_numpy(own.colour))
             self.network.load(own.network, own.words, own.error)
             self._count()
@@ -283,6 +289,7 @@ class _Trainer:
         state: dict[str, Any] = {
             "network": self.network.state_dict(), "average": self.average.state_dict(), "colour": self.loss.colour,
             "optimiser": self.optimiser.state_dict(), "done": self.done, "share": share,
+            "begun": self.begun,
         }  # fmt: skip
         if self.adversary is not None:
             state["adversary"] = self.adversary.state()
@@ -298,5 +305,5 @@ class _Trainer:
             self.optimiser.load_state_dict(state["optimiser"])
             if self.adversary is not None and "adversary" in state:
                 self.adversary.load(state["adversary"])
-            self.done = state["done"]
+            self.done, self.begun = state["done"], state["begun"]
             return float(state["share"])
