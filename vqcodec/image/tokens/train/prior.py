@@ -56,7 +56,7 @@ class PriorOptions:
         held_out_data: photographs for the figures; None takes other crops of the training photographs.
     """
 
-    crops: int = 7000
+    crops: int = 5000
     held_out: int = 96
     steps: int = 200
     batch: int = 8
