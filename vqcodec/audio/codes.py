@@ -19,7 +19,15 @@ from vqcodec.bitstream.arrays import F32, I32, I64
 from vqcodec.bitstream.checks import code_hash
 from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
 from vqcodec.errors import CorruptError
-from vqcodec.prior.integer import ACTIVATION_LIMIT, PriorSlice, context_stack, join_phases, phase, predict_rows
+from vqcodec.prior.integer import (
+    ACTIVATION_LIMIT,
+    PriorSlice,
+    context_stack,
+    join_phases,
+    phase,
+    predict_rows,
+    sum_bound,
+)
 
 __all__ = [
     "ENVELOPE_LIMIT",
@@ -353,13 +361,11 @@ def check_envelope_bounds(prior: EnvelopePrior) -> None:
     Raises:
         ValueError: a layer breaks its bound.
     """
-    units = len(prior.second)
-    largest = np.full(len(prior.last), ENVELOPE_LIMIT, np.float64)
-    largest[:units] = ACTIVATION_LIMIT
+    hidden, known = np.split(prior.last, [len(prior.second)])
     sums = [
-        np.abs(prior.first).sum(0) * ENVELOPE_LIMIT + np.abs(prior.first_bias).max(0),
-        np.abs(prior.second).sum(0) * ACTIVATION_LIMIT + np.abs(prior.second_bias),
-        largest @ np.abs(prior.last) + np.abs(prior.last_bias).max(0),
+        sum_bound(prior.first, ENVELOPE_LIMIT, prior.first_bias),
+        sum_bound(prior.second, ACTIVATION_LIMIT, prior.second_bias),
+        sum_bound(hidden, ACTIVATION_LIMIT) + sum_bound(known, ENVELOPE_LIMIT, prior.last_bias),
     ]
     shifts = np.concatenate([prior.first_shift, prior.second_shift, prior.last_shift])
     if max(s.max() for s in sums) >= 2**24 or shifts.min() < 0 or shifts.max() > 24:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
-from vqcodec.bitstream.arrays import F32, F64, I32
+from vqcodec.bitstream.arrays import F32, I32
 from vqcodec.prior.integer import (
     ACTIVATION_LIMIT,
     MAP_LIMIT,
@@ -20,6 +20,7 @@ from vqcodec.prior.integer import (
     convolve,
     planes_first,
     product,
+    sum_bound,
 )
 
 if TYPE_CHECKING:
@@ -179,15 +180,10 @@ def check_step(p: StepPrior, tables: Sequence[F32]) -> None:
     if max(np.abs(t).max() for t in tables) > MAP_LIMIT:
         raise ValueError(f"a map is outside -{MAP_LIMIT}..{MAP_LIMIT}")
 
-    def bound(weight: F32, largest: int, bias: F32) -> F64:
-        total: F64 = np.abs(weight).sum(tuple(range(weight.ndim - 1)), dtype=np.float64) * largest
-        total += np.abs(bias).max(0, initial=0)
-        return total
-
     sums = np.concatenate([
-        bound(p.first, MAP_LIMIT, p.first_bias),
-        bound(p.second, ACTIVATION_LIMIT, p.second_bias[None]),
-        bound(p.last, ACTIVATION_LIMIT, p.last_bias[None]),
+        sum_bound(p.first, MAP_LIMIT, p.first_bias),
+        sum_bound(p.second, ACTIVATION_LIMIT, p.second_bias),
+        sum_bound(p.last, ACTIVATION_LIMIT, p.last_bias),
     ])  # fmt: skip
     if sums.max() >= 2**24:
         raise ValueError(f"a product sum may reach {sums.max():.0f}, which float32 does not hold exactly")

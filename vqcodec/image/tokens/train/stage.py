@@ -106,9 +106,10 @@ def train_network(
     trainer = _Trainer(data, options, processes, DECODER if decoder else None)
     checkpoint = run / ("decoder.ckpt" if decoder else "network.ckpt")
     share = trainer.load(checkpoint) if resume else 0.0
+    begun = trainer.begun if resume else decoder or start is not None
+    old = load_tokens(start or path) if begun else None
     if not resume:
-        trainer.start(path if decoder else start)
-    old = load_tokens(start or path) if trainer.begun else None
+        trainer.start(old)
     began = saved = time.monotonic()
     shown, before, losses = -SHOW_EVERY + began, share, []
     while True:
@@ -129,12 +130,18 @@ def train_network(
             break
     if processes.first:
         model = trainer.model()
-        if old is not None and decoder:
-            model.codes, model.training = old.codes, old.training | {"decoder": model.training["network"]}
-        elif old is not None and not knows_counts_alone(old.codes):
-            model.codes, model.training = old.codes, old.training | model.training
+        if old is not None:
+            _keep(model, old, decoder=decoder)
         save_tokens(model, path)
     processes.wait()
+
+
+def _keep(model: TokensModel, old: TokensModel, *, decoder: bool) -> None:
+    """Give a trained model the prior, and its record, of the model that it began as, if that knows more than counts."""
+    if decoder:
+        model.codes, model.training = old.codes, old.training | {"decoder": model.training["network"]}
+    elif not knows_counts_alone(old.codes):
+        model.codes, model.training = old.codes, old.training | model.training
 
 
 class _Trainer:
@@ -167,13 +174,12 @@ class _Trainer:
         self.reseeded = 0
         self.begun = False  # with a model, in the run's folder as long as it lasts, whose prior is kept
 
-    def start(self, model: Path | None) -> None:
+    def start(self, model: TokensModel | None) -> None:
         """Colour, linear parts and codebooks in closed form, or those of a model; the same in every process."""
         if model is not None:
-            own = load_tokens(model)
             self.begun = True
-            self.loss.colour.copy_(torch.from_numpy(own.colour))
-            self.network.load(own.network, own.words, own.error)
+            self.loss.colour.copy_(torch.from_numpy(model.colour))
+            self.network.load(model.network, model.words, model.error)
             self._count()
             self.average.load_state_dict(self.network.state_dict())
             return
