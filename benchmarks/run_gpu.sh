@@ -4,10 +4,12 @@
 #         tests and benchmark of the kernels, and pictures on the device: their tests, and times of one against the CPU.
 #         FOLDER (benchmarks/results unless told) receives gpu-tests.txt, kernel-cuda.{json,md,png} and
 #         picture-cuda.json. Needs the extras gpu, bench and test. The exit status is that of the tests.
-#     sh benchmarks/run_gpu.sh train RUN PHOTOS FOLDER [MINUTES]
-#         goes on training the filter of RUN/model.safetensors (8 minutes unless told; in bf16 on the device), from
-#         RUN/restore.ckpt or its parts where they are there. FOLDER receives model.safetensors, log.jsonl and the
-#         checkpoint in parts of 15 MiB. Needs the extra train. Runs on a CPU too, which is how to try it.
+#     sh benchmarks/run_gpu.sh train MODEL RUN PHOTOS FOLDER [MINUTES]
+#         goes on training RUN/model.safetensors (8 minutes unless told; in bf16 on the device), from RUN's checkpoint or
+#         its parts where they are there. MODEL is image, for the filter of pictures, or a preset of tokens, for its
+#         networks: tokens, or tokens-deep, which may begin from a model of the former. FOLDER receives the model and
+#         the filter's checkpoint in parts of 15 MiB, and log.jsonl. (The checkpoint of tokens is too large to be sent
+#         about: the next call begins from the model.) Needs the extra train. Runs on a CPU too, which is how to try it.
 # PYTHON picks the interpreter, which must find vqcodec.
 set -eu
 cd "$(dirname "$0")/.."
@@ -34,16 +36,23 @@ print(run(Path(sys.argv[1]), device='cuda'))" "$folder"
 }
 
 train() {
-    run=$1 photos=$2 folder=$3 minutes=${4:-8}
+    model=$1 run=$2 photos=$3 folder=$4 minutes=${5:-8}
+    case $model in
+        image) set -- --stage restore ;;
+        *) set -- --stage network --preset "$model" --init "$run/model.safetensors" ;;
+    esac
     mkdir -p "$folder"
-    if [ ! -f "$run/restore.ckpt" ] && [ -f "$run/restore.ckpt.aa" ]; then
-        cat "$run"/restore.ckpt.?? > "$run/restore.ckpt"
+    if [ "$model" = image ]; then
+        if [ ! -f "$run/restore.ckpt" ] && [ -f "$run/restore.ckpt.aa" ]; then
+            cat "$run"/restore.ckpt.?? > "$run/restore.ckpt"
+        fi
+        if [ -f "$run/restore.ckpt" ]; then set -- "$@" --resume; fi
     fi
-    resume=""
-    if [ -f "$run/restore.ckpt" ]; then resume=--resume; fi
-    "$python" -m vqcodec train image --data "$photos" --out "$run" --stage restore --minutes "$minutes" $resume
-    split -b 15m "$run/restore.ckpt" "$folder/restore.ckpt."
-    cp "$run/model.safetensors" "$run/log.jsonl" "$folder/"
+    "$python" -m vqcodec train "${model%%-*}" --data "$photos" --out "$run" --minutes "$minutes" "$@"
+    for file in "$run"/model.safetensors "$run"/restore.ckpt; do
+        if [ -f "$file" ]; then split -b 15m "$file" "$folder/${file##*/}."; fi
+    done
+    cp "$run/log.jsonl" "$folder/"
 }
 
 case ${1:-} in

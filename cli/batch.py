@@ -18,7 +18,8 @@ from vqcodec.cli.report import Progress, say, say_error, say_json, say_skipped, 
 from vqcodec.cli.streams import STREAM, input_name, weight_of
 from vqcodec.errors import UsageError, VqcError, VqcWarning, WorkerDiedError
 from vqcodec.sources import discard_unfinished
-from vqcodec.workers import cores, in_processes
+from vqcodec.threads import cores
+from vqcodec.workers import in_processes
 
 __all__ = ["Running", "Share", "attempt", "run_batch"]
 

@@ -117,7 +117,11 @@ def _check_options(options: dict[str, Any]) -> None:
     "--crops", type=click.IntRange(16), help="Crops of the closed-form start, or that the prior is fitted on."
 )
 @click.option(
-    "--preset", default="tokens", show_default=True, type=click.Choice(["tokens", "tokens-tiny"]), help="Shape."
+    "--preset",
+    default="tokens",
+    show_default=True,
+    type=click.Choice(["tokens", "tokens-deep", "tokens-tiny"]),
+    help="Shape; deep: more residual blocks.",
 )
 @click.option(
     "--adversarial",

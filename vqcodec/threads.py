@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["ALONE", "Threaded", "Workers"]
+__all__ = ["ALONE", "Threaded", "Workers", "cores"]
 
 Piece = TypeVar("Piece")
 
 
-def _cores() -> int:
+def cores() -> int:
     """Processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -31,7 +31,7 @@ class Workers:
     """
 
     def __init__(self, threads: int | None = None) -> None:
-        self.threads = _cores() if threads is None else threads
+        self.threads = cores() if threads is None else threads
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
 
     def each(self, work: Callable[[Piece], None], pieces: Iterable[Piece]) -> None:

@@ -25,8 +25,9 @@ from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 from vqcodec.errors import WorkerDiedError
+from vqcodec.threads import cores
 
-__all__ = ["INTERRUPTED", "TERMINATED", "cores", "in_processes", "leaving_on_signals"]
+__all__ = ["INTERRUPTED", "TERMINATED", "in_processes", "leaving_on_signals"]
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -39,11 +40,6 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLI
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_processes(

@@ -22,7 +22,24 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def build(kernel: str, capability: int, dimension: int, half: bool = False, **constants: Any) -> Any:
-    """The compiled kernel, as a launch on a device of this capability would make it."""
+    """The compiled search, as a launch on a device of this capability would make it."""
+    shape = tuning(divmod(capability, 10), dimension, half, kernel.endswith("dot"))
+    constants |= {"D": dimension, "ROWS": shape.rows}
+    if kernel.endswith("dot"):
+        constants |= {"CODES": shape.codes, "WIDTH": max(16, dimension), "PRECISION": "ieee" if half else "tf32x3"}
+    else:
+        constants |= {"STEP": FMA_STEP, "DIRECT": dimension <= DIRECT_TO}
+    types = {"rows_ptr": "*i64", "out_ptr": "*i64"}
+    if half:
+        types |= {"x_ptr": "*fp16", "words_ptr": "*fp16"}
+        constants["centre_ptr"] = None
+    return compiled(kernel, capability, types, constants, {"num_warps": shape.warps, "num_stages": shape.stages})
+
+
+def compiled(
+    kernel: str, capability: int, types: dict[str, str], constants: dict[str, Any], options: dict[str, Any]
+) -> Any:
+    """A kernel for a device of this capability; pointers are to float32, numbers int32, unless ``types`` says."""
     pytest.importorskip("triton", reason="Triton is not installed")
     import triton
     from triton.backends.compiler import GPUTarget
@@ -31,21 +48,11 @@ def build(kernel: str, capability: int, dimension: int, half: bool = False, **co
     from vqcodec.kernels import triton_kernels
 
     function = getattr(triton_kernels, kernel)
-    shape = tuning(divmod(capability, 10), dimension, half, kernel.endswith("dot"))
-    constants |= {"D": dimension, "ROWS": shape.rows}
-    if kernel.endswith("dot"):
-        constants |= {"CODES": shape.codes, "WIDTH": max(16, dimension), "PRECISION": "ieee" if half else "tf32x3"}
-    else:
-        constants |= {"STEP": FMA_STEP, "DIRECT": dimension <= DIRECT_TO}
-    types = dict.fromkeys(function.arg_names, "*fp32") | {"rows_ptr": "*i64", "out_ptr": "*i64"}
-    types |= dict.fromkeys(("count", "size", "table_rows", "bias_size"), "i32")
-    if half:
-        types |= {"x_ptr": "*fp16", "words_ptr": "*fp16"}
-        constants["centre_ptr"] = None
+    types = {name: "*fp32" if name.endswith("_ptr") else "i32" for name in function.arg_names} | types
     signature = {name: "constexpr" if name in constants else types[name] for name in function.arg_names}
     source = ASTSource(function, signature, constants)
-    options = {"num_warps": shape.warps, "num_stages": shape.stages, "enable_fp_fusion": True}
-    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    target = GPUTarget("cuda", capability, 32)
+    return triton.compile(source, target=target, options=options | {"enable_fp_fusion": True})
 
 
 @pytest.mark.parametrize(
@@ -66,6 +73,17 @@ def test_unrolled_kernel_wastes_nothing(dimension: int, form: int) -> None:
     assert ptx.count("fma.rn.f32") == 2 * vectors * FMA_STEP * dimension  # the loop, and once more for the best four
     assert "shfl" not in ptx  # a thread owns its vectors: no exchange
     assert "shared" not in ptx.split("{", 1)[1]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("dimension", "direct"), [(2, True), (8, False), (128, False)])
+def test_preparing_kernels_compile(dimension: int, direct: bool, bias: bool) -> None:
+    constants = {"D": dimension, "WIDTH": dimension, "BLOCK": 32, "CENTRED": not direct, "DIRECT": direct}
+    assert (
+        compiled("prepare_words", 90, {}, constants | ({} if bias else {"bias_ptr": None}), {}).metadata.shared
+        < 64 << 10
+    )
+    assert compiled("prepare_table", 90, {}, {"BLOCK": 256, "DIRECT": direct}, {}).metadata.shared == 0
 
 
 def test_half_precision_and_residual_kernels() -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from vqcodec.kernels.plain import plain_assign
-from vqcodec.kernels.prepare import Prepared, prepare
+from vqcodec.kernels.prepare import Prepared
 from vqcodec.kernels.tuning import DIRECT_TO, DOT_FROM, FMA_STEP, MAX_DIMENSION, Tuning, tuning
 
 __all__ = ["gpu_assign", "gpu_residual_assign", "triton_assign", "triton_residual_assign"]
 
 OLDEST_TRITON = (3, 3)
+TABLE_BLOCK = 256  # codewords of a table's row at a time
 PADDING = 64  # K is padded to a multiple of this: of every CODES and STEP in the tuning table
 _FORM_CODEWORD, _FORM_TABLE, _FORM_PAIR = 0, 1, 2  # as in triton_kernels
 
@@ -72,11 +72,40 @@ def _launch(x: Tensor, half: bool, dot: bool) -> _Launch:
     return _Launch(shape, grid, options, precision, torch.cuda.device(x.device) if x.is_cuda else nullcontext())
 
 
-def _padded(prepared: Prepared) -> Prepared:
-    """K up to a multiple of PADDING with codewords that never win; words negated, so that scores are sums."""
-    extra = -prepared.words.shape[1] % PADDING
-    words = pad(-prepared.words, (0, 0, 0, extra))
-    return Prepared(prepared.centre.contiguous(), words, pad(prepared.offset, (0, extra), value=torch.inf))
+def _prepare(codebook: Tensor, bias: Tensor | None, form: int, dot: bool, half: bool) -> Prepared:
+    """As ``prepare``, in one launch or, with a table, two: a score of small operators took most of a small search.
+
+    K is padded to a multiple of PADDING with codewords that never win, and words are negated, so that scores are sums.
+    A table's offsets are [G, R, K] where products are taken on the matrix units, else [G, K, R]: neighbours in a warp
+    share a codeword there, so that their rows lie side by side.
+    """
+    from vqcodec.kernels import triton_kernels
+
+    groups, size, dimension = codebook.shape
+    direct, padded, width = (
+        not dot and dimension <= DIRECT_TO,
+        size + -size % PADDING,
+        1 << (dimension - 1).bit_length(),
+    )
+    empty = partial(torch.empty, dtype=torch.float32, device=codebook.device)
+    centre, offset = empty((groups, dimension)), empty((groups, padded))
+    words = empty((groups, padded, dimension), dtype=codebook.dtype if half else torch.float32)
+    triton_kernels.prepare_words[(groups,)](
+        codebook.contiguous(), bias.contiguous() if bias is not None and form == _FORM_CODEWORD else None,
+        centre, words, offset, size, padded,
+        D=dimension, WIDTH=width, BLOCK=max(16, min(256, 4096 // width)), CENTRED=not half and not direct,
+        DIRECT=direct, enable_fp_fusion=True,
+    )  # fmt: skip
+    if form != _FORM_TABLE or bias is None:
+        return Prepared(centre, words, offset)
+    rows = bias.shape[-2]
+    out = empty((groups, rows, padded) if dot else (groups, padded, rows))
+    triton_kernels.prepare_table[(rows, -(-padded // TABLE_BLOCK), groups)](
+        bias.contiguous(), offset, out, rows, size, padded,
+        rows * size if bias.dim() == 3 else 0, *((padded, 1) if dot else (1, rows)),
+        BLOCK=TABLE_BLOCK, DIRECT=direct, enable_fp_fusion=True,
+    )  # fmt: skip
+    return Prepared(centre, words, out)
 
 
 def triton_assign(x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor | None) -> Tensor:
@@ -90,27 +119,21 @@ def triton_assign(x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor
     pair = bias.float().contiguous() if bias is not None and rows is None and bias.dim() == 3 else None
     dot = dimension >= DOT_FROM or pair is not None
     half = dot and x.dtype != torch.float32
-    direct = not dot and dimension <= DIRECT_TO
-    prepared = prepare(
-        codebook, None if pair is not None else bias, table=rows is not None, centred=not half, direct=direct
-    )
-    centre, words, offset = _padded(prepared)
-    size = words.shape[1]
     form = _FORM_TABLE if rows is not None else _FORM_PAIR if pair is not None else _FORM_CODEWORD
-    table_rows = offset.shape[1] if rows is not None else 1
     places = x.contiguous(), out if rows is None else rows.contiguous()
     shape, grid, options, precision, guard = _launch(x, half, dot)
     with guard:
+        centre, words, offset = _prepare(codebook, bias, form, dot, half)
+        size = words.shape[1]
+        table_rows = offset.numel() // (groups * size)
         if not dot:
-            if rows is not None:  # [G, K, R]: neighbours in a warp share a codeword, so their rows lie side by side
-                offset = offset.transpose(1, 2)
             triton_kernels.assign_fma[grid](
-                places[0], words, centre, offset.contiguous(), places[1], out, count, size, table_rows,
-                D=dimension, ROWS=shape.rows, STEP=FMA_STEP, FORM=form, DIRECT=direct, **options,
+                places[0], words, centre, offset, places[1], out, count, size, table_rows,
+                D=dimension, ROWS=shape.rows, STEP=FMA_STEP, FORM=form, DIRECT=dimension <= DIRECT_TO, **options,
             )  # fmt: skip
         else:
             triton_kernels.assign_dot[grid](
-                places[0], words.to(x.dtype), None if half else centre, offset.contiguous(), places[1],
+                places[0], words, None if half else centre, offset, places[1],
                 out if pair is None else pair, out, count, size, table_rows, codebook.shape[1],
                 D=dimension, WIDTH=_width(dimension), ROWS=shape.rows, CODES=shape.codes, FORM=form,
                 PRECISION=precision, **options,
@@ -134,16 +157,15 @@ def triton_residual_assign(x: Tensor, codebooks: Tensor, bias: Tensor | None) ->
         return out
     x = x.float().contiguous()
     dot = dimension >= DOT_FROM
-    direct = dimension <= DIRECT_TO
     flat_bias = None if bias is None else bias.flatten(0, 1)
-    centre, words, offset = _padded(prepare(codebooks.flatten(0, 1), flat_bias, direct=direct))
-    size = words.shape[1]
     shape, grid, options, precision, guard = _launch(x, half=False, dot=dot)
     with guard:
+        centre, words, offset = _prepare(codebooks.flatten(0, 1), flat_bias, _FORM_CODEWORD, dot, half=False)
+        size = words.shape[1]
         if not dot:
             triton_kernels.residual_fma[grid](
                 x, words, centre, offset, out, count, size,
-                D=dimension, ROWS=shape.rows, STEP=FMA_STEP, STAGES=stages, DIRECT=direct, **options,
+                D=dimension, ROWS=shape.rows, STEP=FMA_STEP, STAGES=stages, DIRECT=dimension <= DIRECT_TO, **options,
             )  # fmt: skip
         else:
             triton_kernels.residual_dot[grid](

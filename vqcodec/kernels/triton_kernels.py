@@ -14,12 +14,78 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-__all__ = ["assign_dot", "assign_fma", "residual_dot", "residual_fma"]
+__all__ = ["assign_dot", "assign_fma", "prepare_table", "prepare_words", "residual_dot", "residual_fma"]
 
-RUNTIME = ("count", "table_rows", "bias_size")  # never compiled in: one binary serves every N
+# what differs from call to call is never compiled in: one binary serves every N
+RUNTIME = ("count", "table_rows", "bias_size")
 PER_CODEWORD = tl.constexpr(0)  # offset [G, K]
 TABLE = tl.constexpr(1)  # offset [G, K, R] (fma) or [G, R, K] (dot), and a row per vector
 PER_PAIR = tl.constexpr(2)  # offset [G, K] and a bias [G, N, K]; dot only
+
+
+@triton.jit
+def _load_words(codebook_ptr, code, size, D: tl.constexpr, WIDTH: tl.constexpr):
+    """Codewords [BLOCK, WIDTH] as float32, 0 where they are not finite or none, and which are finite."""
+    dims = tl.arange(0, WIDTH)
+    there = (code < size)[:, None] & (dims < D)[None, :]
+    words = tl.load(codebook_ptr + code[:, None] * D + dims[None, :], mask=there, other=0.0).to(tl.float32)
+    broken = tl.max(tl.where(tl.abs(words) < float("inf"), 0, 1), axis=1)  # NaN is not below either
+    finite = (code < size) & (broken == 0)
+    return tl.where(finite[:, None], words, 0.0), finite
+
+
+@triton.jit
+def prepare_words(
+    codebook_ptr, bias_ptr, centre_ptr, words_ptr, offset_ptr, size, padded,
+    D: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, CENTRED: tl.constexpr, DIRECT: tl.constexpr,
+):  # fmt: skip
+    """What :func:`vqcodec.kernels.prepare.prepare` gives, words negated, K padded with what never wins; grid [G]."""
+    group = tl.program_id(0).to(tl.int64)
+    codebook_ptr += group * size * D
+    lanes = tl.arange(0, BLOCK)
+    dims = tl.arange(0, WIDTH)
+    total = tl.zeros([WIDTH], tl.float32)
+    if CENTRED:
+        count = 0.0
+        for k in range(0, size, BLOCK):
+            words, finite = _load_words(codebook_ptr, k + lanes, size, D, WIDTH)
+            total += tl.sum(words, axis=0)
+            count += tl.sum(tl.where(finite, 1.0, 0.0), axis=0)
+        total = total / tl.maximum(count, 1.0)
+    tl.store(centre_ptr + group * D + dims, total, mask=dims < D)
+    for k in range(0, padded, BLOCK):
+        code = k + lanes
+        words, finite = _load_words(codebook_ptr, code, size, D, WIDTH)
+        words = tl.where(finite[:, None], words - total[None, :], 0.0)
+        offset = tl.zeros([BLOCK], tl.float32)
+        if not DIRECT:
+            offset += 0.5 * tl.sum(words * words, axis=1)
+        if bias_ptr is not None:
+            bias = tl.load(bias_ptr + group * size + code, mask=finite, other=0.0).to(tl.float32)
+            offset += bias if DIRECT else 0.5 * bias
+        offset = tl.where(finite & (offset == offset), offset, float("inf"))  # NaN differs from itself
+        place = (group * padded + code)[:, None] * D + dims[None, :]
+        tl.store(words_ptr + place, -words, mask=(code < padded)[:, None] & (dims < D)[None, :])
+        tl.store(offset_ptr + group * padded + code, offset, mask=code < padded)
+
+
+@triton.jit
+def prepare_table(
+    table_ptr, offset_ptr, out_ptr, table_rows, size, padded, table_stride, row_stride, code_stride,
+    BLOCK: tl.constexpr, DIRECT: tl.constexpr,
+):  # fmt: skip
+    """Offsets of a table from those of the words alone; grid [R, ceil(K / BLOCK), G].
+
+    ``table_stride`` is 0 where all groups share the table; the other two are of what is written.
+    """
+    row, group = tl.program_id(0).to(tl.int64), tl.program_id(2).to(tl.int64)
+    code = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    bias = tl.load(table_ptr + group * table_stride + row * size + code, mask=code < size, other=0.0).to(tl.float32)
+    offset = tl.load(offset_ptr + group * padded + code, mask=code < padded, other=float("inf"))
+    offset += bias if DIRECT else 0.5 * bias
+    offset = tl.where(offset == offset, offset, float("inf"))  # NaN differs from itself
+    place = group * table_rows * padded + row * row_stride + code.to(tl.int64) * code_stride
+    tl.store(out_ptr + place, offset, mask=code < padded)
 
 
 @triton.jit

@@ -62,6 +62,7 @@ PRESETS = {
     c.name: c
     for c in (
         TokensConfig("tokens"),
+        TokensConfig("tokens-deep", encoder=(96, 4), middle=(112, 8), quarter=(64, 2)),
         TokensConfig(
             "tokens-tiny", codewords=(16, 32, 8), top_d=6, bottom_d=4, encoder=(8, 1), top=8, told=4,
             middle=(8, 1), quarter=(8, 1), half=(4, 1), embedding=4, hidden=16,

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import Tensor, from_numpy
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from vqcodec.bitstream.arrays import U8
 from vqcodec.errors import InputError
+from vqcodec.threads import cores
 
-__all__ = ["CropSource", "photographs", "photographs_key"]
+__all__ = ["CropSource", "batches", "photographs", "photographs_key"]
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 SCALED, SCALE = 0.6, 1.7  # share of crops that are scaled down, and by how much at most
 JITTER = 0.05
+MOST_WORKERS = 10  # processes that cut crops for a GPU
 
 
 def photographs(folder: Path) -> list[Path]:
@@ -41,7 +46,7 @@ class CropSource:
     """
 
     def __init__(self, folder: Path, size: int, seed: int = 0) -> None:
-        self.size = size
+        self.size, self.seed = size, seed
         self.rng = np.random.default_rng(seed)
         self.pictures: list[U8] = []
         for path in photographs(folder):
@@ -85,3 +90,27 @@ class CropSource:
     def batch(self, count: int) -> U8:
         """[count, size, size, 3]."""
         return np.stack([self.crop() for _ in range(count)])
+
+
+class _Batches(IterableDataset[Tensor]):
+    """Batches of crops without an end; each process that takes part draws others."""
+
+    def __init__(self, source: CropSource, count: int) -> None:
+        self.source, self.count = source, count
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if (worker := get_worker_info()) is not None:
+            self.source.rng = np.random.default_rng((self.source.seed, worker.id))
+        while True:
+            yield from_numpy(self.source.batch(self.count))
+
+
+def batches(source: CropSource, count: int, *, ahead: bool) -> Iterator[Tensor]:
+    """Batches [count, size, size, 3] without an end.
+
+    Args:
+        ahead: cut them in other processes, before they are asked for: a GPU would wait for them.
+    """
+    workers = min(MOST_WORKERS, max(1, cores() - 2)) if ahead else 0
+    # a batch comes whole from the data set: the loader itself makes none
+    return iter(DataLoader(_Batches(source, count), batch_size=None, num_workers=workers))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from torch import Tensor
 from vqcodec.bitstream.arrays import F32, I64, U8
 from vqcodec.image.bands import from_bands
 from vqcodec.image.dequantise import Dequantiser
-from vqcodec.image.model import ImageModel
+from vqcodec.image.model import load_model
 from vqcodec.image.search import Search
 from vqcodec.image.synthesis import BLOCK
 from vqcodec.image.train.code_cache import code_crops
@@ -21,12 +24,20 @@ from vqcodec.image.train.data import CropSource
 from vqcodec.image.train.filter import Conditions
 from vqcodec.image.units import low_steps, step_sizes
 from vqcodec.prior.integer import planes_first, planes_last
+from vqcodec.threads import cores
 
 __all__ = ["Crops", "build_cache", "decode_crops"]
 
 NAMES = ("original", "decoded")
 BATCH = 10  # crops coded at a time
 EVEN = 5
+WORTH = 100  # crops that a process of its own is worth
+
+_F16 = npt.NDArray[np.float16]
+_Job = tuple[U8, I64, bool]  # crops, their step indices, whether steps are even
+_Decoded = tuple[_F16, _F16, _F16]  # original and decoded planes, factor
+
+_searches: dict[bool, Search] = {}  # of this process, by whether steps are even
 
 
 def decode_crops(search: Search, crops: U8, step: I64) -> tuple[F32, F32, F32]:
@@ -47,10 +58,10 @@ def decode_crops(search: Search, crops: U8, step: I64) -> tuple[F32, F32, F32]:
     return planes, from_bands([low, *(d * size for d in known.details)]), known.activity(BLOCK.bit_length() - 1)
 
 
-def build_cache(model: ImageModel, data: Path, folder: Path, count: int, seed: int) -> None:
+def build_cache(model: Path, data: Path, folder: Path, count: int, seed: int) -> None:
     """Code random crops at random step indices, one batch in ``EVEN`` with even steps; planes in half precision.
 
-    The folder appears whole or not at all.
+    The work is spread over the processors. The folder appears whole or not at all.
     """
     making = folder.with_name(f".{folder.name}.{os.getpid()}")
     making.mkdir(parents=True)
@@ -63,15 +74,36 @@ def build_cache(model: ImageModel, data: Path, folder: Path, count: int, seed: i
     factor = np.empty((count, 256 // BLOCK, 256 // BLOCK), np.float16)
     step = rng.integers(0, 256, count)
     even = np.arange(count) // BATCH % EVEN == EVEN - 1
-    searches = {flag: Search(model, even=flag) for flag in (False, True)}
-    for start in range(0, count, BATCH):
-        part, flag = slice(start, min(start + BATCH, count)), bool(even[start])
-        crops = source.batch(part.stop - start)
-        original, decoded, factor[part] = decode_crops(searches[flag], crops, step[part])
-        arrays["original"][part], arrays["decoded"][part] = planes_last(original), planes_last(decoded)
+    batches = [slice(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
+    jobs = ((source.batch(part.stop - part.start), step[part], bool(even[part.start])) for part in batches)
+    for part, found in zip(batches, _decoded(model, jobs, min(cores(), count // WORTH)), strict=True):
+        arrays["original"][part], arrays["decoded"][part], factor[part] = found
     for name, values in (("factor", factor), ("even", even), ("step", step)):
         np.save(making / f"{name}.npy", values)
     making.rename(folder)
+
+
+def _decoded(model: Path, jobs: Iterable[_Job], processes: int) -> Iterator[_Decoded]:
+    """Answers of :func:`_decode` in order, from so many processes; from this one where they are fewer than two."""
+    if processes < 2:
+        _begin(model)
+        yield from map(_decode, jobs)
+        return
+    start = get_context("spawn")  # a fork of a process that has a GPU, or threads, may hang
+    with ProcessPoolExecutor(processes, start, _begin, (model,)) as pool:
+        yield from pool.map(_decode, jobs)
+
+
+def _begin(path: Path) -> None:
+    model = load_model(path)
+    _searches.update({flag: Search(model, even=flag) for flag in (False, True)})
+
+
+def _decode(job: _Job) -> _Decoded:
+    crops, step, even = job
+    original, decoded, factor = decode_crops(_searches[even], crops, step)
+    half = np.float16
+    return planes_last(original).astype(half), planes_last(decoded).astype(half), factor.astype(half)
 
 
 class Crops:
@@ -88,7 +120,7 @@ class Crops:
         """Crops kept for the figures: the first so many, a quarter at most."""
         return min(wanted, len(self.step) // 4)
 
-    def take(self, pick: I64, side: int | None = None) -> tuple[Tensor, Tensor, Conditions]:
+    def take(self, pick: I64, device: torch.device, side: int | None = None) -> tuple[Tensor, Tensor, Conditions]:
         """Decoded and original planes of the crops picked, and what the filter is told of them.
 
         Args:
@@ -106,7 +138,7 @@ class Crops:
                     pair, factor = pair[:, :, ::-1], factor[:, ::-1]
             pairs.append(np.ascontiguousarray(pair))
             factors.append(factor)
-        both = torch.from_numpy(np.stack(pairs)).float().permute(1, 0, 4, 2, 3)
-        step, even = torch.from_numpy(self.step[pick]), torch.from_numpy(self.even[pick])
-        conditions = Conditions(step, even, torch.from_numpy(np.stack(factors)).float())
+        both = torch.from_numpy(np.stack(pairs)).to(device).float().permute(1, 0, 4, 2, 3)
+        step, even = (torch.from_numpy(told[pick]).to(device) for told in (self.step, self.even))
+        conditions = Conditions(step, even, torch.from_numpy(np.stack(factors)).to(device).float())
         return both[0].contiguous(), both[1].contiguous(), conditions

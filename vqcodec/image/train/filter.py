@@ -91,6 +91,13 @@ def to_arrays(module: nn.Module) -> dict[str, F32]:
     return {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in module.state_dict().items()}
 
 
+@torch.no_grad()
 def load_arrays(module: nn.Module, arrays: Mapping[str, F32]) -> None:
-    """Inverse of :func:`to_arrays`."""
-    module.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    """Inverse of :func:`to_arrays`; a network of more channels gives the same, for what is new adds nothing yet."""
+    state = module.state_dict()
+    for name, own in state.items():
+        known = torch.from_numpy(arrays[name])
+        if name.endswith("weight"):
+            own[: len(known), known.shape[1] :] = 0
+        own[tuple(slice(size) for size in known.shape)] = known
+    module.load_state_dict(state)

@@ -57,7 +57,8 @@ def run_stage(data: Path, run: Path, options: RunOptions) -> None:
         prior = PriorOptions() if options.crops is None else replace(PriorOptions(), crops=options.crops)
         train_prior(run, data, length, resume=options.resume, options=prior)
     else:
-        settings = RestoreOptions() if options.crops is None else replace(RestoreOptions(), crops=options.crops)
+        settings = RestoreOptions.here()
+        settings = settings if options.crops is None else replace(settings, crops=options.crops)
         train_restore(run, data, length, resume=options.resume, options=settings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -328,3 +329,35 @@ def test_a_critic_learns_to_tell_and_its_gradient_is_bounded() -> None:
     other = Adversary(join_processes())
     other.load(adversary.state())
     assert torch.equal(other.judge(flat), adversary.judge(flat))
+
+
+def test_a_deeper_network_begins_as_the_model_it_is_given() -> None:
+    small = PRESETS[PRESET]
+    deep = replace(small, encoder=(8, 3), middle=(8, 2), quarter=(8, 2))
+    torch.manual_seed(3)
+    first, second = TokensNetwork(small), TokensNetwork(deep)
+    for p in first.parameters():  # blocks that do something, so that their places matter
+        torch.nn.init.normal_(p, std=0.1)
+    words = [book.words.numpy().copy() for book in first.books()]
+    second.load(small, first.arrays(), words, np.array([1.0, 2.0], np.float32))
+    planes, weight = torch.randn(2, 3, 32, 32), torch.full((2,), 0.05)
+    first.top.error.fill_(1.0)
+    first.bottom.error.fill_(2.0)
+    a, b = first(planes, weight), second(planes, weight)
+    assert all(torch.equal(x, y) for x, y in zip(a.codes, b.codes, strict=True))
+    assert torch.allclose(a.planes, b.planes, atol=1e-5)
+    with pytest.raises((RuntimeError, KeyError)):
+        first.load(deep, second.arrays(), words, np.ones(2, np.float32))
+
+
+def test_half_precision_leaves_codes_and_the_picture_s_levels_alone() -> None:
+    torch.manual_seed(4)
+    network = TokensNetwork(PRESETS[PRESET])
+    for p in network.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    planes, weight = torch.randn(2, 3, 32, 32), torch.full((2,), 0.05)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = network(planes, weight)
+    assert found.planes.dtype == torch.float32
+    assert all(v.dtype == torch.float32 for v in found.vectors)
+    assert found.commitment.dtype == torch.float32

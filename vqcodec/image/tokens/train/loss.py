@@ -45,11 +45,11 @@ class Weights:
     """
 
     absolute: float = 4.0
-    squared: float = 20.0
+    squared: float = 40.0
     gradient: float = 3.0
     smooth: float = 12.0
     excess: float = 40.0
-    lattice: float = 16.0
+    lattice: float = 32.0
     similarity: float = 0.5
     perceptual: float = 3.0
     commitment: float = 0.02

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
 import torch.nn.functional as F
@@ -261,7 +262,11 @@ class TokensNetwork(nn.Module):
         told = F.pixel_shuffle(part["top_out"](top), 2)
         x = F.pixel_shuffle(part["at8"](torch.cat([bottom, told], 1)), 2)
         x = F.pixel_shuffle(part["at4"](x), 2)
-        return F.pixel_shuffle(part["at2"](x), 2) + F.pixel_shuffle(part["linear"](bottom), BOTTOM)
+        fine = F.pixel_shuffle(part["at2"](x), 2)
+        with torch.autocast(
+            bottom.device.type, enabled=False
+        ):  # of half precision, the picture itself would be rounded
+            return fine.float() + F.pixel_shuffle(part["linear"](bottom), BOTTOM)
 
     def forward(self, planes: Tensor, weight: Tensor) -> Found:
         """Through the quantisers, gradients straight through them.
@@ -269,14 +274,14 @@ class TokensNetwork(nn.Module):
         Args:
             weight: of a bit, by picture [B], in units of the mean squared error of top and bottom.
         """
-        z, whole = self.analyse(planes)
+        z, whole = (x.float() for x in self.analyse(planes))  # what is quantised is never in half precision
         z = shrink_top(z)
         fine_factor = masking(planes)
         factor = F.avg_pool2d(fine_factor[:, None], TOP // BOTTOM)[:, 0]
         codes = self.top.choose(z, weight, TOP_SHARE * self.top.error, factor)
         words = self.top.vectors(codes)
         top = expand_top(z + (words - z).detach())
-        expected = self.expected(top)
+        expected = self.expected(top).float()
         y = shrink_bottom(whole - expected)
         fine = self.bottom.choose(y, weight, self.bottom.error, fine_factor)
         fine_words = self.bottom.vectors(fine)
@@ -293,9 +298,26 @@ class TokensNetwork(nn.Module):
         return {k: v.detach().cpu().contiguous().numpy() for k, v in self.parts.state_dict().items()}
 
     @torch.no_grad()
-    def load(self, arrays: Mapping[str, F32], words: Sequence[F32], error: F32) -> None:
-        """Take weights by name, the codewords of every level, and the mean errors of top and bottom."""
-        self.parts.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
+    def load(self, config: TokensConfig, arrays: Mapping[str, F32], words: Sequence[F32], error: F32) -> None:
+        """Take a model's weights by name, the codewords of every level, and the mean errors of top and bottom.
+
+        Residual blocks that the model lacks come after its own and begin as nothing.
+
+        Args:
+            config: of the model.
+
+        Raises:
+            RuntimeError: it differs in more than its numbers of residual blocks.
+        """
+        own, known = parts(self.config), parts(config)
+        state = self.parts.state_dict()
+        for name, convs in known.items():
+            tail = sum(1 for _ in takewhile(lambda c: c.skip is None and not c.relu, reversed(convs)))
+            for k in range(len(convs)):
+                at = k if k < len(convs) - tail else k + len(own[name]) - len(convs)
+                for kind in ("weight", "bias"):
+                    state[f"{name}.layers.{at}.{kind}"] = torch.from_numpy(arrays[f"{name}.layers.{k}.{kind}"])
+        self.parts.load_state_dict(state)
         self.top.error.fill_(float(error[0]))
         self.bottom.error.fill_(float(error[1]))
         for book, array in zip(self.books(), words, strict=True):

@@ -45,7 +45,7 @@ def run_tokens_stage(data: Path, run: Path, options: TokensRunOptions) -> None:
     if not options.resume and (init := model_to_begin_with(options.init, "closed-form")):
         save_tokens(load_tokens(init), model)  # not before it is known to be one
     if options.stage == "network":
-        network = NetworkOptions(
+        network = NetworkOptions.here(
             preset=options.preset,
             adversarial=options.adversarial,
             held_out_data=options.held_out,
@@ -58,7 +58,7 @@ def run_tokens_stage(data: Path, run: Path, options: TokensRunOptions) -> None:
     if not model.exists():
         raise InputError(f"{model}: not there; run --stage network first, or give --init FILE")
     if options.stage == "decoder":
-        network = NetworkOptions(
+        network = NetworkOptions.here(
             preset=load_tokens(model).config.name,
             adversarial=options.adversarial,
             held_out_data=options.held_out,
