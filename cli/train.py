@@ -118,10 +118,10 @@ def _check_options(options: dict[str, Any]) -> None:
 )
 @click.option(
     "--preset",
-    default="tokens",
+    default="tokens-deep",
     show_default=True,
     type=click.Choice(["tokens", "tokens-deep", "tokens-tiny"]),
-    help="Shape; deep: more residual blocks.",
+    help="Shape; tokens has fewer residual blocks.",
 )
 @click.option(
     "--adversarial",

@@ -140,4 +140,4 @@ def test_what_it_costs(tiny_tokens: TokensModel) -> None:
     assert all(macs > 0 for name, (_, macs) in cost.items() if name != "codebooks")
     assert load_tokens_codec().model_id == TOKENS_MODELS[-1].identity
     large = tokens_cost_of(load_tokens_codec().model)
-    assert large["analysis"][1] + large["synthesis"][1] < 45_000
+    assert large["analysis"][1] + large["synthesis"][1] < 65_000

@@ -29,7 +29,7 @@ class TokensModel:
         colour: rotation [3, 3] from RGB to planes (rows).
         words: codewords of every level [K, d], as the quantisers see them (see :mod:`compand`).
         error: unit of the weight of a bit of top and bottom, [2]: what a codebook usually leaves over.
-        network: weights of all parts by name.
+        network: weights of all parts by name; the file has them in half precision.
         codes: the prior, integers only.
         training: options of the stages that made it, by stage.
     """
@@ -103,7 +103,7 @@ def model_arrays(model: TokensModel) -> Arrays:
     out = integer_arrays(model.codes)
     out |= {"colour": model.colour, "error": model.error}
     out |= {f"codebook.{name}": words for name, words in zip(LEVELS, model.words, strict=True)}
-    return out | {f"network.{name}": array for name, array in model.network.items()}
+    return out | {f"network.{name}": array.astype(np.float16) for name, array in model.network.items()}
 
 
 def model_id(model: TokensModel) -> bytes:
@@ -142,7 +142,7 @@ def load_tokens(path: Path) -> TokensModel:
         colour=arrays["colour"],
         words=(top, bottom, residual),
         error=arrays["error"],
-        network={k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)},
+        network={k.removeprefix(prefix): v.astype(np.float32) for k, v in arrays.items() if k.startswith(prefix)},
         codes=codes,
         training=training,
     )

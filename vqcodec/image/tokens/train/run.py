@@ -24,7 +24,7 @@ class TokensRunOptions:
     minutes: float | None = None
     steps: int | None = None
     crops: int | None = None
-    preset: str = "tokens"
+    preset: str = "tokens-deep"
     adversarial: float = 0.0
     held_out: Path | None = None
     seed: int = 5

@@ -56,7 +56,7 @@ class NetworkOptions:
         held_out: crops for the figures, 256 x 256.
     """
 
-    preset: str = "tokens"
+    preset: str = "tokens-deep"
     start_crops: int = 600
     batch: int = 8
     side: int = 128
