@@ -5,11 +5,10 @@
 #         FOLDER (benchmarks/results unless told) receives gpu-tests.txt, kernel-cuda.{json,md,png} and
 #         picture-cuda.json. Needs the extras gpu, bench and test. The exit status is that of the tests.
 #     sh benchmarks/run_gpu.sh train MODEL RUN PHOTOS FOLDER [MINUTES]
-#         goes on training RUN/model.safetensors (8 minutes unless told; in bf16 on the device), from RUN's checkpoint or
-#         its parts where they are there. MODEL is image, for the filter of pictures, or a preset of tokens, for its
-#         networks: tokens, or tokens-deep, which may begin from a model of the former. FOLDER receives the model and
-#         the filter's checkpoint in parts of 15 MiB, and log.jsonl. (The checkpoint of tokens is too large to be sent
-#         about: the next call begins from the model.) Needs the extra train. Runs on a CPU too, which is how to try it.
+#         goes on training RUN/model.safetensors, or its parts, for 8 minutes unless told; in bf16 on the device. MODEL is
+#         image, for the filters of pictures, or a preset of tokens, for its networks: tokens, or tokens-deep, which may
+#         begin from a model of the former. FOLDER receives the model in parts of 15 MiB and log.jsonl, and is what the
+#         next call may have as its RUN. Needs the extra train. Runs on a CPU too, which is how to try it.
 # PYTHON picks the interpreter, which must find vqcodec.
 set -eu
 cd "$(dirname "$0")/.."
@@ -37,25 +36,21 @@ print(run(Path(sys.argv[1]), device='cuda'))" "$folder"
 
 train() {
     model=$1 run=$2 photos=$3 folder=$4 minutes=${5:-8}
+    if [ ! -f "$run/model.safetensors" ] && [ -f "$run/model.safetensors.aa" ]; then
+        cat "$run"/model.safetensors.?? > "$run/model.safetensors"
+    fi
     case $model in
         image) set -- --stage restore ;;
         *) set -- --stage network --preset "$model" --init "$run/model.safetensors" ;;
     esac
-    mkdir -p "$folder"
-    if [ "$model" = image ]; then
-        if [ ! -f "$run/restore.ckpt" ] && [ -f "$run/restore.ckpt.aa" ]; then
-            cat "$run"/restore.ckpt.?? > "$run/restore.ckpt"
-        fi
-        if [ -f "$run/restore.ckpt" ]; then set -- "$@" --resume; fi
-    fi
     "$python" -m vqcodec train "${model%%-*}" --data "$photos" --out "$run" --minutes "$minutes" "$@"
-    for file in "$run"/model.safetensors "$run"/restore.ckpt; do
-        if [ -f "$file" ]; then split -b 15m "$file" "$folder/${file##*/}."; fi
-    done
+    mkdir -p "$folder"
+    rm -f "$folder"/model.safetensors.??
+    split -b 15m "$run/model.safetensors" "$folder/model.safetensors."
     cp "$run/log.jsonl" "$folder/"
 }
 
-case ${1:-} in
-    kernels | train) "$@" ;;
+case ${1:-}:$# in
+    kernels:[12] | train:[56]) "$@" ;;
     *) sed -n '2,/^set/p' "$0" | grep '^#' >&2; exit 2 ;;
 esac

@@ -82,8 +82,10 @@ class Tables:
             self._totals = self.weights.sum(1, dtype=np.int64).astype(np.float32)
         k = self.weights.shape[1]
         weights = self.weights.reshape(-1).take(rows.astype(np.intp) * k + symbols)
-        cost = np.log2(self._totals.take(rows) / weights)
-        cost[(symbols == 0) & (cost < _FREE_BITS)] = 0
+        cost = self._totals.take(rows)
+        cost /= weights.astype(np.float32)
+        np.log2(cost, out=cost)
+        cost *= (symbols != 0) | (cost >= _FREE_BITS)
         return float(cost.sum(dtype=np.float64))
 
     def _build(self, rows: list[int]) -> None:

@@ -57,7 +57,7 @@ class Release:
         return FOLDER / self.file
 
 
-IMAGE_MODELS = (Release("image-3", "image-3.safetensors", bytes.fromhex("0799d5ce")),)
+IMAGE_MODELS = (Release("image-4", "image-4.safetensors", bytes.fromhex("90063c96")),)
 AUDIO_MODELS = (Release("audio-4", "audio-4.safetensors", bytes.fromhex("d48f61b3")),)
 TOKENS_MODELS = (Release("tokens-7", "tokens-7.safetensors", bytes.fromhex("85f85864")),)
 """In the order in which they were released; the last one is used for new files, its number is their model hint."""

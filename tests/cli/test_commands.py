@@ -21,7 +21,7 @@ class TestInfo:
     def test_text(self, packed):
         result = vqc("info", packed)
         assert result.exit_code == 0
-        for word in ("photo.vqc", "56 x 40", "1.0", "step 103", "image-3", "bits per pixel", "metadata"):
+        for word in ("photo.vqc", "56 x 40", "1.0", "step 103", "image-4", "bits per pixel", "metadata"):
             assert word in result.stdout
 
     def test_json(self, packed):
@@ -184,7 +184,7 @@ class TestDoctor:
     def test_healthy(self):
         result = vqc("doctor")
         assert result.exit_code == 0
-        for word in ("torch", "constriction", "devices", "cpu", "threads", "image-3", "audio-4", "self-check"):
+        for word in ("torch", "constriction", "devices", "cpu", "threads", "image-4", "audio-4", "self-check"):
             assert word in result.stdout
 
     def test_broken_model(self, monkeypatch):

@@ -1,13 +1,13 @@
 """Make the golden files of a model: run by hand, once for every released model, never by a test.
 
-    python tests/golden/make_golden.py image-3
-    python tests/golden/make_golden.py image-3 layers
+    python tests/golden/make_golden.py image-4
+    python tests/golden/make_golden.py image-4 layers
     python tests/golden/make_golden.py exact-1
     python tests/golden/make_golden.py audio-4 --moments
 
 with names after the model only these cases, which are new. exact-1 is no model but the lossless files of this version
-of the format. The model must be the one that new files are made with. They go into ``decode/image-3`` and
-``reject/image-3``, and their hashes to the end of ``HASHES``. A file that is there is never written again: a golden
+of the format. The model must be the one that new files are made with. They go into ``decode/image-4`` and
+``reject/image-4``, and their hashes to the end of ``HASHES``. A file that is there is never written again: a golden
 file says what was written in the past and must go on decoding for as long as its model ships. How codes become
 samples of a sound is not normative: where that has changed, ``--moments`` notes in ``moments.json`` what a model's
 sounds are like now.

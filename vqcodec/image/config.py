@@ -65,8 +65,9 @@ class ImageConfig:
         activity_level: the steps of this level and all finer ones follow local activity (see image.activity).
         activity_exponent, activity_floor: the step goes with (variance + floor) to the power of half the exponent;
             variances are of gray in sample values.
-        restore_width, restore_layers: channels and hidden layers of the filter. Processors with AVX-512 work on sixteen
-            channels at a time: 48 take as long as the 40 that image-3 has.
+        restore_width, faithful_width: channels of the filter, and of the one for the least squared error, which may
+            take longer. Processors with AVX-512 work on sixteen at a time: 40 would take as long as 48.
+        restore_layers: hidden layers of both.
     """
 
     name: str
@@ -80,7 +81,8 @@ class ImageConfig:
     activity_level: int = 3
     activity_exponent: float = 0.6
     activity_floor: float = 80.0
-    restore_width: int = 48
+    restore_width: int = 32
+    faithful_width: int = 48
     restore_layers: int = 3
 
     def evened(self) -> ImageConfig:
@@ -120,6 +122,8 @@ def _slices(levels: int, scale: float = 1.0) -> tuple[SliceConfig, ...]:
 
 
 IMAGE = ImageConfig("image", 6, _slices(6))
-TINY = ImageConfig("tiny", 6, _slices(6, 0.5), rows=32, low_rows=12, restore_width=8, restore_layers=1)
+TINY = ImageConfig(
+    "tiny", 6, _slices(6, 0.5), rows=32, low_rows=12, restore_width=8, faithful_width=8, restore_layers=1
+)
 
 PRESETS = {c.name: c for c in (IMAGE, TINY)}

@@ -35,7 +35,7 @@ CELL = 2  # side of the cell of pixels at one position of the network
 BOX = 9  # side of the local mean
 CLIP = 6.0  # soft limit of the input, in steps
 START_SCALE = 0.5
-_WINDOW = (240, 480)  # rows and columns at a time at most: 5 MB per layer
+_WINDOW = (176, 800)  # rows and columns at a time at most: 6 MB per layer of 32 channels
 
 Place = tuple[slice, slice]
 """Rows and columns of a picture."""
@@ -133,21 +133,19 @@ def _parts(side: int, most: int) -> list[slice]:
 
 
 def _local_mean(x: F32) -> F32:
-    """Mean over BOX x BOX pixels, fewer at the edges: [C, H, W]."""
-    for axis in (1, 2):
-        x = _sums(x, axis)
-    counts = [_sums(np.ones((1, 1, n), np.float32), 2)[0, 0] for n in x.shape[1:]]
-    x *= 1 / np.outer(*counts)
-    return x
+    """Mean over BOX x BOX pixels, fewer at the edges: [C, H, W]. One plane at a time, which the cache holds."""
+    counts = [_sums(np.ones((1, n), np.float32), 1)[0] for n in x.shape[1:]]
+    share = 1 / np.outer(*counts)
+    return np.stack([_sums(_sums(plane, 0), 1) * share for plane in x])
 
 
 def _sums(x: F32, axis: int) -> F32:
-    """Sums over BOX neighbours along an axis of [C, H, W], zeros outside: those of 1, 2, 4 and 8 make that of 9."""
+    """Sums over BOX neighbours along an axis of [H, W], zeros outside: those of 1, 2, 4 and 8 make that of 9."""
 
     def part(y: F32, start: int, stop: int | None) -> F32:
-        return y[:, start:stop] if axis == 1 else y[..., start:stop]
+        return y[start:stop] if axis == 0 else y[:, start:stop]
 
-    padded = np.pad(x, [(0, 0), *((BOX // 2 * (a == axis),) * 2 for a in (1, 2))])
+    padded = np.pad(x, [(BOX // 2 * (a == axis),) * 2 for a in (0, 1)])
     total = padded
     for span in (1, 2, 4):
         total = part(total, 0, -span) + part(total, span, None)

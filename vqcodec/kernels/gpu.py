@@ -14,12 +14,12 @@ from vqcodec.kernels.plain import plain_assign
 from vqcodec.kernels.prepare import Prepared
 from vqcodec.kernels.tuning import DIRECT_TO, DOT_FROM, FMA_STEP, MAX_DIMENSION, Tuning, tuning
 
-__all__ = ["gpu_assign", "gpu_residual_assign", "triton_assign", "triton_residual_assign"]
+__all__ = ["gpu_assign", "gpu_residual_assign", "triton_assign", "triton_prepare", "triton_residual_assign"]
 
 OLDEST_TRITON = (3, 3)
 TABLE_BLOCK = 256  # codewords of a table's row at a time
 PADDING = 64  # K is padded to a multiple of this: of every CODES and STEP in the tuning table
-_FORM_CODEWORD, _FORM_TABLE, _FORM_PAIR = 0, 1, 2  # as in triton_kernels
+FORM_CODEWORD, FORM_TABLE, FORM_PAIR = 0, 1, 2  # as in triton_kernels
 
 
 @cache
@@ -72,7 +72,7 @@ def _launch(x: Tensor, half: bool, dot: bool) -> _Launch:
     return _Launch(shape, grid, options, precision, torch.cuda.device(x.device) if x.is_cuda else nullcontext())
 
 
-def _prepare(codebook: Tensor, bias: Tensor | None, form: int, dot: bool, half: bool) -> Prepared:
+def triton_prepare(codebook: Tensor, bias: Tensor | None, form: int, dot: bool, half: bool) -> Prepared:
     """As ``prepare``, in one launch or, with a table, two: a score of small operators took most of a small search.
 
     K is padded to a multiple of PADDING with codewords that never win, and words are negated, so that scores are sums.
@@ -91,12 +91,12 @@ def _prepare(codebook: Tensor, bias: Tensor | None, form: int, dot: bool, half: 
     centre, offset = empty((groups, dimension)), empty((groups, padded))
     words = empty((groups, padded, dimension), dtype=codebook.dtype if half else torch.float32)
     triton_kernels.prepare_words[(groups,)](
-        codebook.contiguous(), bias.contiguous() if bias is not None and form == _FORM_CODEWORD else None,
+        codebook.contiguous(), bias.contiguous() if bias is not None and form == FORM_CODEWORD else None,
         centre, words, offset, size, padded,
         D=dimension, WIDTH=width, BLOCK=max(16, min(256, 4096 // width)), CENTRED=not half and not direct,
         DIRECT=direct, enable_fp_fusion=True,
     )  # fmt: skip
-    if form != _FORM_TABLE or bias is None:
+    if form != FORM_TABLE or bias is None:
         return Prepared(centre, words, offset)
     rows = bias.shape[-2]
     out = empty((groups, rows, padded) if dot else (groups, padded, rows))
@@ -119,11 +119,11 @@ def triton_assign(x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor
     pair = bias.float().contiguous() if bias is not None and rows is None and bias.dim() == 3 else None
     dot = dimension >= DOT_FROM or pair is not None
     half = dot and x.dtype != torch.float32
-    form = _FORM_TABLE if rows is not None else _FORM_PAIR if pair is not None else _FORM_CODEWORD
+    form = FORM_TABLE if rows is not None else FORM_PAIR if pair is not None else FORM_CODEWORD
     places = x.contiguous(), out if rows is None else rows.contiguous()
     shape, grid, options, precision, guard = _launch(x, half, dot)
     with guard:
-        centre, words, offset = _prepare(codebook, bias, form, dot, half)
+        centre, words, offset = triton_prepare(codebook, bias, form, dot, half)
         size = words.shape[1]
         table_rows = offset.numel() // (groups * size)
         if not dot:
@@ -160,7 +160,7 @@ def triton_residual_assign(x: Tensor, codebooks: Tensor, bias: Tensor | None) ->
     flat_bias = None if bias is None else bias.flatten(0, 1)
     shape, grid, options, precision, guard = _launch(x, half=False, dot=dot)
     with guard:
-        centre, words, offset = _prepare(codebooks.flatten(0, 1), flat_bias, _FORM_CODEWORD, dot, half=False)
+        centre, words, offset = triton_prepare(codebooks.flatten(0, 1), flat_bias, FORM_CODEWORD, dot, half=False)
         size = words.shape[1]
         if not dot:
             triton_kernels.residual_fma[grid](

@@ -16,7 +16,7 @@ import triton.language as tl
 
 __all__ = ["assign_dot", "assign_fma", "prepare_table", "prepare_words", "residual_dot", "residual_fma"]
 
-# what differs from call to call is never compiled in: one binary serves every N
+# never compiled in: one binary serves every N
 RUNTIME = ("count", "table_rows", "bias_size")
 PER_CODEWORD = tl.constexpr(0)  # offset [G, K]
 TABLE = tl.constexpr(1)  # offset [G, K, R] (fma) or [G, R, K] (dot), and a row per vector
@@ -34,7 +34,7 @@ def _load_words(codebook_ptr, code, size, D: tl.constexpr, WIDTH: tl.constexpr):
     return tl.where(finite[:, None], words, 0.0), finite
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("size", "padded"))
 def prepare_words(
     codebook_ptr, bias_ptr, centre_ptr, words_ptr, offset_ptr, size, padded,
     D: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, CENTRED: tl.constexpr, DIRECT: tl.constexpr,
@@ -69,7 +69,7 @@ def prepare_words(
         tl.store(offset_ptr + group * padded + code, offset, mask=code < padded)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("table_rows", "size", "padded", "table_stride"))
 def prepare_table(
     table_ptr, offset_ptr, out_ptr, table_rows, size, padded, table_stride, row_stride, code_stride,
     BLOCK: tl.constexpr, DIRECT: tl.constexpr,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from vqcodec.errors import InputError
 from vqcodec.image.model import ImageModel, save_model
 from vqcodec.image.train import data, decoded_cache
 from vqcodec.image.train.data import CropSource, batches
@@ -40,9 +41,21 @@ def test_the_cache_is_the_same_from_several_processes(
 ) -> None:
     path = tmp_path / "model.safetensors"
     save_model(tiny_model, path)
-    build_cache(path, EXAMPLES, tmp_path / "one", 12, 5)
-    monkeypatch.setattr(decoded_cache, "WORTH", 6)
+    build_cache(path, EXAMPLES, tmp_path / "one", 50, 5)
+    monkeypatch.setattr(decoded_cache, "WORTH", 25)
     monkeypatch.setattr(decoded_cache, "cores", lambda: 2)
-    build_cache(path, EXAMPLES, tmp_path / "two", 12, 5)
-    for name in ("original", "decoded", "factor", "even", "step"):
-        assert np.array_equal(np.load(tmp_path / "one" / f"{name}.npy"), np.load(tmp_path / "two" / f"{name}.npy"))
+    build_cache(path, EXAMPLES, tmp_path / "two", 50, 5)
+    one, two = ({f.name: np.load(f) for f in (tmp_path / n).iterdir()} for n in ("one", "two"))
+    assert set(one) == {"original.npy", "decoded.npy", "factor.npy", "even.npy", "step.npy"}
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    assert np.flatnonzero(one["even.npy"]).tolist() == list(range(40, 50))
+    assert (np.abs(one["decoded.npy"].astype(float) - one["original.npy"]).mean((1, 2, 3)) > 0).all()
+
+
+def test_a_cache_that_fails_leaves_nothing(tiny_model: ImageModel, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_model(tiny_model, path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no picture"):
+        build_cache(path, tmp_path / "empty", tmp_path / "cache", 12, 5)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["empty", "model.safetensors"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from vqcodec.errors import InputError
 from vqcodec.image.train.filter import Conditions, Restore, load_arrays, to_arrays
 
 
@@ -19,3 +21,10 @@ def test_a_wider_network_begins_as_the_one_it_is_given() -> None:
     wide(planes, told).square().sum().backward()
     assert wide.last.weight.grad is not None
     assert wide.last.weight.grad[:, 8:].abs().max() > 0  # what is new learns
+
+
+def test_a_narrower_one_is_refused() -> None:
+    with pytest.raises(InputError, match="more channels"):
+        load_arrays(Restore(8, 2), to_arrays(Restore(12, 2)))
+    with pytest.raises(InputError, match="layers"):
+        load_arrays(Restore(8, 1), to_arrays(Restore(8, 2)))

@@ -7,7 +7,7 @@ A. H. Gray, ICASSP 1982). The residual's code 0 adds nothing, so that the encode
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["BOTTOM", "LEVELS", "PRESETS", "TOP", "Conv", "TokensConfig", "parts"]
 
@@ -56,6 +56,14 @@ class TokensConfig:
     half: tuple[int, int] = (24, 1)
     embedding: int = 16
     hidden: int = 96
+
+    def extends(self, other: TokensConfig) -> bool:
+        """Whether a network of this shape may begin as one of the other: it differs in residual blocks, if at all."""
+        mine, others = ((c.encoder, c.middle, c.quarter, c.half) for c in (self, other))
+        deeper = all(a[0] == b[0] and a[1] >= b[1] for a, b in zip(mine, others, strict=True))
+        encoder, middle, quarter, half = mine
+        rest = replace(other, name=self.name, encoder=encoder, middle=middle, quarter=quarter, half=half)
+        return deeper and self == rest
 
 
 PRESETS = {

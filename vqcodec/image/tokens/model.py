@@ -11,6 +11,7 @@ import numpy as np
 
 from vqcodec.bitstream.arrays import F32, I32, Arrays
 from vqcodec.bitstream.coder import Tables
+from vqcodec.errors import ModelError
 from vqcodec.image.tokens.codes import CodeModel, Walk
 from vqcodec.image.tokens.config import LEVELS, PRESETS, TokensConfig
 from vqcodec.image.tokens.prior import STEPS, Step, StepPrior, check_step
@@ -123,7 +124,14 @@ FORM = Form("vqcodec tokens model 4", PRESETS, code_model, check_vector, _coder_
 
 
 def save_tokens(model: TokensModel, path: Path) -> None:
-    """Write a model, whole or not at all."""
+    """Write a model, whole or not at all.
+
+    Raises:
+        ModelError: a weight of the network is too large for half precision, or not finite.
+    """
+    largest = max(float(np.abs(array).max()) for array in model.network.values())
+    if not largest <= float(np.finfo(np.float16).max):
+        raise ModelError(f"{path}: a weight of {largest} is too large to be kept in half precision; train anew")
     write_atomic(path, pack_model(FORM, model.config.name, model_arrays(model), model.training), force=True)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +24,14 @@ from vqcodec.image.train.filter import Conditions
 from vqcodec.image.units import low_steps, step_sizes
 from vqcodec.prior.integer import planes_first, planes_last
 from vqcodec.threads import cores
+from vqcodec.workers import in_processes
 
 __all__ = ["Crops", "build_cache", "decode_crops"]
 
-NAMES = ("original", "decoded")
+NAMES = ("original", "decoded", "factor")
 BATCH = 10  # crops coded at a time
 EVEN = 5
 WORTH = 100  # crops that a process of its own is worth
-
-_F16 = npt.NDArray[np.float16]
-_Job = tuple[U8, I64, bool]  # crops, their step indices, whether steps are even
-_Decoded = tuple[_F16, _F16, _F16]  # original and decoded planes, factor
-
-_searches: dict[bool, Search] = {}  # of this process, by whether steps are even
 
 
 def decode_crops(search: Search, crops: U8, step: I64) -> tuple[F32, F32, F32]:
@@ -62,56 +56,60 @@ def build_cache(model: Path, data: Path, folder: Path, count: int, seed: int) ->
     """Code random crops at random step indices, one batch in ``EVEN`` with even steps; planes in half precision.
 
     The work is spread over the processors. The folder appears whole or not at all.
+
+    Raises:
+        WorkerDiedError: one of the processes that share the work died.
     """
     making = folder.with_name(f".{folder.name}.{os.getpid()}")
     making.mkdir(parents=True)
-    source = CropSource(data, 256, seed=seed)
-    rng = np.random.default_rng(seed + 1)
-    arrays = {
-        name: np.lib.format.open_memmap(making / f"{name}.npy", "w+", np.float16, (count, 256, 256, 3))
-        for name in NAMES
-    }
-    factor = np.empty((count, 256 // BLOCK, 256 // BLOCK), np.float16)
-    step = rng.integers(0, 256, count)
-    even = np.arange(count) // BATCH % EVEN == EVEN - 1
-    batches = [slice(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
-    jobs = ((source.batch(part.stop - part.start), step[part], bool(even[part.start])) for part in batches)
-    for part, found in zip(batches, _decoded(model, jobs, min(cores(), count // WORTH)), strict=True):
-        arrays["original"][part], arrays["decoded"][part], factor[part] = found
-    for name, values in (("factor", factor), ("even", even), ("step", step)):
-        np.save(making / f"{name}.npy", values)
-    making.rename(folder)
+    try:
+        step = np.random.default_rng(seed + 1).integers(0, 256, count)
+        np.save(making / "step.npy", step)
+        np.save(making / "even.npy", np.arange(count) // BATCH % EVEN == EVEN - 1)
+        for name, shape in zip(NAMES, ((256, 256, 3), (256, 256, 3), (256 // BLOCK,) * 2), strict=True):
+            np.lib.format.open_memmap(making / f"{name}.npy", "w+", np.float16, (count, *shape))
+        starts = range(0, count, BATCH)
+        jobs = max(1, min(cores(), count // WORTH))
+        parts = [_Part(model, data, making, seed, tuple(p.tolist())) for p in np.array_split(starts, jobs)]
+        for _ in in_processes(_fill, parts, jobs):
+            pass
+        making.rename(folder)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
 
 
-def _decoded(model: Path, jobs: Iterable[_Job], processes: int) -> Iterator[_Decoded]:
-    """Answers of :func:`_decode` in order, from so many processes; from this one where they are fewer than two."""
-    if processes < 2:
-        _begin(model)
-        yield from map(_decode, jobs)
-        return
-    start = get_context("spawn")  # a fork of a process that has a GPU, or threads, may hang
-    with ProcessPoolExecutor(processes, start, _begin, (model,)) as pool:
-        yield from pool.map(_decode, jobs)
+@dataclass(frozen=True)
+class _Part:
+    """Some batches of a cache, by their first crops, that one process makes."""
+
+    model: Path
+    data: Path
+    folder: Path
+    seed: int
+    starts: tuple[int, ...]
 
 
-def _begin(path: Path) -> None:
-    model = load_model(path)
-    _searches.update({flag: Search(model, even=flag) for flag in (False, True)})
-
-
-def _decode(job: _Job) -> _Decoded:
-    crops, step, even = job
-    original, decoded, factor = decode_crops(_searches[even], crops, step)
-    half = np.float16
-    return planes_last(original).astype(half), planes_last(decoded).astype(half), factor.astype(half)
+def _fill(part: _Part) -> None:
+    """Write them into the files of the cache. Crops before them are drawn too: they are the same whoever draws them."""
+    model, source = load_model(part.model), CropSource(part.data, 256, seed=part.seed)
+    searches = {flag: Search(model, even=flag) for flag in (False, True)}
+    step, even = (np.load(part.folder / f"{name}.npy") for name in ("step", "even"))
+    arrays = [np.load(part.folder / f"{name}.npy", mmap_mode="r+") for name in NAMES]
+    for start in range(0, part.starts[-1] + 1, BATCH):
+        place = slice(start, min(start + BATCH, len(step)))
+        crops = source.batch(place.stop - start)
+        if start in part.starts:
+            original, decoded, factor = decode_crops(searches[bool(even[start])], crops, step[place])
+            for array, values in zip(arrays, (planes_last(original), planes_last(decoded), factor), strict=True):
+                array[place] = values
 
 
 class Crops:
     """Cached crops; random windows of them as tensors [B, 3, side, side]."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.original, self.decoded = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in NAMES)
-        self.factor: npt.NDArray[np.float16] = np.load(folder / "factor.npy")
+        self.original, self.decoded, self.factor = (np.load(folder / f"{n}.npy", mmap_mode="r") for n in NAMES)
         self.even: npt.NDArray[np.bool_] = np.load(folder / "even.npy")
         self.step: I64 = np.load(folder / "step.npy")
         self.rng = np.random.default_rng(seed)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.bitstream.arrays import F32
+from vqcodec.errors import InputError
 from vqcodec.image.config import step_size
 from vqcodec.image.synthesis import BLOCK, BOX, CELL, CLIP, START_SCALE
 from vqcodec.prior.knots import KNOTS, step_knots
@@ -93,11 +94,18 @@ def to_arrays(module: nn.Module) -> dict[str, F32]:
 
 @torch.no_grad()
 def load_arrays(module: nn.Module, arrays: Mapping[str, F32]) -> None:
-    """Inverse of :func:`to_arrays`; a network of more channels gives the same, for what is new adds nothing yet."""
-    state = module.state_dict()
+    """Inverse of :func:`to_arrays`; a network of more channels gives the same, for what is new adds nothing yet.
+
+    Raises:
+        InputError: the arrays are those of a network of more channels or layers.
+    """
+    state = module.state_dict()  # its tensors are the module's own
+    if state.keys() != arrays.keys() or any(
+        b > a for n in state for a, b in zip(state[n].shape, arrays[n].shape, strict=True)
+    ):
+        raise InputError("the filter to begin with has more channels or layers than the preset's; give another --init")
     for name, own in state.items():
         known = torch.from_numpy(arrays[name])
         if name.endswith("weight"):
             own[: len(known), known.shape[1] :] = 0
         own[tuple(slice(size) for size in known.shape)] = known
-    module.load_state_dict(state)

@@ -1,7 +1,7 @@
 """Stage "restore": the filter after the inverse wavelet, trained on cached decoded planes.
 
-Nothing but the filter is in the loop, so that a step costs only the network and its losses. Two networks of one shape
-learn side by side: what looks best, and the least squared error. (One trunk with two last layers was tried: the second
+Nothing but the filter is in the loop, so that a step costs only the network and its losses. Two networks learn side by
+side: what looks best, and the least squared error. (One trunk with two last layers was tried: the second
 took three times as many steps.)
 """
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec.bitstream.arrays import F32
+from vqcodec.image.config import ImageConfig
 from vqcodec.image.model import load_model, model_id, save_model
 from vqcodec.image.train.data import photographs, photographs_key
 from vqcodec.image.train.decoded_cache import Crops, build_cache
@@ -33,7 +34,7 @@ SAVE_EVERY, SHOW_EVERY = 180.0, 300.0  # seconds
 
 @dataclass(frozen=True)
 class RestoreOptions:
-    """Options of the stage; the defaults made the shipped weights.
+    """Options of the stage; what the shipped weights were made with is in their file and card.
 
     Attributes:
         crops: cached crops of 256 x 256.
@@ -62,9 +63,11 @@ class RestoreOptions:
 class Pair(nn.Module):
     """Both networks."""
 
-    def __init__(self, width: int, layers: int) -> None:
+    def __init__(self, config: ImageConfig) -> None:
         super().__init__()
-        self.restore, self.faithful = Restore(width, layers), Restore(width, layers)
+        self.restore, self.faithful = (
+            Restore(width, config.restore_layers) for width in (config.restore_width, config.faithful_width)
+        )
 
     def forward(self, planes: Tensor, conditions: Conditions) -> tuple[Tensor, Tensor]:
         """Planes that look best, and those of the least squared error."""
@@ -98,7 +101,7 @@ def train_restore(
     processes = join_processes()
     model = load_model(run / "model.safetensors")
     torch.manual_seed(options.seed)
-    network = Pair(model.config.restore_width, model.config.restore_layers)
+    network = Pair(model.config)
     if model.restore:
         network.load(model.restore, model.faithful)
     loss = RestoreLoss(torch.linalg.inv(torch.from_numpy(model.colour)), options.weights)
@@ -129,19 +132,19 @@ def _train(trainer: _Trainer, length: Length, before: float, run: Path, checkpoi
     while True:
         now = time.monotonic()
         share = trainer.processes.agreed(length.share(began, trainer.done, before))
-        if share >= 1:
-            break
-        losses.append(trainer.step(share))
-        if first and now - saved > SAVE_EVERY:
+        if share < 1:
+            losses.append(trainer.step(share))
+        if first and (now - saved > SAVE_EVERY or share >= 1):
             saved = now
             trainer.save(checkpoint, share)
-        if first and now - shown > SHOW_EVERY:
+        if first and (now - shown > SHOW_EVERY or share >= 1):
             shown = now
             line = {"stage": "restore", "step": trainer.done, "seconds": round(now - began), "share": round(share, 4)}
-            log_line(run, line | {"loss": np.round(np.mean(losses, 0), 5).tolist()} | trainer.figures())
+            means = {"loss": np.round(np.mean(losses, 0), 5).tolist()} if losses else {}
+            log_line(run, line | means | trainer.figures())
             losses.clear()
-    if first:
-        trainer.save(checkpoint, share)
+        if share >= 1:
+            break
 
 
 class _Trainer:

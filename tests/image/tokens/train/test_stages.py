@@ -16,7 +16,7 @@ from PIL import Image
 from vqcodec.errors import InputError, ModelError, UsageError
 from vqcodec.image.tokens.codec import TokensCodec
 from vqcodec.image.tokens.config import PRESETS
-from vqcodec.image.tokens.model import load_tokens
+from vqcodec.image.tokens.model import TokensModel, load_tokens, save_tokens
 from vqcodec.image.tokens.train import stage
 from vqcodec.image.tokens.train.adversary import Adversary
 from vqcodec.image.tokens.train.loss import TokensLoss, Weights
@@ -30,6 +30,7 @@ from vqcodec.image.tokens.train.prior import (
 )
 from vqcodec.image.tokens.train.run import TokensRunOptions, run_tokens_stage
 from vqcodec.image.tokens.train.start import fit_colour, start_network, to_planes
+from vqcodec.registry import load_tokens_codec
 from vqcodec.train.processes import join_processes
 from vqcodec.train.soap import Soap
 
@@ -111,6 +112,13 @@ def test_what_is_missing_is_said(photographs: Path, tmp_path: Path, cheap: None)
     assert model.read_bytes() == b"a model"
     with pytest.raises(UsageError, match="--adversarial is for stages network and decoder"):
         run_tokens_stage(photographs, tmp_path / "run", TokensRunOptions("prior", steps=1, adversarial=0.1))
+    other = tmp_path / "other.safetensors"
+    save_tokens(load_tokens_codec().model, other)
+    with pytest.raises(InputError, match="give --preset tokens-deep"):
+        run_tokens_stage(
+            photographs, tmp_path / "run", TokensRunOptions("network", steps=1, preset=PRESET, init=str(other))
+        )
+    assert model.read_bytes() == b"a model"
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(InputError, match="no picture"):
@@ -346,18 +354,30 @@ def test_a_deeper_network_begins_as_the_model_it_is_given() -> None:
     a, b = first(planes, weight), second(planes, weight)
     assert all(torch.equal(x, y) for x, y in zip(a.codes, b.codes, strict=True))
     assert torch.allclose(a.planes, b.planes, atol=1e-5)
-    with pytest.raises((RuntimeError, KeyError)):
-        first.load(deep, second.arrays(), words, np.ones(2, np.float32))
+    assert deep.extends(small)
+    assert not small.extends(deep)
+    assert not replace(deep, top=16).extends(small)
 
 
-def test_half_precision_leaves_codes_and_the_picture_s_levels_alone() -> None:
+def test_half_precision_leaves_what_is_quantised_and_the_last_sum_alone() -> None:
     torch.manual_seed(4)
     network = TokensNetwork(PRESETS[PRESET])
     for p in network.parameters():
         torch.nn.init.normal_(p, std=0.1)
-    planes, weight = torch.randn(2, 3, 32, 32), torch.full((2,), 0.05)
+    bottom, planes = 8 * torch.randn(2, PRESETS[PRESET].bottom_d, 4, 4), torch.randn(2, 3, 32, 32)
+    for p in network.parts["at2"].parameters():
+        torch.nn.init.zeros_(p)  # what is left is the linear part
+    top = torch.randn(2, PRESETS[PRESET].top_d, 2, 2)
+    exact = network.synthesise(top, bottom)
     with torch.autocast("cpu", torch.bfloat16):
-        found = network(planes, weight)
-    assert found.planes.dtype == torch.float32
+        assert torch.equal(network.synthesise(top, bottom), exact)
+        found = network(planes, torch.full((2,), 0.05))
     assert all(v.dtype == torch.float32 for v in found.vectors)
     assert found.commitment.dtype == torch.float32
+
+
+def test_a_weight_beyond_half_precision_is_refused(tmp_path: Path, tiny_tokens: TokensModel) -> None:
+    wrong = replace(tiny_tokens, network=tiny_tokens.network | {"linear.layers.0.bias": np.full(192, 1e5, np.float32)})
+    with pytest.raises(ModelError, match="half precision"):
+        save_tokens(wrong, tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())

@@ -304,10 +304,7 @@ class TokensNetwork(nn.Module):
         Residual blocks that the model lacks come after its own and begin as nothing.
 
         Args:
-            config: of the model.
-
-        Raises:
-            RuntimeError: it differs in more than its numbers of residual blocks.
+            config: of the model, which this one's extends.
         """
         own, known = parts(self.config), parts(config)
         state = self.parts.state_dict()

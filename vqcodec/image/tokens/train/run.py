@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vqcodec.errors import InputError, UsageError
+from vqcodec.image.tokens.config import PRESETS
 from vqcodec.image.tokens.model import load_tokens, save_tokens
 from vqcodec.image.tokens.train.prior import PriorOptions, train_prior
 from vqcodec.image.tokens.train.stage import NetworkOptions, train_network
@@ -43,7 +44,13 @@ def run_tokens_stage(data: Path, run: Path, options: TokensRunOptions) -> None:
     if options.adversarial and options.stage == "prior":
         raise UsageError("--adversarial is for stages network and decoder, which make pictures; leave it out")
     if not options.resume and (init := model_to_begin_with(options.init, "closed-form")):
-        save_tokens(load_tokens(init), model)  # not before it is known to be one
+        known = load_tokens(init)
+        if options.stage == "network" and not PRESETS[options.preset].extends(known.config):
+            raise InputError(
+                f"{init}: a model of the preset {known.config.name}, as which {options.preset} cannot begin; "
+                f"give --preset {known.config.name}, or another --init"
+            )
+        save_tokens(known, model)  # not before it is known to be one that fits
     if options.stage == "network":
         network = NetworkOptions.here(
             preset=options.preset,

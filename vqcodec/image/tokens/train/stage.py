@@ -38,7 +38,7 @@ SHOWN_WEIGHTS = (0.01, 0.04, 0.15)  # of a bit, for which figures are shown
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Options of the stage; the defaults made the shipped weights.
+    """Options of the stage; what the shipped weights were made with is in their file and card.
 
     Attributes:
         preset: shape of the model.
