@@ -4,6 +4,8 @@
 #         tests and benchmark of the kernels, and pictures on the device: their tests, and times of one against the CPU.
 #         FOLDER (benchmarks/results unless told) receives gpu-tests.txt, kernel-cuda.{json,md,png} and
 #         picture-cuda.json. Needs the extras gpu, bench and test. The exit status is that of the tests.
+#     sh benchmarks/run_gpu.sh tune
+#         prints the fastest launch shapes of the large searches, for vqcodec/kernels/tuning.py.
 #     sh benchmarks/run_gpu.sh train MODEL RUN PHOTOS FOLDER [MINUTES]
 #         goes on training RUN/model.safetensors, or its parts, for 8 minutes unless told; in bf16 on the device. MODEL is
 #         image, for the filters of pictures, or a preset of tokens, for its networks: tokens, or tokens-deep, which may
@@ -50,7 +52,11 @@ train() {
     cp "$run/log.jsonl" "$folder/"
 }
 
+tune() {
+    "$python" -m vqcodec.benchmarks.kernel.tune
+}
+
 case ${1:-}:$# in
-    kernels:[12] | train:[56]) "$@" ;;
+    kernels:[12] | tune:1 | train:[56]) "$@" ;;
     *) sed -n '2,/^set/p' "$0" | grep '^#' >&2; exit 2 ;;
 esac

@@ -14,7 +14,7 @@ from vqcodec.kernels.plain import plain_assign
 from vqcodec.kernels.prepare import Prepared
 from vqcodec.kernels.tuning import DIRECT_TO, DOT_FROM, FMA_STEP, MAX_DIMENSION, Tuning, tuning
 
-__all__ = ["gpu_assign", "gpu_residual_assign", "triton_assign", "triton_prepare", "triton_residual_assign"]
+__all__ = ["PADDING", "gpu_assign", "gpu_residual_assign", "triton_assign", "triton_prepare", "triton_residual_assign"]
 
 OLDEST_TRITON = (3, 3)
 TABLE_BLOCK = 256  # codewords of a table's row at a time
@@ -59,11 +59,11 @@ class _Launch(NamedTuple):
     guard: AbstractContextManager[Any]
 
 
-def _launch(x: Tensor, half: bool, dot: bool) -> _Launch:
-    """Grid, compiler options and arithmetic for x [G, N, d]."""
+def _launch(x: Tensor, half: bool, dot: bool, shape: Tuning | None = None) -> _Launch:
+    """Grid, compiler options and arithmetic for x [G, N, d]; the shape is the table's unless given."""
     nvidia = x.is_cuda and torch.version.hip is None
     capability = torch.cuda.get_device_capability(x.device) if nvidia else None
-    shape = tuning(capability, x.shape[-1], half, dot)
+    shape = shape or tuning(capability, x.shape[-1], half, dot)
     grid = (-(-x.shape[1] // shape.rows), x.shape[0])
     # tf32x3 splits each float32 in two and keeps float32's accuracy on the matrix units; they appeared with 8.0
     exact = "tf32x3" if capability is None or capability >= (8, 0) else "ieee"
@@ -108,8 +108,14 @@ def triton_prepare(codebook: Tensor, bias: Tensor | None, form: int, dot: bool, 
     return Prepared(centre, words, out)
 
 
-def triton_assign(x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor | None) -> Tensor:
-    """The fused search; x may also lie on the CPU when Triton runs in its interpreter."""
+def triton_assign(
+    x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor | None, shape: Tuning | None = None
+) -> Tensor:
+    """The fused search; x may also lie on the CPU when Triton runs in its interpreter.
+
+    Args:
+        shape: of the launch, in place of the table's; at most PADDING codewords a step.
+    """
     from vqcodec.kernels import triton_kernels
 
     groups, count, dimension = x.shape
@@ -121,7 +127,7 @@ def triton_assign(x: Tensor, codebook: Tensor, bias: Tensor | None, rows: Tensor
     half = dot and x.dtype != torch.float32
     form = FORM_TABLE if rows is not None else FORM_PAIR if pair is not None else FORM_CODEWORD
     places = x.contiguous(), out if rows is None else rows.contiguous()
-    shape, grid, options, precision, guard = _launch(x, half, dot)
+    shape, grid, options, precision, guard = _launch(x, half, dot, shape)
     with guard:
         centre, words, offset = triton_prepare(codebook, bias, form, dot, half)
         size = words.shape[1]
