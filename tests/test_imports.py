@@ -41,12 +41,12 @@ RULES = {
     "quality": {"errors"},
     "target": {"errors", "quality"},
     "threads": set(),
-    "workers": {"errors"},
+    "workers": {"errors", "threads"},
     "options": {"bitstream", "errors", "quality", "target"},
     "train": {"bitstream", "errors", "kernels", "prior", "sources"},
     "image": HALL - {"stlpips", "train"},
     "audio": HALL - {"stlpips", "train"},
-    "image.train": HALL | {"image"},
+    "image.train": HALL | {"image", "workers"},
     "audio.train": HALL | {"audio"},
     "registry": {"bitstream", "errors", "image", "audio"},
     "facts": {"bitstream", "quality", "registry", "sources"},
@@ -64,7 +64,19 @@ RULES = {
     },  # vqcodec/__init__.py: the public names, lazily
     "__main__": {"cli"},
     # the command line and the benchmarks use the public functions and what the hall shares ...
-    "cli": {"", "errors", "facts", "kinds", "options", "sources", "target", "registry", "workers", "benchmarks"}
+    "cli": {
+        "",
+        "errors",
+        "facts",
+        "kinds",
+        "options",
+        "sources",
+        "target",
+        "registry",
+        "threads",
+        "workers",
+        "benchmarks",
+    }
     # ... the files of both wings, and training, which is loaded on use
     | {"image", "audio", "image.train", "audio.train", "train"},
     "benchmarks": {"", "bitstream", "errors", "options", "sources", "stlpips", "workers", "kernels"},

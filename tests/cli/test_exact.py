@@ -79,7 +79,7 @@ class TestAgainst:
         coded.write_bytes(vqcodec.compress(photo, quality=50))
         assert f"exact.vqc: fine, the same as {photo}" in vqc("verify", exact, "--against", photo).stderr
         assert f" dB from {photo}" in vqc("verify", coded, "--against", photo).stderr
-        assert json.loads(vqc("verify", coded, "--against", photo, "--json").stdout)["psnr"] > 30
+        assert json.loads(vqc("verify", coded, "--against", photo, "--json").stdout)["psnr"] > 29
         assert json.loads(vqc("verify", exact, "--against", photo, "--json").stdout)["psnr"] is None
         other = tmp_path / "other.png"
         changed = scene(40, 56)
