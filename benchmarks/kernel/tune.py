@@ -6,6 +6,7 @@ python -m vqcodec.benchmarks.kernel.tune, on a machine with a CUDA device
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from statistics import median
 
@@ -41,10 +42,7 @@ def sweep(case: Case, device: str) -> list[tuple[float, Tuning]]:
     problem = make(case, device)
     wanted, found = None, []
     for shape in candidates(case):
-
-        def search(shape: Tuning = shape) -> torch.Tensor:
-            return triton_assign(problem.x, problem.codebook, problem.table, problem.rows, shape)
-
+        search = partial(triton_assign, problem.x, problem.codebook, problem.table, problem.rows, shape)
         try:
             indices = search()
         except Exception as e:  # Triton's own, one for each resource that may not suffice

@@ -77,7 +77,7 @@ def triton_prepare(codebook: Tensor, bias: Tensor | None, form: int, dot: bool, 
 
     K is padded to a multiple of PADDING with codewords that never win, and words are negated, so that scores are sums.
     A table's offsets are [G, R, K] where products are taken on the matrix units, else [G, K, R]: neighbours in a warp
-    share a codeword there, so that their rows lie side by side.
+    share a codeword there, so that their rows lie side by side. In half precision words keep their bits: no centre.
     """
     from vqcodec.kernels import triton_kernels
 

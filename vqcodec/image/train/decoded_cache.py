@@ -68,9 +68,9 @@ def build_cache(model: Path, data: Path, folder: Path, count: int, seed: int) ->
         np.save(making / "even.npy", np.arange(count) // BATCH % EVEN == EVEN - 1)
         for name, shape in zip(NAMES, ((256, 256, 3), (256, 256, 3), (256 // BLOCK,) * 2), strict=True):
             np.lib.format.open_memmap(making / f"{name}.npy", "w+", np.float16, (count, *shape))
-        starts = range(0, count, BATCH)
         jobs = max(1, min(cores(), count // WORTH))
-        parts = [_Part(model, data, making, seed, tuple(p.tolist())) for p in np.array_split(starts, jobs)]
+        shares = np.array_split(range(0, count, BATCH), jobs)
+        parts = [_Part(model, data, making, seed, int(share[0]), int(share[-1])) for share in shares]
         for _ in in_processes(_fill, parts, jobs):
             pass
         making.rename(folder)
@@ -81,13 +81,14 @@ def build_cache(model: Path, data: Path, folder: Path, count: int, seed: int) ->
 
 @dataclass(frozen=True)
 class _Part:
-    """Some batches of a cache, by their first crops, that one process makes."""
+    """What one process makes of a cache: batches from the one that begins with crop ``first`` to that with ``last``."""
 
     model: Path
     data: Path
     folder: Path
     seed: int
-    starts: tuple[int, ...]
+    first: int
+    last: int
 
 
 def _fill(part: _Part) -> None:
@@ -96,10 +97,10 @@ def _fill(part: _Part) -> None:
     searches = {flag: Search(model, even=flag) for flag in (False, True)}
     step, even = (np.load(part.folder / f"{name}.npy") for name in ("step", "even"))
     arrays = [np.load(part.folder / f"{name}.npy", mmap_mode="r+") for name in NAMES]
-    for start in range(0, part.starts[-1] + 1, BATCH):
+    for start in range(0, part.last + 1, BATCH):
         place = slice(start, min(start + BATCH, len(step)))
         crops = source.batch(place.stop - start)
-        if start in part.starts:
+        if start >= part.first:
             original, decoded, factor = decode_crops(searches[bool(even[start])], crops, step[place])
             for array, values in zip(arrays, (planes_last(original), planes_last(decoded), factor), strict=True):
                 array[place] = values

@@ -263,9 +263,8 @@ class TokensNetwork(nn.Module):
         x = F.pixel_shuffle(part["at8"](torch.cat([bottom, told], 1)), 2)
         x = F.pixel_shuffle(part["at4"](x), 2)
         fine = F.pixel_shuffle(part["at2"](x), 2)
-        with torch.autocast(
-            bottom.device.type, enabled=False
-        ):  # of half precision, the picture itself would be rounded
+        # in half precision, the picture itself would be rounded
+        with torch.autocast(bottom.device.type, enabled=False):
             return fine.float() + F.pixel_shuffle(part["linear"](bottom), BOTTOM)
 
     def forward(self, planes: Tensor, weight: Tensor) -> Found:
