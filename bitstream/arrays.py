@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["F32", "F64", "I32", "I64", "U8", "U16", "Arrays", "Samples"]
+__all__ = ["C128", "F32", "F64", "I32", "I64", "U8", "U16", "Arrays", "Samples"]
 
+C128 = npt.NDArray[np.complex128]
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]

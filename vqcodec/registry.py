@@ -58,7 +58,7 @@ class Release:
 
 
 IMAGE_MODELS = (Release("image-4", "image-4.safetensors", bytes.fromhex("90063c96")),)
-AUDIO_MODELS = (Release("audio-4", "audio-4.safetensors", bytes.fromhex("d48f61b3")),)
+AUDIO_MODELS = (Release("audio-5", "audio-5.safetensors", bytes.fromhex("aa82fbde")),)
 TOKENS_MODELS = (Release("tokens-7", "tokens-7.safetensors", bytes.fromhex("85f85864")),)
 """In the order in which they were released; the last one is used for new files, its number is their model hint."""
 

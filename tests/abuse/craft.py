@@ -22,10 +22,14 @@ from vqcodec.audio.codes import (
     AudioCodes,
     AudioCodeWriter,
     channel_steps,
+    first_channels,
+    has_powers,
     hash_audio_codes,
     walk_envelope,
     walk_lines,
+    walk_powers,
 )
+from vqcodec.audio.powers import POWER_BANDS
 from vqcodec.audio.stereo import ANGLES, groups_of, pairs_of
 from vqcodec.bitstream import AudioHeader, Chunk, ImageHeader, RangeEncoder, VqcFile
 from vqcodec.bitstream.alpha import encode_alpha
@@ -234,8 +238,18 @@ def made_stretch(header: AudioHeader, pick: Pick, level: int) -> Chunk:
         writer.lines(rows, symbols)
         return symbols
 
+    def moments(_half: int, rows: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+        symbols = pick(rows, model.power_tables)
+        values = np.clip(prediction + symbols - RESIDUAL_LIMIT, -ENVELOPE_LIMIT, ENVELOPE_LIMIT)
+        writer.powers(rows, prediction, values)
+        return values
+
     coded = walk_envelope(model, steps, frames, envelope)
-    codes = AudioCodes(level, short, angles, coded, walk_lines(model, steps, coded, lines))
+    first = first_channels(header.channels)
+    powers = np.zeros((len(first), 0, POWER_BANDS), np.int32)
+    if has_powers(header.step):
+        powers = walk_powers(model, steps[first], coded[first], moments)
+    codes = AudioCodes(level, short, angles, coded, powers, walk_lines(model, steps, coded, lines))
     payload, _ = writer.finish()
     return Chunk(payload, (), hash_audio_codes(codes))
 

@@ -32,21 +32,26 @@ Batch = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass
 class SoundCodes:
-    """Level, flags [T], angles [P, G, bands], envelope [B, T, bands], lines [B, T, F]."""
+    """Level, flags [T], angles [P, G, bands], envelope [B, T, bands], powers [U, M, 4], lines [B, T, F]."""
 
     level: int
     short: np.ndarray
     angles: np.ndarray
     envelope: np.ndarray
+    powers: np.ndarray
     lines: np.ndarray
 
     def hash(self) -> int:
-        return code_hash([np.array([self.level]), self.short, self.angles, self.envelope + 127, self.lines])
+        shifted = self.envelope + 127, self.powers + 127
+        return code_hash([np.array([self.level]), self.short, self.angles, *shifted, self.lines])
 
 
-def predict_half(t: Weights, half: int, step: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means and classes [h] of one channel from its inputs [I]."""
-    get = {k.removeprefix(f"prior.envelope.{half}."): v.astype(np.int64) for k, v in t.items() if f".{half}." in k}
+def predict_half(
+    t: Weights, half: int, step: int, x: np.ndarray, name: str = "envelope"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means and classes [h] of one channel or unit from its inputs [I]."""
+    prefix = f"prior.{name}.{half}."
+    get = {k.removeprefix(prefix): v.astype(np.int64) for k, v in t.items() if k.startswith(prefix)}
     u = np.clip((x @ get["first"] + get["first_bias"][step]) // 2 ** get["first_shift"], 0, 255)
     v = np.clip((u @ get["second"] + get["second_bias"]) // 2 ** get["second_shift"], 0, 255)
     out = (np.concatenate([v, x]) @ get["last"] + get["last_bias"][step]) // 2 ** get["last_shift"]
@@ -59,6 +64,7 @@ class SoundChunk:
     def __init__(self, tensors: Weights, steps: list[int], frames: int, pairs: int = 0) -> None:
         self.t, self.steps, self.frames, self.pairs = tensors, steps, frames, pairs
         self.envelope_table = stored_weights(tensors["prior.envelope.table"])
+        self.power_table = stored_weights(tensors["prior.powers.table"]) if "prior.powers.table" in tensors else None
         self.line_table = stored_weights(tensors["prior.lines.table"])
         self.predictions: list[np.ndarray] = []
 
@@ -83,11 +89,33 @@ class SoundChunk:
                 known[:, t, half::2] = np.clip(prediction + symbols - 64, -127, 127)
         return known[:, 2:]
 
+    def decode_powers(self, batch: Batch, envelope: np.ndarray, units: list[int]) -> np.ndarray:
+        """Powers [U, 2 T, 4] of units with these first channels."""
+        assert self.power_table is not None
+        out = np.zeros((len(units), 2 * self.frames, 4), np.int64)
+        classes, last = len(self.power_table) // 8, self.frames - 1
+        for half in (0, 1):
+            means, klasses = [], []
+            for u, channel in enumerate(units):
+                e, p = envelope[channel], out[u, ::2]
+                for t in range(self.frames):
+                    after = min(t + 1, last)
+                    known = [e[t], e[after], p[t], p[after]] if half else [e[max(t - 1, 0)], e[t], e[after]]
+                    mean, klass = predict_half(self.t, half, self.steps[channel], np.concatenate(known), "powers")
+                    means.append(mean)
+                    klasses.append(klass)
+            mean, klass = (np.array(x).reshape(len(units), self.frames, 4) for x in (means, klasses))
+            prediction = np.clip(mean // 8, -127, 127)
+            self.predictions.append(prediction)
+            symbols = batch(np.clip(klass, 0, classes - 1) * 8 + mean % 8, self.power_table)
+            out[:, half::2] = np.clip(prediction + symbols - 64, -127, 127)
+        return out
+
     def expected(self, channel: int, envelope: np.ndarray) -> np.ndarray:
         """[T', F] of one channel's envelope [T', bands]."""
         get = {k: self.t[f"prior.{k}"].astype(np.int64) for k in ("spread", "factor", "offset")}
         step = self.steps[channel]
-        total = envelope @ get["spread"] * get["factor"][step] + get["offset"][step]
+        total = (envelope * get["factor"][step]) @ get["spread"] + get["offset"][step]
         return np.clip(total // 1024, -127, 127)
 
     def decode_lines(self, batch: Batch, envelope: np.ndarray) -> np.ndarray:
@@ -119,6 +147,7 @@ class SoundChunk:
             np.zeros(self.frames, np.int64),
             np.zeros((self.pairs, -(-self.frames // 25), bands), np.int64),
             np.zeros((channels, self.frames, bands), np.int64),
+            np.zeros((channels - self.pairs, 0, 4), np.int64),
             np.full((channels, self.frames, lines), middle),
         )
 
@@ -133,7 +162,12 @@ class SoundChunk:
             rows = angles[:, group - 1] if group else np.full((self.pairs, bands), 16)
             angles[:, group] = batch(rows, table)
         envelope = self.decode_envelope(batch)
-        return SoundCodes(level, short, angles, envelope, self.decode_lines(batch, envelope))
+        seconds = PAIRS.get(len(self.steps), []) if self.pairs else []
+        units = [c for c in range(len(self.steps)) if c not in seconds]
+        powers = np.zeros((len(units), 0, 4), np.int64)
+        if self.steps[0] <= 220:
+            powers = self.decode_powers(batch, envelope, units)
+        return SoundCodes(level, short, angles, envelope, powers, self.decode_lines(batch, envelope))
 
 
 PAIRS = {2: [1], 3: [1], 4: [1, 3], 5: [1, 4], 6: [1, 5], 7: [1, 6], 8: [1, 5, 7]}
@@ -187,6 +221,8 @@ def sound_check_value(tensors: Weights) -> int:
         middle = (table.shape[1] - 1) // 2
         return middle + numbers(rows.shape, middle)
 
-    chunk.decode_lines(lines, chunk.decode_envelope(envelope))
+    coded = chunk.decode_envelope(envelope)
+    chunk.decode_powers(envelope, coded, [0, 1, 2])
+    chunk.decode_lines(lines, coded)
     digest = hashlib.sha256(b"".join(a.astype("<i4").tobytes() for a in log)).digest()
     return int.from_bytes(digest[:4], "little")

@@ -12,8 +12,12 @@ from vqcodec.audio.codes import (
     EnvelopePrior,
     channel_steps,
     check_envelope_bounds,
+    first_channels,
+    has_powers,
     walk_envelope,
+    walk_powers,
 )
+from vqcodec.audio.powers import POWER_BANDS
 from vqcodec.audio.stereo import ANGLES, groups_of, pairs_of
 from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.tables import unpack_weights
@@ -36,6 +40,15 @@ def envelope_prior(
     """Weights as large as int8 holds; shifts from ``low`` to ``high`` - 1."""
     even = (bands + 1) // 2
     inputs, outputs = (2 * bands, 2 * even) if half == 0 else (2 * bands + even, 2 * (bands - even))
+    return _prior(rng, inputs, outputs, low, high)
+
+
+def power_prior(rng: np.random.Generator, half: int) -> EnvelopePrior:
+    """The same for powers."""
+    return _prior(rng, 3 * BANDS if half == 0 else 2 * BANDS + 2 * POWER_BANDS, 2 * POWER_BANDS, 6, 9)
+
+
+def _prior(rng: np.random.Generator, inputs: int, outputs: int, low: int, high: int) -> EnvelopePrior:
     prior = EnvelopePrior(
         first=whole(rng, 127, inputs, UNITS), first_bias=whole(rng, 9000, 256, UNITS),
         first_shift=shifts(rng, low, high, UNITS), second=whole(rng, 127, UNITS, UNITS),
@@ -75,6 +88,7 @@ def stored_tables(rng: np.random.Generator) -> dict[str, np.ndarray]:
     """By name, as a weights file holds them."""
     sizes = {
         "envelope": (CLASSES * FRACTIONS, 2 * RESIDUAL_LIMIT + 1),
+        "powers": (CLASSES * FRACTIONS, 2 * RESIDUAL_LIMIT + 1),
         "lines": (ROWS, CODEWORDS),
         "short": (1, 2),
         "angles": (ANGLES + 1, ANGLES),
@@ -90,7 +104,9 @@ def random_model(seed: int) -> AudioCodeModel:
         envelope=(envelope_prior(rng, 0), envelope_prior(rng, 1)),
         classes=CLASSES,
         envelope_tables=tables["envelope"],
-        factor=whole(rng, 200, 256),
+        powers=(power_prior(rng, 0), power_prior(rng, 1)),
+        power_tables=tables["powers"],
+        factor=whole(rng, 200, 256, BANDS),
         offset=whole(rng, 2**17, 256, LINES),
         spread=whole(rng, 64, BANDS, LINES),
         lines=lines_prior(rng),
@@ -110,9 +126,15 @@ def random_codes(
         d = rng.choice(ends, rows.shape) if extreme else rng.integers(ends[0], ends[1] + 1, rows.shape)
         return np.clip(prediction + d, -127, 127).astype(np.int32)
 
-    envelope = walk_envelope(model, channel_steps(step, channels), frames, choose)
+    steps, first = channel_steps(step, channels), first_channels(channels)
+    envelope = walk_envelope(model, steps, frames, choose)
+    powers = np.zeros((len(first), 0, POWER_BANDS), np.int32)
+    if has_powers(step):
+        powers = walk_powers(
+            model, steps[first], envelope[first], lambda half, rows, prediction: choose(0, half, rows, prediction)
+        )
     last, shape = model.lines.codewords - 1, (channels, frames, model.spread.shape[1])
     lines = rng.choice([0, last], shape) if extreme else rng.integers(0, last + 1, shape)
     level = int(rng.choice([1, 127]) if extreme else rng.integers(1, 128))
     angles = rng.integers(0, ANGLES, (len(pairs_of(channels)), groups_of(frames), BANDS)).astype(np.int32)
-    return AudioCodes(level, rng.random(frames) < 0.3, angles, envelope, lines.astype(np.int32))
+    return AudioCodes(level, rng.random(frames) < 0.3, angles, envelope, powers, lines.astype(np.int32))

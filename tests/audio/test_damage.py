@@ -11,6 +11,7 @@ from audio.voices import CHUNK, RATE, STEP, decoded, header_of, rms, voice
 from vqcodec.audio.codec import AudioCodec, _Values
 from vqcodec.audio.codes import ENVELOPE_LIMIT, LEVELS
 from vqcodec.audio.mdct import HOP
+from vqcodec.audio.powers import POWER_BANDS
 from vqcodec.bitstream import Chunk
 from vqcodec.errors import ChecksumError, CorruptError, DecodeError
 
@@ -89,7 +90,8 @@ def test_codes_that_no_encoder_writes_are_numbers_all_the_same(
         envelope = np.full((2, frames, bands), value, np.float32)
         noise = np.random.default_rng(0).standard_normal((2, frames, HOP)).astype(np.float32)
         angles = np.full((1, frames, bands), 3, np.int32)
-        made.append(_Values(own, np.arange(frames) % 5 == 0, angles, lines, envelope, noise))
+        powers = np.full((1, 2 * frames, POWER_BANDS), value, np.float32)
+        made.append(_Values(own, np.arange(frames) % 5 == 0, angles, lines, envelope, powers, noise))
     for index in (0, 1):
         assert np.isfinite(codec._synthesise(dict(enumerate(made)), index, step)).all()
 

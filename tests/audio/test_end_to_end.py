@@ -103,7 +103,7 @@ def test_few_samples_are_coded_where_exact_ones_are_larger_or_clipped():
 
 def test_info_names_the_model(data):
     facts = vqcodec.info(data)
-    assert facts["model_name"] == "audio-4"
+    assert facts["model_name"] == "audio-5"
     assert facts["chunks"] == 3
 
 
@@ -111,7 +111,7 @@ def test_command_line(tmp_path):
     soundfile.write(tmp_path / "a.wav", voice(1), RATE)
     assert vqc("compress", tmp_path / "a.wav", tmp_path / "a.vqc", "--target-kbps", 10).exit_code == 0
     assert vqc("verify", tmp_path / "a.vqc").exit_code == 0
-    assert "audio-4" in vqc("info", tmp_path / "a.vqc").stdout
+    assert "audio-5" in vqc("info", tmp_path / "a.vqc").stdout
     assert vqc("decompress", tmp_path / "a.vqc", tmp_path / "b.flac").exit_code == 0
     assert soundfile.info(tmp_path / "b.flac").frames == RATE
 

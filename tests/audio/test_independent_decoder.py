@@ -52,6 +52,7 @@ def test_the_shipped_model(
         assert np.array_equal(a.short, b.short)
         assert np.array_equal(a.angles, b.angles)
         assert np.array_equal(a.envelope, b.envelope)
+        assert np.array_equal(a.powers, b.powers)
         assert np.array_equal(a.lines, b.lines)
     assert ours[0] is not None
     assert samples < 1000 or len(np.unique(ours[0].lines)) > 3

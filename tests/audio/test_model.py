@@ -89,7 +89,7 @@ def test_saving_again_gives_the_same_bytes_and_identity(path: Path) -> None:
 @pytest.mark.parametrize("size", [0, 5, 1000, -1])
 def test_cut_files(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(ModelError, match=r"small\.safetensors: not a vqcodec audio model 3, or damaged"):
+    with pytest.raises(ModelError, match=r"small\.safetensors: not a vqcodec audio model 4, or damaged"):
         load_audio_model(path)
 
 

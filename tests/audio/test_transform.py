@@ -43,7 +43,7 @@ def test_numpy_does_what_torch_does() -> None:
         b = used.analyse(frames, short, step)
         for x, y in zip(a, b, strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-3)
-        envelope = np.round(a[0]) * np.float32(used.envelope_unit(step))
+        envelope = np.round(a[0]) * used.envelope_unit(step)
         lines = np.round(frames * np.exp2(-used.curves(envelope, step)[1]))
         shift = np.zeros((FRAMES, 1), np.float32)
         parts = [torch.from_numpy(x)[None] for x in (lines, envelope, noise, short)]

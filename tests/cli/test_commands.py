@@ -184,7 +184,7 @@ class TestDoctor:
     def test_healthy(self):
         result = vqc("doctor")
         assert result.exit_code == 0
-        for word in ("torch", "constriction", "devices", "cpu", "threads", "image-4", "audio-4", "self-check"):
+        for word in ("torch", "constriction", "devices", "cpu", "threads", "image-4", "audio-5", "self-check"):
             assert word in result.stdout
 
     def test_broken_model(self, monkeypatch):

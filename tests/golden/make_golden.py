@@ -3,7 +3,7 @@
     python tests/golden/make_golden.py image-4
     python tests/golden/make_golden.py image-4 layers
     python tests/golden/make_golden.py exact-1
-    python tests/golden/make_golden.py audio-4 --moments
+    python tests/golden/make_golden.py audio-5 --moments
 
 with names after the model only these cases, which are new. exact-1 is no model but the lossless files of this version
 of the format. The model must be the one that new files are made with. They go into ``decode/image-4`` and
@@ -272,7 +272,7 @@ def sound_facts(file: VqcFile, header: AudioHeader, codec: AudioCodec) -> dict[s
     digest = hashlib.sha256()
     for codes in codec.decode_codes(header, file.chunks):
         assert codes is not None
-        for array in (np.array([codes.level]), codes.short, codes.angles, codes.envelope, codes.lines):
+        for array in (np.array([codes.level]), codes.short, codes.angles, codes.envelope, codes.powers, codes.lines):
             digest.update(array.astype("<i4").tobytes())
     samples = np.concatenate(list(codec.decode(header, file.chunks)))
     return {

@@ -189,11 +189,11 @@ def test_golden_files_are_never_written_again(tmp_path: Path, monkeypatch: pytes
 
 
 def test_what_sounds_are_like_now_is_noted_beside_the_golden_files(tmp_path: Path) -> None:
-    folder = tmp_path / "decode" / "audio-4"
+    folder = tmp_path / "decode" / "audio-5"
     folder.mkdir(parents=True)
-    shutil.copy(DECODE / "audio-4" / "sound-short.vqc", folder)
-    noted = json.loads(make_golden.note_moments("audio-4", tmp_path).read_text())
-    assert noted.keys() == {"audio-4/sound-short"}
-    assert np.abs(np.array(noted["audio-4/sound-short"]) - heard(DECODE / "audio-4" / "sound-short.vqc")).max() < 1e-3
+    shutil.copy(DECODE / "audio-5" / "sound-short.vqc", folder)
+    noted = json.loads(make_golden.note_moments("audio-5", tmp_path).read_text())
+    assert noted.keys() == {"audio-5/sound-short"}
+    assert np.abs(np.array(noted["audio-5/sound-short"]) - heard(DECODE / "audio-5" / "sound-short.vqc")).max() < 1e-3
     with pytest.raises(SystemExit, match="no golden files"):
         make_golden.note_moments("audio-9", tmp_path)

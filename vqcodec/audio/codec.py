@@ -22,6 +22,7 @@ from vqcodec.audio.codes import (
 from vqcodec.audio.mdct import HOP, Flags, imdct, mdct_window
 from vqcodec.audio.model import AudioModel, audio_model_id
 from vqcodec.audio.noise import quiet_noise
+from vqcodec.audio.powers import MOMENT, PER_FRAME, POWER_BANDS, UNIT, corrected, powers_of, units_of
 from vqcodec.audio.search import SearchCosts, search_chunk
 from vqcodec.audio.stereo import by_frame, choose_angles, groups_of, pairs_of, turn
 from vqcodec.audio.transform import AROUND, LOUD, AudioTransform
@@ -50,6 +51,7 @@ class _Values:
         angles: [pairs, T, bands].
         lines, noise: in steps [B, T, HOP].
         envelope: in units [B, T, bands].
+        powers: [U, 2 T, POWER_BANDS], not a number where there are none.
         silent: of a chunk of silence, or of one without codes.
     """
 
@@ -58,6 +60,7 @@ class _Values:
     angles: I32
     lines: F32
     envelope: F32
+    powers: F32
     noise: F32
     silent: bool = False
 
@@ -138,9 +141,11 @@ class AudioCodec(Threaded):
 
         self.workers.each(analyse, range(channels))
         writer = AudioCodeWriter(codes_model, level, short[inner], angles)
-        found = search_chunk(
-            self.model, self._transform, [analysed[k] for k in range(channels)], step, self._costs, writer
-        )
+        start = (inner.start + 1) * HOP - MOMENT
+        around = samples[:, start : start + (PER_FRAME * (inner.stop - inner.start) + 1) * MOMENT]
+        powers = powers_of(around, units_of(channels))
+        chosen = [analysed[k] for k in range(channels)]
+        found = search_chunk(self.model, self._transform, chosen, powers, step, self._costs, writer)
         codes = AudioCodes(level, short[inner], angles, *found)
         payload, ends = writer.finish()
         if check:
@@ -168,7 +173,7 @@ class AudioCodec(Threaded):
     @property
     def reach(self) -> int:
         """Frames to each side that decide what a frame becomes."""
-        return max(self._transform.synthesis.reach, AROUND)
+        return max(self._transform.synthesis.reach, AROUND) + 1  # powers are those of two frames
 
     def frames_of(self, header: AudioHeader) -> int:
         """Number of code frames of a sound."""
@@ -266,14 +271,16 @@ class AudioCodec(Threaded):
             codes = None
         frames = min(self.frames_of(header) - index * self.chunk_frames, self.chunk_frames)
         channels = header.channels
+        unknown = np.full((len(units_of(channels)), PER_FRAME * frames, POWER_BANDS), np.nan, np.float32)
         if codes is None or codes.level == SILENCE:
             zeros = np.zeros((channels, frames, HOP), np.float32)
             angles = np.zeros((len(pairs_of(channels)), frames, self.model.codes.bands), np.int32)
             silence = np.zeros((channels, frames, self.model.codes.bands), np.float32)
-            return _Values(QUIETEST, np.zeros(frames, bool), angles, zeros, silence, zeros, silent=True)
+            return _Values(QUIETEST, np.zeros(frames, bool), angles, zeros, silence, unknown, zeros, silent=True)
         lines = self.model.codebook[:, 0].take(codes.lines)
+        powers = codes.powers.astype(np.float32) if codes.powers.size else unknown
         return _Values(
-            codes.level, codes.short, by_frame(codes.angles, frames), lines, codes.envelope.astype(np.float32),
+            codes.level, codes.short, by_frame(codes.angles, frames), lines, codes.envelope.astype(np.float32), powers,
             quiet_noise(index * self.chunk_frames, frames, channels),
         )  # fmt: skip
 
@@ -287,7 +294,8 @@ class AudioCodec(Threaded):
             parts.append(known[index + 1].part(slice(0, reach + 1)))
         level, channels = known[index].level, len(parts[0].lines)
         before = parts[0].frames if index - 1 in known else 0
-        wanted = slice(before, before + self.chunk_frames + 1)
+        lead = min(before, 1)
+        wanted = slice(before - lead, before + self.chunk_frames + 2)
         angles, lines, envelope, noise = (
             np.concatenate([getattr(v, name) for v in parts], 1) for name in ("angles", "lines", "envelope", "noise")
         )
@@ -300,15 +308,28 @@ class AudioCodec(Threaded):
         frames = np.empty((channels, len(short[wanted]), HOP), np.float32)
 
         def synthesise(k: int) -> None:
-            unit = np.float32(self._transform.envelope_unit(int(steps[k])))
+            unit = self._transform.envelope_unit(int(steps[k]))
             made = self._transform.synthesise(lines[k], envelope[k] * unit, noise[k], short, int(steps[k]), shift)
             frames[k] = np.where(silent[wanted, None], np.float32(0), made[wanted])
 
         self.workers.each(synthesise, range(channels))
         for k, pair in enumerate(pairs_of(channels)):
             frames[list(pair)] = turn(frames[list(pair)], angles[k, wanted], self.model.config.edges, back=True)
-        samples = imdct(frames, short[wanted]) * np.float32(_amplitude(level) / (SAMPLE_UNIT * LOUD))
-        return np.ascontiguousarray(samples.T)
+        samples = imdct(frames, short[wanted])
+        count = min(frames.shape[1] - 1 - lead, known[index].frames) * HOP
+        samples = np.pad(samples, ((0, 0), (HOP * (1 - lead), HOP)))[:, MOMENT : HOP + count + MOMENT]
+        moments = PER_FRAME * count // HOP + 1
+        samples = corrected(samples, self._powers(known, index)[:, :moments], units_of(channels))
+        return np.ascontiguousarray(samples.T) * np.float32(_amplitude(level) / (SAMPLE_UNIT * LOUD))
+
+    @staticmethod
+    def _powers(known: dict[int, _Values], index: int) -> F32:
+        """Powers of a chunk and the first of the next one, at the level of the former: [U, K + 1, POWER_BANDS]."""
+        values, after = known[index], known.get(index + 1)
+        last = np.full_like(values.powers[:, :1], np.nan)
+        if after is not None:
+            last = after.powers[:, :1] + np.float32(2 * (after.level - values.level) / (LEVELS_PER_OCTAVE * UNIT))
+        return np.concatenate([values.powers, last], 1)
 
 
 def stretches(blocks: Iterable[F32], length: int, before: int, after: int) -> Iterator[tuple[F32, int]]:

@@ -1,8 +1,9 @@
 """Codes of a stretch of sound in coding order: the walk that encoder, decoder and trainer share (SPEC.md, Sound).
 
 A chunk of B channels and T frames holds one level, which frames are short, the angles of pairs of channels, an envelope
-[B, T, bands] and lines [B, T, F]. The envelope goes frame by frame, even bands before odd ones, each predicted by a
-small integer network from what is known. The lines go in the four phases of :mod:`vqcodec.prior.integer` on the grid of
+[B, T, bands], powers [U, 2 T, W] of U units and lines [B, T, F]. The envelope goes frame by frame, even bands before
+odd ones, each predicted by a small integer network from what is known; so do the powers, first those in the middle of
+frames, then those between frames. The lines go in the four phases of :mod:`vqcodec.prior.integer` on the grid of
 frames and lines; what the envelope lets expect is their first context.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vqcodec.audio.mdct import Flags
+from vqcodec.audio.powers import COARSEST, PER_FRAME, POWER_BANDS, units_of
 from vqcodec.audio.stereo import ANGLES, groups_of, pairs_of
 from vqcodec.bitstream.arrays import F32, I32, I64
 from vqcodec.bitstream.checks import code_hash
@@ -45,10 +47,13 @@ __all__ = [
     "decode_audio_codes",
     "encode_audio_codes",
     "expected_map",
+    "first_channels",
+    "has_powers",
     "hash_audio_codes",
     "silent_codes",
     "walk_envelope",
     "walk_lines",
+    "walk_powers",
 ]
 
 
@@ -66,10 +71,11 @@ FRACTIONS = 8  # of a predicted envelope value; they choose the table row togeth
 
 @dataclass(frozen=True)
 class EnvelopePrior:
-    """Integer network that predicts half of the bands of a frame: [inputs, n], [n, n], [n + inputs, 2 * h].
+    """Integer network that predicts half of the bands of a frame, or of its powers: [inputs, n], [n, n],
+    [n + inputs, 2 * h].
 
-    The inputs are the last two frames and, for the odd bands, this frame's even bands; the outputs are the h means in
-    1/8 of a unit, then the h spread classes.
+    The inputs of bands are the last two frames and, for the odd bands, this frame's even bands; those of powers are
+    said at :func:`walk_powers`. The outputs are the h means in 1/8 of a unit, then the h spread classes.
     """
 
     first: F32
@@ -92,7 +98,8 @@ class AudioCodeModel:
         envelope: priors of the even and of the odd bands.
         classes: spread classes of the envelope's table; rows are class * FRACTIONS + fraction.
         envelope_tables: of value - prediction + RESIDUAL_LIMIT.
-        factor, offset: [256], [256, F]: expected energy of the lines from the envelope, see :func:`expected_map`.
+        powers, power_tables: the same for powers, in the middle of frames and between frames.
+        factor, offset: [256, bands], [256, F]: expected energy of the lines from the envelope (:func:`expected_map`).
         spread: [bands, F] interpolation of the envelope over the lines, in 1/64.
         lines: prior of the lines.
         line_tables: rows of the lines.
@@ -104,6 +111,8 @@ class AudioCodeModel:
     envelope: tuple[EnvelopePrior, EnvelopePrior]
     classes: int
     envelope_tables: Tables
+    powers: tuple[EnvelopePrior, EnvelopePrior]
+    power_tables: Tables
     factor: F32
     offset: F32
     spread: F32
@@ -126,6 +135,7 @@ class AudioCodes:
         short: [T] which frames are short.
         angles: [pairs, groups, bands] of pairs of channels.
         envelope: [B, T, bands] in units.
+        powers: [U, 2 T, POWER_BANDS] in units of :mod:`vqcodec.audio.powers`; [U, 0, POWER_BANDS] at coarse steps.
         lines: symbols [B, T, F].
     """
 
@@ -133,11 +143,15 @@ class AudioCodes:
     short: Flags
     angles: I32
     envelope: I32
+    powers: I32
     lines: I32
 
 
 ChooseEnvelope = Callable[[int, int, I32, I32], I32]
 """(frame, half, rows [B, h], prediction [B, h]) -> values [B, h], at most RESIDUAL_LIMIT from the prediction."""
+
+ChoosePowers = Callable[[int, I32, I32], I32]
+"""(half, rows [U, T, W], prediction [U, T, W]) -> values [U, T, W], at most RESIDUAL_LIMIT from the prediction."""
 
 ChooseLines = Callable[[int, I32], I32]
 """(phase, rows [B, h, w]) -> symbols [B, h, w]."""
@@ -178,6 +192,13 @@ def _within_limit(values: I32) -> I32:
     return np.minimum(np.maximum(values, -ENVELOPE_LIMIT), ENVELOPE_LIMIT)
 
 
+def _place(model: AudioCodeModel, mean: I32, spread: I32) -> tuple[I32, I32]:
+    """Table rows and predictions of values from means in 1/8 of a unit and spread classes."""
+    rows = np.minimum(np.maximum(spread, 0), model.classes - 1) * FRACTIONS + (mean & (FRACTIONS - 1))
+    # within the range of values, so that every one has a symbol whatever the network says
+    return rows, _within_limit(mean >> 3)
+
+
 def walk_envelope(model: AudioCodeModel, step: I64, frames: int, choose: ChooseEnvelope) -> I32:
     """Go through the envelope in coding order; returns it, [B, T, bands].
 
@@ -194,18 +215,51 @@ def walk_envelope(model: AudioCodeModel, step: I64, frames: int, choose: ChooseE
         now = known[:, t + 2]
         for half in (0, 1):
             inputs = before if half == 0 else np.concatenate([before, now[:, ::2].astype(np.float32)], 1)
-            mean, spread = predict[half](inputs)
-            rows = np.minimum(np.maximum(spread, 0), model.classes - 1) * FRACTIONS + (mean & (FRACTIONS - 1))
-            # within the envelope's range, so that every value has a symbol whatever the network says
-            prediction = _within_limit(mean >> 3)
+            rows, prediction = _place(model, *predict[half](inputs))
             now[:, half::2] = _within_limit(choose(t, half, rows, prediction))
     return known[:, 2:]
 
 
+def has_powers(step: int) -> bool:
+    """Whether powers are coded at the step index of a sound."""
+    return step <= COARSEST
+
+
+def walk_powers(model: AudioCodeModel, step: I64, envelope: I32, choose: ChoosePowers) -> I32:
+    """Go through the powers under a known envelope; returns them, [U, 2 T, W].
+
+    Those in the middle of a frame are predicted from its envelope and its neighbours', those between two frames from
+    the envelopes of both and from the powers in their middles.
+
+    Args:
+        step: [U] step indices of the units' first channels.
+        envelope: of these channels, [U, T, bands].
+        choose: gives the values.
+    """
+    around = np.pad(envelope, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    units, frames = envelope.shape[:2]
+    steps = np.repeat(step, frames)
+
+    def half(index: int, *known: I32) -> I32:
+        inputs = np.concatenate(known, 2).reshape(len(steps), -1).astype(np.float32)
+        mean, spread = (x.reshape(units, frames, -1) for x in _band_predictor(model.powers[index], steps)(inputs))
+        return _within_limit(choose(index, *_place(model, mean, spread)))
+
+    middle = half(0, around[:, :-2], envelope, around[:, 2:])
+    after = np.concatenate([middle[:, 1:], middle[:, -1:]], 1)
+    between = half(1, envelope, around[:, 2:], middle, after)
+    return np.stack([middle, between], 2).reshape(units, PER_FRAME * frames, -1)
+
+
+def first_channels(channels: int) -> list[int]:
+    """Of the units that have powers."""
+    return [unit[0] for unit in units_of(channels)]
+
+
 def expected_map(model: AudioCodeModel, step: I64, envelope: I32) -> F32:
     """What the envelope lets expect of the lines: 1/8 of log2 energy in steps, integers in -127..127, [B, T, F]."""
-    smooth = envelope.astype(np.float32) @ model.spread
-    total = smooth * model.factor[step][:, None, None] + model.offset[step][:, None]
+    energy = envelope.astype(np.float32) * model.factor[step][:, None]
+    total = energy @ model.spread + model.offset[step][:, None]
     expected: F32 = np.clip(np.floor(total * np.float32(2**-10)), -127, 127).astype(np.float32)
     return expected
 
@@ -259,6 +313,11 @@ class AudioCodeWriter:
         symbols = values - prediction + RESIDUAL_LIMIT
         self._coder.encode(symbols.ravel(), rows.ravel(), self._model.envelope_tables)
 
+    def powers(self, rows: I32, prediction: I32, values: I32) -> None:
+        """Half of the powers; errors as of :meth:`envelope`."""
+        symbols = values - prediction + RESIDUAL_LIMIT
+        self._coder.encode(symbols.ravel(), rows.ravel(), self._model.power_tables)
+
     def lines(self, rows: I32, symbols: I32) -> None:
         """One phase of the lines."""
         self._end = self._end or 4 * self._coder.words()
@@ -287,11 +346,19 @@ def encode_audio_codes(model: AudioCodeModel, step: int, codes: AudioCodes) -> t
         writer.envelope(rows, prediction, values)
         return values
 
+    def powers(half: int, rows: I32, prediction: I32) -> I32:
+        values = codes.powers[:, half::PER_FRAME]
+        writer.powers(rows, prediction, values)
+        return values
+
     def symbols(p: int, rows: I32) -> I32:
         writer.lines(rows, phase(lines, p))
         return phase(lines, p)
 
     walk_envelope(model, steps, frames, envelope)
+    if has_powers(step):
+        first = first_channels(channels)
+        walk_powers(model, steps[first], codes.envelope[first], powers)
     walk_lines(model, steps, codes.envelope, symbols)
     return writer.finish()
 
@@ -304,6 +371,7 @@ def silent_codes(model: AudioCodeModel, channels: int, frames: int) -> AudioCode
         short=np.zeros(frames, bool),
         angles=np.zeros((len(pairs_of(channels)), groups_of(frames), model.bands), np.int32),
         envelope=np.zeros((channels, frames, model.bands), np.int32),
+        powers=np.zeros((len(units_of(channels)), 0, POWER_BANDS), np.int32),
         lines=np.full((channels, frames, model.spread.shape[1]), blank, np.int32),
     )
 
@@ -317,6 +385,9 @@ def decode_audio_codes(model: AudioCodeModel, step: int, payload: bytes, channel
     padded, pairs = frames + frames % 2, len(pairs_of(channels))
     count = 1 + frames + pairs * groups_of(frames) * model.bands
     count += channels * (frames * model.bands + padded * model.spread.shape[1])
+    first = first_channels(channels)
+    moments = PER_FRAME * frames if has_powers(step) else 0
+    count += len(first) * moments * POWER_BANDS
     coder = RangeDecoder(payload, count)
     level = int(coder.decode(np.zeros(1, np.int32), _LEVEL_TABLES)[0])
     if level == SILENCE:
@@ -332,11 +403,17 @@ def decode_audio_codes(model: AudioCodeModel, step: int, payload: bytes, channel
         residual = coder.decode(rows.ravel(), model.envelope_tables).reshape(rows.shape)
         return prediction + residual - RESIDUAL_LIMIT
 
+    def power_values(_half: int, rows: I32, prediction: I32) -> I32:
+        return prediction + coder.decode(rows.ravel(), model.power_tables).reshape(rows.shape) - RESIDUAL_LIMIT
+
     def symbols(p: int, rows: I32) -> I32:
         return coder.decode(rows.ravel(), model.line_tables).reshape(rows.shape)
 
     envelope = walk_envelope(model, steps, frames, values)
-    return AudioCodes(level, short, angles, envelope, walk_lines(model, steps, envelope, symbols))
+    powers = np.zeros((len(first), 0, POWER_BANDS), np.int32)
+    if moments:
+        powers = walk_powers(model, steps[first], envelope[first], power_values)
+    return AudioCodes(level, short, angles, envelope, powers, walk_lines(model, steps, envelope, symbols))
 
 
 _LEVEL_TABLES = Tables(np.ones((1, LEVELS), np.uint32))
@@ -350,6 +427,7 @@ def hash_audio_codes(codes: AudioCodes) -> int:
             codes.short.astype(np.int32),
             codes.angles,
             codes.envelope + ENVELOPE_LIMIT,
+            codes.powers + ENVELOPE_LIMIT,
             codes.lines,
         ]
     )
@@ -378,9 +456,9 @@ def check_expected_bounds(start: I32, spread: F32, factor: F32, offset: F32) -> 
     Raises:
         ValueError: a bound is broken.
     """
-    smooth = np.abs(spread).sum(0, dtype=np.float64) * ENVELOPE_LIMIT
-    total = smooth * np.abs(factor.astype(np.float64))[:, None] + np.abs(offset)
-    if max(smooth.max(), total.max()) >= 2**24:
+    energy = ENVELOPE_LIMIT * np.abs(factor.astype(np.float64))
+    total = energy @ np.abs(spread.astype(np.float64)) + np.abs(offset)
+    if max(energy.max(), total.max()) >= 2**24:
         raise ValueError("what is expected of the lines may leave the exact range of float32")
     if np.abs(start).max() > ENVELOPE_LIMIT:
         raise ValueError(f"the envelope's start is outside -{ENVELOPE_LIMIT}..{ENVELOPE_LIMIT}")

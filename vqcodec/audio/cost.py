@@ -19,15 +19,15 @@ def audio_cost_of(model: AudioModel) -> Cost:
 
     lines = model.codes.lines
     weights = [lines.weights(p) for p in range(4)]
-    envelope = [sum(a.size for a in (e.first, e.second, e.last)) for e in model.codes.envelope]
+    values = [sum(a.size for a in (e.first, e.second, e.last)) for e in (*model.codes.envelope, *model.codes.powers)]
     mdct = 1.0 * HOP  # as a product with the cosines
     analysis, synthesis = network("analysis"), network("synthesis")
     return {
         "analysis": (analysis[0], analysis[1] + mdct),
         "synthesis": (synthesis[0], synthesis[1] + mdct),
         "prior": (
-            sum(weights) + sum(envelope) + sum(b.size for b in lines.bias),
-            sum(weights) / 4 + sum(envelope) / HOP,
+            sum(weights) + sum(values) + sum(b.size for b in lines.bias),
+            sum(weights) / 4 + sum(values) / HOP,
         ),
         "codebooks": (model.codebook.size, 0.0),
         "probability tables": (sum(a.size for k, a in model.stored.items() if k.endswith(".table")), 0.0),

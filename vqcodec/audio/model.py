@@ -17,6 +17,7 @@ from vqcodec.audio.codes import (
     check_expected_bounds,
     walk_envelope,
     walk_lines,
+    walk_powers,
 )
 from vqcodec.audio.config import AUDIO_PRESETS, AudioConfig
 from vqcodec.audio.noise import check_noise
@@ -68,7 +69,7 @@ def integer_arrays(codes: AudioCodeModel, tables: dict[str, U16]) -> Arrays:
     """The integer half of a model as arrays by name, from its prior and its tables in stored form.
 
     Args:
-        tables: ``envelope``, ``lines``, ``short`` and ``angles``.
+        tables: ``envelope``, ``powers``, ``lines``, ``short`` and ``angles``.
     """
     out: Arrays = {
         "prior.start": codes.start.astype(np.int8),
@@ -77,10 +78,11 @@ def integer_arrays(codes: AudioCodeModel, tables: dict[str, U16]) -> Arrays:
         "prior.spread": codes.spread.astype(np.int8),
     }
     out |= {f"prior.{name}.table": table for name, table in tables.items()}
-    for half, prior in enumerate(codes.envelope):
-        for key, value in vars(prior).items():
-            kind = np.int32 if key.endswith("bias") else np.int8
-            out[f"prior.envelope.{half}.{key}"] = value.astype(kind)
+    for name, halves in (("envelope", codes.envelope), ("powers", codes.powers)):
+        for half, prior in enumerate(halves):
+            for key, value in vars(prior).items():
+                kind = np.int32 if key.endswith("bias") else np.int8
+                out[f"prior.{name}.{half}.{key}"] = value.astype(kind)
     return out | slice_arrays("prior.lines", codes.lines)
 
 
@@ -91,22 +93,24 @@ def audio_code_model(config: AudioConfig, a: Arrays) -> AudioCodeModel:
         ValueError: a bound of exactness is broken.
     """
 
-    def envelope(half: int) -> EnvelopePrior:
+    def prior(name: str, half: int) -> EnvelopePrior:
         fields: Arrays = {
-            k: a[f"prior.envelope.{half}.{k}"].astype(np.int32 if k.endswith("shift") else np.float32)
+            k: a[f"prior.{name}.{half}.{k}"].astype(np.int32 if k.endswith("shift") else np.float32)
             for k in EnvelopePrior.__annotations__
         }
-        prior = EnvelopePrior(**fields)
-        check_envelope_bounds(prior)
-        return prior
+        found = EnvelopePrior(**fields)
+        check_envelope_bounds(found)
+        return found
 
     shape = SliceShape(1, False, 1, 1, 4, config.row_offset, config.row_width, config.rows)
     lines = read_slice("prior.lines", a, shape)
     model = AudioCodeModel(
         start=a["prior.start"].astype(np.int32),
-        envelope=(envelope(0), envelope(1)),
+        envelope=(prior("envelope", 0), prior("envelope", 1)),
         classes=config.spread_classes,
         envelope_tables=read_tables(a["prior.envelope.table"]),
+        powers=(prior("powers", 0), prior("powers", 1)),
+        power_tables=read_tables(a["prior.powers.table"]),
         factor=a["prior.factor"].astype(np.float32),
         offset=a["prior.offset"].astype(np.float32),
         spread=a["prior.spread"].astype(np.float32),
@@ -134,13 +138,19 @@ def _check_vector(codes: AudioCodeModel) -> int:
         seen.extend((rows, prediction))
         return prediction + draw(rows.shape, RESIDUAL_LIMIT)
 
+    def powers(_half: int, rows: I32, prediction: I32) -> I32:
+        seen.extend((rows, prediction))
+        return prediction + draw(rows.shape, RESIDUAL_LIMIT)
+
     def lines(p: int, rows: I32) -> I32:
         seen.append(rows)
         middle = (codes.lines.codewords - 1) // 2
         return middle + draw(rows.shape, middle)
 
     steps = np.array([0, 100, 255])
-    walk_lines(codes, steps, walk_envelope(codes, steps, 5, envelope), lines)
+    coded = walk_envelope(codes, steps, 5, envelope)
+    walk_powers(codes, steps, coded, powers)
+    walk_lines(codes, steps, coded, lines)
     digest = hashlib.sha256(b"".join(a.astype("<i4").tobytes() for a in seen)).digest()
     return int.from_bytes(digest[:4], "little")
 
@@ -156,7 +166,7 @@ def audio_model_id(model: AudioModel) -> bytes:
     return canonical_hash(_arrays(model))[:4]
 
 
-FORM = Form("vqcodec audio model 3", AUDIO_PRESETS, audio_code_model, _check_vector, lambda codes: codes.line_tables)
+FORM = Form("vqcodec audio model 4", AUDIO_PRESETS, audio_code_model, _check_vector, lambda codes: codes.line_tables)
 
 
 def save_audio_model(model: AudioModel, path: Path) -> None:

@@ -12,11 +12,15 @@ from vqcodec.audio.codes import (
     RESIDUAL_LIMIT,
     AudioCodeWriter,
     channel_steps,
+    first_channels,
+    has_powers,
     walk_envelope,
     walk_lines,
+    walk_powers,
 )
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.model import AudioModel
+from vqcodec.audio.powers import PER_FRAME, POWER_BANDS
 from vqcodec.audio.transform import FLOOR, AudioTransform
 from vqcodec.bitstream.arrays import F32, I32
 from vqcodec.prior.choice import Choice
@@ -67,29 +71,45 @@ def search_chunk(
     model: AudioModel,
     transform: AudioTransform,
     analysed: Sequence[tuple[F32, F32, F32]],
+    powers: F32,
     step: int,
     costs: SearchCosts,
     writer: AudioCodeWriter | None = None,
-) -> tuple[I32, I32]:
-    """Envelope [B, T, bands] and symbols of the lines [B, T, F] of a chunk.
+) -> tuple[I32, I32, I32]:
+    """Envelope [B, T, bands], powers [U, 2 T, W] and symbols of the lines [B, T, F] of a chunk.
 
     Args:
         analysed: per coded channel its frames [T, HOP], and of the analysis the envelope wanted and what moves the
             lines.
+        powers: as :func:`vqcodec.audio.powers.powers_of` gives them.
         costs: what symbols cost.
         writer: told every code as it is found.
     """
     index = channel_steps(step, len(analysed))
     goal = np.stack([envelope for _, envelope, _ in analysed])
-    unit = np.array([[transform.envelope_unit(int(s))] for s in index], np.float32)
+    unit = np.stack([transform.envelope_unit(int(s)) for s in index])
 
     def envelope(t: int, half: int, rows: I32, prediction: I32) -> I32:
-        values = _choose_envelope(goal[:, t, half::2], unit, rows, prediction, costs.envelope)
+        values = _choose_envelope(goal[:, t, half::2], unit[:, half::2], rows, prediction, costs.envelope)
         if writer is not None:
             writer.envelope(rows, prediction, values)
         return values
 
     coded = walk_envelope(model.codes, index, goal.shape[1], envelope)
+
+    def moment(half: int, rows: I32, prediction: I32) -> I32:
+        low = np.maximum(prediction - RESIDUAL_LIMIT, -ENVELOPE_LIMIT)
+        high = np.minimum(prediction + RESIDUAL_LIMIT, ENVELOPE_LIMIT)
+        # Rounded: cheaper values beside the nearest lose twice as much in Zimtohrli as their bits bring elsewhere.
+        values: I32 = np.clip(np.rint(powers[:, half::PER_FRAME]).astype(np.int32), low, high)
+        if writer is not None:
+            writer.powers(rows, prediction, values)
+        return values
+
+    told = np.zeros((len(powers), 0, POWER_BANDS), np.int32)
+    if has_powers(step):
+        first = first_channels(len(index))
+        told = walk_powers(model.codes, index[first], coded[first], moment)
     lines = np.empty((len(index), goal.shape[1] + goal.shape[1] % 2, HOP), np.float32)
     lines[:, goal.shape[1] :] = 0
     for k, (frames, _, move) in enumerate(analysed):
@@ -103,4 +123,4 @@ def search_chunk(
             writer.lines(rows, found)
         return found
 
-    return coded, walk_lines(model.codes, index, coded, symbols)
+    return coded, told, walk_lines(model.codes, index, coded, symbols)

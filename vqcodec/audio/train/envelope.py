@@ -1,4 +1,4 @@
-"""The prior of the envelope as a torch network, trained on code length; exported to the integers that coding uses."""
+"""The priors of envelope and powers as torch networks, trained on code length; exported to the integers of coding."""
 
 from __future__ import annotations
 
@@ -19,27 +19,25 @@ CLASS_FLOOR = 4.0  # class 0 stands for spreads of 2**-4 units and less
 
 
 class EnvelopeNetwork(nn.Module):
-    """Mean and log2 spread of half of a frame's bands from the frames before and, for the odd ones, the even bands.
+    """Mean and log2 spread of some values from others (see :class:`vqcodec.audio.codes.EnvelopePrior`).
 
     Args:
-        bands: of the envelope.
-        half: 0 for the even bands, 1 for the odd ones.
+        inputs: how many others there are.
+        like: of every value, the input that it is about.
         width: units per hidden layer.
     """
 
-    def __init__(self, bands: int, half: int, width: int) -> None:
+    def __init__(self, inputs: int, like: Tensor, width: int) -> None:
         super().__init__()
-        own = torch.arange(half, bands, 2)
-        inputs = 2 * bands + (len(own) if half == 0 else bands - len(own)) * half
-        self.linear = nn.Parameter(torch.zeros(inputs, 2 * len(own)))
-        with torch.no_grad():  # a value is about what it was in the frame before
-            self.linear[bands + own, torch.arange(len(own))] = 0.9
-        self.bias = nn.Parameter(torch.zeros(KNOTS, 2 * len(own)))
+        self.linear = nn.Parameter(torch.zeros(inputs, 2 * len(like)))
+        with torch.no_grad():
+            self.linear[like, torch.arange(len(like))] = 0.9
+        self.bias = nn.Parameter(torch.zeros(KNOTS, 2 * len(like)))
         self.first = nn.Parameter(torch.randn(inputs, width) * 0.05)
         self.first_bias = nn.Parameter(torch.rand(KNOTS, width))
         self.second = nn.Parameter(torch.randn(width, width) / width**0.5)
         self.second_bias = nn.Parameter(torch.full((width,), 0.5))
-        self.last = nn.Parameter(torch.zeros(width, 2 * len(own)))
+        self.last = nn.Parameter(torch.zeros(width, 2 * len(like)))
 
     def forward(self, inputs: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log2 spread [N, h] from integer inputs [N, inputs] (as float) and step indices [N]."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from vqcodec.audio.config import AudioConfig
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.network import KERNEL
 from vqcodec.audio.transform import (
+    FINE_UNIT,
     FLOOR,
     LEAST,
     LOUDEST,
@@ -17,6 +20,7 @@ from vqcodec.audio.transform import (
     NOISE_GAIN,
     SIDES,
     band_weights,
+    fine_share,
     short_noise,
 )
 from vqcodec.prior.knots import KNOTS, step_knots
@@ -114,9 +118,11 @@ class AudioNetworks(nn.Module):
         return amplitude, log_step + ((knots @ self.tilt) @ self.spread)[:, None]
 
     def envelope_unit(self, step: Tensor) -> Tensor:
-        """Step of the envelope's quantiser in log2 of energy, [B, 1, 1]."""
-        unit: Tensor = torch.exp2(step_knots(step) @ self.envelope_step)
-        return unit[:, None, None]
+        """Step of the envelope's quantiser in log2 of energy, [B, 1, bands]."""
+        coarse = (step_knots(step) @ self.envelope_step)[:, None]
+        share = torch.from_numpy(fine_share(step.cpu().numpy(), self.config.edges)).to(coarse.device)
+        unit: Tensor = torch.exp2(coarse + share * (math.log2(FINE_UNIT) - coarse).clamp(max=0))
+        return unit[:, None]
 
     def analyse(self, frames: Tensor, short: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """Envelope in its units (not rounded), and what moves the lines (see :meth:`lines`); ``short`` [B, T]."""

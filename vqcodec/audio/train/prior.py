@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from vqcodec.audio.attacks import short_frames
 from vqcodec.audio.codes import (
@@ -27,10 +26,12 @@ from vqcodec.audio.codes import (
     expected_map,
     walk_envelope,
     walk_lines,
+    walk_powers,
 )
 from vqcodec.audio.config import AudioConfig
 from vqcodec.audio.mdct import HOP, mdct_window
 from vqcodec.audio.model import AudioModel, audio_code_model, integer_arrays
+from vqcodec.audio.powers import MOMENT, PER_FRAME, POWER_BANDS, powers_of
 from vqcodec.audio.stereo import ANGLES, MIDDLE
 from vqcodec.audio.train.data import AudioSource, Folder
 from vqcodec.audio.train.envelope import CLASS_FLOOR, CLASSES_PER_OCTAVE, EnvelopeNetwork, export_envelope
@@ -53,6 +54,8 @@ from vqcodec.train.phases import PhaseCodes, Rates, fit_phase, phase_codes, tabl
 __all__ = ["AudioPriorOptions", "fit_audio_prior"]
 
 PIECE = 8  # stretches that share one context array
+SHARES = (0.2, 0.1, 0.7)  # of the minutes: for envelope, powers and lines
+MIDDLES = (120, 240, 400, 720)  # lines in the middles of the bands of powers
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class AudioPriorOptions:
 
     Attributes:
         stretches, held_out: of four seconds, to fit on and for the figures.
-        minutes: of gradient steps, for the envelope (a quarter) and the lines.
+        minutes: of gradient steps.
     """
 
     stretches: int = 480
@@ -72,80 +75,125 @@ class AudioPriorOptions:
 
 @dataclass(frozen=True)
 class _Codes:
-    """Envelope codes [N, T, bands] and lines in steps [N, T, F] of stretches coded at steps [N]."""
+    """Envelopes [N, T, bands], powers [N, 2 T, W] and lines in steps [N, T, F] of stretches coded at steps [N]."""
 
     step: I64
     envelope: I32
+    powers: I32
     lines: F32
 
 
 def _analyse(transform: AudioTransform, source: AudioSource, count: int, frames: int) -> _Codes:
     step = source.rng.integers(0, 256, count)
-    envelopes, lines = [], []
+    envelopes, powers, lines = [], [], []
     for index in step:
-        samples = np.pad(source.batch(1, frames - 1, jitter=0.0).numpy(), ((0, 0), (HOP, HOP)))
+        sound = source.batch(1, frames - 1, jitter=0.0).numpy()
+        powers.append(np.rint(powers_of(np.pad(sound, ((0, 0), (MOMENT, HOP))), [(0,)])[0]).astype(np.int32))
+        samples = np.pad(sound, ((0, 0), (HOP, HOP)))
         short = short_frames(samples)[0]
         x = mdct_window(samples, np.pad(short, 1))[0]
         wanted, move = transform.analyse(x, short, int(index))
         envelope = np.round(wanted)
-        _, log_step = transform.curves(envelope * np.float32(transform.envelope_unit(int(index))), int(index))
+        _, log_step = transform.curves(envelope * transform.envelope_unit(int(index)), int(index))
         envelopes.append(envelope.astype(np.int32))
         lines.append(transform.lines(x, move, log_step))
-    return _Codes(step, np.stack(envelopes), np.stack(lines))
+    return _Codes(step, np.stack(envelopes), np.stack(powers), np.stack(lines))
 
 
-def _envelope_inputs(start: I32, codes: _Codes, half: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs [M, inputs], wanted values [M, h] and steps [M] of all frames."""
-    known = np.concatenate([np.repeat(start[codes.step][:, None], 2, 1), codes.envelope], 1)
-    parts = [known[:, :-2], known[:, 1:-1]] + ([known[:, 2:, ::2]] if half else [])
-    inputs = np.concatenate(parts, 2).astype(np.float32)
-    wanted = codes.envelope[:, :, half::2].astype(np.float32)
-    step = np.repeat(codes.step, codes.envelope.shape[1])
-    flat = [torch.from_numpy(x.reshape(len(step), -1)) for x in (inputs, wanted)]
-    return flat[0], flat[1], torch.from_numpy(step)
+@dataclass(frozen=True)
+class _Values:
+    """Half of the values of an envelope, or of the powers, and what is known before them.
+
+    Attributes:
+        known: parts of the inputs [N, T, n], in order.
+        values: [N, T, h].
+        like: of every value, the input that it is about.
+    """
+
+    known: list[I32]
+    values: I32
+    like: I64
 
 
-def _fit_envelope(config: AudioConfig, start: I32, codes: _Codes, seconds: float, seed: int) -> list[EnvelopePrior]:
-    out = []
-    for half in (0, 1):
-        with torch.random.fork_rng():
-            torch.manual_seed(seed + half)
-            network = EnvelopeNetwork(start.shape[1], half, config.envelope_width)
-        inputs, wanted, step = _envelope_inputs(start, codes, half)
-        generator = torch.Generator().manual_seed(seed + half)
-        optimiser = torch.optim.Adam(network.parameters(), lr=3e-3, betas=(0.9, 0.99))
-        began, share = time.monotonic(), 0.0
-        while share < 1:
-            for group in optimiser.param_groups:
-                group["lr"] = 3e-3 * faded(share)
-            pick = torch.randint(len(step), (2048,), generator=generator)
-            mean, spread = network(inputs[pick], step[pick])
-            scale = torch.exp2(spread.clamp(-CLASS_FLOOR, 4))
-            loss = laplace_bits(wanted[pick] - mean, scale).sum(1).mean()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            share = (time.monotonic() - began) / (seconds / 2)
-        out.append(export_envelope(network))
+def _envelope_values(start: I32, codes: _Codes, half: int) -> _Values:
+    bands = start.shape[1]
+    frames = np.concatenate([np.repeat(start[codes.step][:, None], 2, 1), codes.envelope], 1)
+    known = [frames[:, :-2], frames[:, 1:-1]] + ([frames[:, 2:, ::2]] if half else [])
+    return _Values(known, codes.envelope[:, :, half::2], bands + np.arange(half, bands, 2))
+
+
+def _power_values(config: AudioConfig, codes: _Codes, half: int) -> _Values:
+    bands = codes.envelope.shape[2]
+    around = np.pad(codes.envelope, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    middle, between = codes.powers[:, ::PER_FRAME], codes.powers[:, 1::PER_FRAME]
+    if half == 0:
+        like = bands + np.searchsorted(config.edges, MIDDLES) - 1
+        return _Values([around[:, :-2], codes.envelope, around[:, 2:]], middle, like)
+    after = np.concatenate([middle[:, 1:], middle[:, -1:]], 1)
+    return _Values([codes.envelope, around[:, 2:], middle, after], between, 2 * bands + np.arange(POWER_BANDS))
+
+
+def _fit_values(config: AudioConfig, of: _Values, step: I64, seconds: float, seed: int) -> EnvelopePrior:
+    parts = (np.concatenate(of.known, 2), of.values, np.repeat(step[:, None], of.values.shape[1], 1)[..., None])
+    inputs, wanted, steps = (torch.from_numpy(x.reshape(-1, x.shape[2])) for x in parts)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = EnvelopeNetwork(inputs.shape[1], torch.from_numpy(of.like), config.envelope_width)
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3, betas=(0.9, 0.99))
+    began, share = time.monotonic(), 0.0
+    while share < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = 3e-3 * faded(share)
+        pick = torch.randint(len(steps), (2048,), generator=generator)
+        mean, spread = network(inputs[pick].float(), steps[pick, 0])
+        scale = torch.exp2(spread.clamp(-CLASS_FLOOR, 4))
+        loss = laplace_bits(wanted[pick] - mean, scale).sum(1).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        share = (time.monotonic() - began) / seconds
+    return export_envelope(network)
+
+
+class _Residuals:
+    """Counts how far values are from their predictions, by row."""
+
+    def __init__(self, model: AudioCodeModel) -> None:
+        self.counts = np.zeros((model.classes * FRACTIONS, 2 * RESIDUAL_LIMIT + 1))
+
+    def add(self, rows: I32, prediction: I32, values: I32) -> I32:
+        np.add.at(self.counts, (rows, _residual(values, prediction)), 1)
+        return values
+
+    def table(self) -> U16:
+        """Stored weights, between the counts and a Laplace density of the row's mean and spread."""
+        value = np.arange(-RESIDUAL_LIMIT, RESIDUAL_LIMIT + 1)
+        row = np.arange(len(self.counts))
+        mean = (row % FRACTIONS + 0.5) / FRACTIONS
+        scale = 2.0 ** ((row // FRACTIONS + 0.5) / CLASSES_PER_OCTAVE - CLASS_FLOOR)
+        start = np.exp(-np.minimum(np.abs(value - mean[:, None]) / np.maximum(scale, 0.3)[:, None], 16))
+        return pack_probabilities(self.counts + 20 * start / start.sum(1, keepdims=True))
+
+
+def _residual(values: I32, prediction: I32) -> I32:
+    """Symbols of values."""
+    out: I32 = np.clip(values - prediction, -RESIDUAL_LIMIT, RESIDUAL_LIMIT) + RESIDUAL_LIMIT
     return out
 
 
-def _count_envelope(model: AudioCodeModel, codes: _Codes) -> U16:
-    counts = np.zeros((model.classes * FRACTIONS, 2 * RESIDUAL_LIMIT + 1))
-
-    def choose(t: int, half: int, rows: I32, prediction: I32) -> I32:
-        values = codes.envelope[:, t, half::2]
-        symbols = np.clip(values - prediction, -RESIDUAL_LIMIT, RESIDUAL_LIMIT) + RESIDUAL_LIMIT
-        np.add.at(counts, (rows, symbols), 1)
-        return values
-
-    walk_envelope(model, codes.step, codes.envelope.shape[1], choose)
-    value = np.arange(-RESIDUAL_LIMIT, RESIDUAL_LIMIT + 1)
-    row = np.arange(len(counts))
-    mean = (row % FRACTIONS + 0.5) / FRACTIONS
-    scale = 2.0 ** ((row // FRACTIONS + 0.5) / CLASSES_PER_OCTAVE - CLASS_FLOOR)
-    start = np.exp(-np.minimum(np.abs(value - mean[:, None]) / np.maximum(scale, 0.3)[:, None], 16))
-    return pack_probabilities(counts + 20 * start / start.sum(1, keepdims=True))
+def _value_tables(model: AudioCodeModel, codes: _Codes) -> dict[str, U16]:
+    """Tables of envelope and powers, counted under the model's networks."""
+    envelope, powers = _Residuals(model), _Residuals(model)
+    walk_envelope(
+        model, codes.step, codes.envelope.shape[1],
+        lambda t, half, rows, prediction: envelope.add(rows, prediction, codes.envelope[:, t, half::2]),
+    )  # fmt: skip
+    walk_powers(
+        model, codes.step, codes.envelope,
+        lambda half, rows, prediction: powers.add(rows, prediction, codes.powers[:, half::PER_FRAME]),
+    )  # fmt: skip
+    return {"envelope": envelope.table(), "powers": powers.table()}
 
 
 def _no_phases(config: AudioConfig) -> PriorSlice:
@@ -288,13 +336,21 @@ def fit_audio_prior(
     codes = _analyse(transform, AudioSource(folders, run / "sounds", options.seed), options.stretches, 200)
     bands = codes.envelope.shape[2]
     start = _start(codes)
-    envelope = _fit_envelope(config, start, codes, 60 * options.minutes / 4, options.seed)
+    seconds = [60 * options.minutes * share for share in SHARES]
+    values = {"envelope": [_envelope_values(start, codes, half) for half in (0, 1)]}
+    values["powers"] = [_power_values(config, codes, half) for half in (0, 1)]
+    envelope, powers = (
+        [_fit_values(config, of, codes.step, time / 2, options.seed + half) for half, of in enumerate(halves)]
+        for halves, time in zip(values.values(), seconds, strict=False)
+    )
     factor, offset, spread = _expectation(transform)
     blank = Tables(np.ones((1, 2), np.uint32))
     base = AudioCodeModel(
         start,
         (envelope[0], envelope[1]),
         config.spread_classes,
+        blank,
+        (powers[0], powers[1]),
         blank,
         factor,
         offset,
@@ -306,9 +362,9 @@ def fit_audio_prior(
     )
     fit = _LinesFit(config, base, codes, options.seed)
     for p in range(4):
-        fit.fit(p, 60 * options.minutes * 0.75 / 4)
+        fit.fit(p, seconds[2] / 4)
     codes_model = replace(base, lines=fit.slice)
-    tables = {"envelope": _count_envelope(base, codes), "lines": fit.table()} | _fixed_tables()
+    tables = _value_tables(base, codes) | {"lines": fit.table()} | _fixed_tables()
     stored = integer_arrays(codes_model, tables)
     model = AudioModel(config, tensors, fit.codebook.numpy(), audio_code_model(config, stored), stored)
     test = _analyse(transform, AudioSource(folders, run / "sounds", options.seed, part="test"), options.held_out, 200)
@@ -332,17 +388,23 @@ def _start(codes: _Codes) -> I32:
 
 
 def _report(model: AudioModel, test: _Codes) -> dict[str, Any]:
-    """Bits per frame on held-out stretches by third of the step range: envelope, lines; and with other codes."""
+    """Bits per frame on held-out stretches by third of the step range: envelope, powers, lines; other codes."""
     codes = model.codes
-    envelope_bits, line_bits = bit_costs(codes.envelope_tables), bit_costs(codes.line_tables)
+    envelope_bits, power_bits, line_bits = (
+        bit_costs(tables) for tables in (codes.envelope_tables, codes.power_tables, codes.line_tables)
+    )
     choice = Choice(model.codebook[None], (np.float32(LAMBDA) * line_bits)[None])
-    spent = np.zeros((2, len(test.step)))
+    spent = np.zeros((3, len(test.step)))
     even = test.lines.shape[1] // 2 * 2
 
     def envelope(t: int, half: int, rows: I32, prediction: I32) -> I32:
         values = test.envelope[:, t, half::2]
-        symbols = np.clip(values - prediction, -RESIDUAL_LIMIT, RESIDUAL_LIMIT) + RESIDUAL_LIMIT
-        spent[0] += envelope_bits[rows, symbols].sum(1)
+        spent[0] += envelope_bits[rows, _residual(values, prediction)].sum(1)
+        return values
+
+    def powers(half: int, rows: I32, prediction: I32) -> I32:
+        values = test.powers[:, half::PER_FRAME]
+        spent[1] += power_bits[rows, _residual(values, prediction)].sum((1, 2))
         return values
 
     found = []
@@ -350,11 +412,12 @@ def _report(model: AudioModel, test: _Codes) -> dict[str, Any]:
     def lines(p: int, rows: I32) -> I32:
         x = np.ascontiguousarray(phase(test.lines[:, :even], p))
         symbols: I32 = choice(x.reshape(1, -1, 1), rows.reshape(1, -1)).reshape(rows.shape)
-        spent[1] += line_bits[rows, symbols].sum((1, 2))
+        spent[2] += line_bits[rows, symbols].sum((1, 2))
         found.append(symbols)
         return symbols
 
     walk_envelope(codes, test.step, test.envelope.shape[1], envelope)
+    walk_powers(codes, test.step, test.envelope, powers)
     walk_lines(codes, test.step, test.envelope[:, :even], lines)
     frames = test.envelope.shape[1]
     third = test.step * 3 // 256
@@ -368,5 +431,5 @@ def _report(model: AudioModel, test: _Codes) -> dict[str, Any]:
     return {
         "kbit_per_s": [[round(float(b[third == q].mean()) / frames * 0.05, 3) for b in spent] for q in range(3)],
         "fixed_kbit_per_s": round(float(fixed) * 0.05, 1),
-        "lines_static_over_prior": round(static / float(spent[1].sum()), 3),
+        "lines_static_over_prior": round(static / float(spent[2].sum()), 3),
     }
