@@ -26,7 +26,7 @@ _MAX_STAGES = 16
 _MAX_SECTIONS = 64
 _MAX_LENGTH = 2**31 - 1
 # What a byte of payload may stand for. Measured at the coarsest step: 2,900 pixels of a flat gray tile of image-4,
-# 4,900 of one of tokens-7, 0.013 s of what is nearly silence in one channel of audio-4; the rest is
+# 4,900 of one of tokens-7, 0.014 s of what is nearly silence in one channel of audio-5; the rest is
 # room for models that guess better. What a whole file may ask for is bounded more tightly, by Limits.
 _PIXELS_PER_BYTE = 32_768
 _FREE_BYTES = 16

@@ -122,7 +122,7 @@ def test_other_safetensors_files_and_presets(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("prior.envelope.0.first_bias", "the envelope's prior may leave the exact range"),
+        ("prior.envelope.0.first_bias", "the prior of envelope or powers may leave the exact range"),
         ("prior.offset", "what is expected of the lines may leave the exact range"),
         ("prior.lines.3.bias", "which float32 does not hold exactly"),
     ],

@@ -9,7 +9,8 @@ from vqcodec.audio.config import AUDIO_TINY
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.noise import quiet_noise
 from vqcodec.audio.train.network import AudioNetworks
-from vqcodec.audio.transform import FLOOR, HELD_TO, NOISE_GAIN, TRAINED_FROM, AudioTransform
+from vqcodec.audio.transform import FINE_UNIT, FLOOR, HELD_TO, NOISE_GAIN, TRAINED_FROM, AudioTransform
+from vqcodec.prior.knots import KNOTS
 
 FRAMES = 9
 BANDS = len(AUDIO_TINY.edges) - 1
@@ -33,7 +34,7 @@ def test_numpy_does_what_torch_does() -> None:
     frames = (rng.normal(0, 300, (FRAMES, HOP)) * np.linspace(2, 0.01, HOP)).astype(np.float32)
     noise = rng.normal(0, 1, (FRAMES, HOP)).astype(np.float32)
     short = rng.random(FRAMES) < 0.3
-    for step in (0, 100, 255):
+    for step in (0, 100, 235, 255):
         index = torch.tensor([step])
         with torch.no_grad():
             a = [
@@ -84,3 +85,17 @@ def test_noise_has_the_level_that_lines_hold_where_sound_is_steady_and_steps_are
     assert loud[2] == 0
     moving = envelope + np.where(np.arange(FRAMES)[:, None] % 2, 4, -4).astype(np.float32)
     assert np.abs(used.synthesise(zeros, moving, noise, np.zeros(FRAMES, bool), HELD_TO, shift)).max() == 0
+
+
+def test_the_envelope_is_fine_where_noise_alone_carries_a_sound() -> None:
+    """Bands from 4 kHz on have steps of 4 dB, those below 2 kHz and all at the coarsest steps what was learned."""
+    config = AUDIO_TINY
+    low, high = (np.flatnonzero(np.array(config.edges[:-1]) * 25 >= hertz)[0] for hertz in (2000, 4000))
+    with_knots = {"envelope_step": np.full(KNOTS, np.log2(3.5), np.float32)}
+    transform = AudioTransform(config, with_knots)
+    for step, share in ((0, 1.0), (220, 1.0), (235, 0.5), (255, 0.0)):
+        unit = transform.envelope_unit(step)
+        np.testing.assert_allclose(unit[: low - 1], 3.5, rtol=1e-5)
+        np.testing.assert_allclose(unit[high:], 3.5 ** (1 - share) * FINE_UNIT**share, rtol=1e-5)
+    finer = AudioTransform(config, {"envelope_step": np.zeros(KNOTS, np.float32)})
+    np.testing.assert_allclose(finer.envelope_unit(0), 1.0)  # never coarser than what was learned

@@ -22,7 +22,7 @@ from vqcodec.audio.codes import (
 from vqcodec.audio.mdct import HOP, Flags, imdct, mdct_window
 from vqcodec.audio.model import AudioModel, audio_model_id
 from vqcodec.audio.noise import quiet_noise
-from vqcodec.audio.powers import MOMENT, PER_FRAME, POWER_BANDS, UNIT, corrected, powers_of, units_of
+from vqcodec.audio.powers import MOMENT, PER_FRAME, POWER_BANDS, corrected, powers_of, units_of
 from vqcodec.audio.search import SearchCosts, search_chunk
 from vqcodec.audio.stereo import by_frame, choose_angles, groups_of, pairs_of, turn
 from vqcodec.audio.transform import AROUND, LOUD, AudioTransform
@@ -319,17 +319,19 @@ class AudioCodec(Threaded):
         count = min(frames.shape[1] - 1 - lead, known[index].frames) * HOP
         samples = np.pad(samples, ((0, 0), (HOP * (1 - lead), HOP)))[:, MOMENT : HOP + count + MOMENT]
         moments = PER_FRAME * count // HOP + 1
-        samples = corrected(samples, self._powers(known, index)[:, :moments], units_of(channels))
+        powers, shift = self._powers(known, index)
+        samples = corrected(samples, powers[:, :moments], units_of(channels), shift[:moments])
         return np.ascontiguousarray(samples.T) * np.float32(_amplitude(level) / (SAMPLE_UNIT * LOUD))
 
     @staticmethod
-    def _powers(known: dict[int, _Values], index: int) -> F32:
-        """Powers of a chunk and the first of the next one, at the level of the former: [U, K + 1, POWER_BANDS]."""
+    def _powers(known: dict[int, _Values], index: int) -> tuple[F32, F32]:
+        """Powers of a chunk and the first ones of the next, [U, K + 1, POWER_BANDS]; log2 of their scale, [K + 1]."""
         values, after = known[index], known.get(index + 1)
-        last = np.full_like(values.powers[:, :1], np.nan)
-        if after is not None:
-            last = after.powers[:, :1] + np.float32(2 * (after.level - values.level) / (LEVELS_PER_OCTAVE * UNIT))
-        return np.concatenate([values.powers, last], 1)
+        last = np.full_like(values.powers[:, :1], np.nan) if after is None else after.powers[:, :1]
+        shift = np.zeros(values.powers.shape[1] + 1, np.float32)
+        if after is not None:  # told at its own level
+            shift[-1] = 2 * (after.level - values.level) / LEVELS_PER_OCTAVE
+        return np.concatenate([values.powers, last], 1), shift
 
 
 def stretches(blocks: Iterable[F32], length: int, before: int, after: int) -> Iterator[tuple[F32, int]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vqcodec.audio.mdct import Flags
-from vqcodec.audio.powers import COARSEST, PER_FRAME, POWER_BANDS, units_of
+from vqcodec.audio.powers import COARSEST_STEP, PER_FRAME, POWER_BANDS, units_of
 from vqcodec.audio.stereo import ANGLES, groups_of, pairs_of
 from vqcodec.bitstream.arrays import F32, I32, I64
 from vqcodec.bitstream.checks import code_hash
@@ -71,8 +71,7 @@ FRACTIONS = 8  # of a predicted envelope value; they choose the table row togeth
 
 @dataclass(frozen=True)
 class EnvelopePrior:
-    """Integer network that predicts half of the bands of a frame, or of its powers: [inputs, n], [n, n],
-    [n + inputs, 2 * h].
+    """Integer network that predicts half of a frame's bands or powers: [inputs, n], [n, n], [n + inputs, 2 * h].
 
     The inputs of bands are the last two frames and, for the odd bands, this frame's even bands; those of powers are
     said at :func:`walk_powers`. The outputs are the h means in 1/8 of a unit, then the h spread classes.
@@ -222,7 +221,7 @@ def walk_envelope(model: AudioCodeModel, step: I64, frames: int, choose: ChooseE
 
 def has_powers(step: int) -> bool:
     """Whether powers are coded at the step index of a sound."""
-    return step <= COARSEST
+    return step <= COARSEST_STEP
 
 
 def walk_powers(model: AudioCodeModel, step: I64, envelope: I32, choose: ChoosePowers) -> I32:
@@ -447,7 +446,7 @@ def check_envelope_bounds(prior: EnvelopePrior) -> None:
     ]
     shifts = np.concatenate([prior.first_shift, prior.second_shift, prior.last_shift])
     if max(s.max() for s in sums) >= 2**24 or shifts.min() < 0 or shifts.max() > 24:
-        raise ValueError("the envelope's prior may leave the exact range of float32")
+        raise ValueError("the prior of envelope or powers may leave the exact range of float32")
 
 
 def check_expected_bounds(start: I32, spread: F32, factor: F32, offset: F32) -> None:

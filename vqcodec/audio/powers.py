@@ -18,9 +18,9 @@ from functools import cache
 import numpy as np
 
 from vqcodec.audio.stereo import pairs_of
-from vqcodec.bitstream.arrays import C128, F32
+from vqcodec.bitstream.arrays import C128, F32, F64
 
-__all__ = ["COARSEST", "MOMENT", "PER_FRAME", "POWER_BANDS", "UNIT", "corrected", "powers_of", "units_of"]
+__all__ = ["COARSEST_STEP", "MOMENT", "PER_FRAME", "POWER_BANDS", "UNIT", "corrected", "powers_of", "units_of"]
 
 PER_FRAME = 2
 MOMENT = 480
@@ -32,11 +32,11 @@ POWER_BANDS = len(EDGES) - 1
 UNIT = 1.0
 """Of a power, in log2: 3 dB."""
 
-COARSEST = 220
+COARSEST_STEP = 220
 """Step index above which powers are not coded: they would take a tenth of the bits of speech at 3 kbit/s."""
 
 FLOOR = 16.0  # of a power, in 16-bit units, as that of the envelope
-MOST = 2.5  # log2 of the power that is corrected at most: 15 dB of the amplitude
+MOST = 5.0  # log2 of the power that is corrected at most: 15 dB
 
 
 def units_of(channels: int) -> list[tuple[int, ...]]:
@@ -67,11 +67,15 @@ def _spectra(samples: F32) -> C128:
     return out
 
 
-def _log_powers(spectra: C128) -> F32:
-    """Log2 of the power of every band, all channels together, [K, POWER_BANDS]: 0 dB is one unit of a sample."""
+def _log_powers(spectra: C128, scale: F64 | float = 1.0) -> F32:
+    """Log2 of the power of every band, all channels together, [K, POWER_BANDS].
+
+    Args:
+        scale: that powers are in, [K, 1]; 1 is one unit of a sample.
+    """
     square = np.square(spectra.real) + np.square(spectra.imag)
     starts = _bins()
-    by_band = np.add.reduceat(square.sum(0), starts[:-1], 1) / (np.diff(starts) * MOMENT)
+    by_band = np.add.reduceat(square.sum(0), starts[:-1], 1) / (np.diff(starts) * MOMENT * scale)
     out: F32 = np.log2(by_band + FLOOR).astype(np.float32)
     return out
 
@@ -82,12 +86,13 @@ def powers_of(samples: F32, units: Sequence[tuple[int, ...]]) -> F32:
     return np.stack([_log_powers(spectra[list(unit)]) for unit in units]) / np.float32(UNIT)
 
 
-def corrected(samples: F32, wanted: F32, units: Sequence[tuple[int, ...]]) -> F32:
-    """Samples whose powers round to those that are wanted.
+def corrected(samples: F32, wanted: F32, units: Sequence[tuple[int, ...]], shift: F32 | None = None) -> F32:
+    """Samples brought to powers that round to those that are wanted, as far as moments overlap and MOST allow it.
 
     Args:
         samples: [C, (K + 1) * MOMENT], in 16-bit units.
         wanted: whole numbers of UNIT [U, K, POWER_BANDS], or not a number where none are known.
+        shift: log2 of the scale that the powers of a moment are told in, [K]: they say nothing of what is at the floor.
 
     Returns:
         [C, (K - 1) * MOMENT]: all but the first and last MOMENT samples.
@@ -95,10 +100,11 @@ def corrected(samples: F32, wanted: F32, units: Sequence[tuple[int, ...]]) -> F3
     out = samples[:, MOMENT:-MOMENT].copy()
     spectra = _spectra(samples)
     starts = _bins()
+    scale = 1.0 if shift is None else np.exp2(shift.astype(np.float64))[:, None]
     for unit, goal in zip(units, wanted, strict=True):
-        apart = goal - _log_powers(spectra[list(unit)]) / np.float32(UNIT)
+        apart = goal - _log_powers(spectra[list(unit)], scale) / np.float32(UNIT)
         move = apart - np.clip(apart, -0.5, 0.5)
-        move = np.clip(np.nan_to_num(UNIT * move), -2 * MOST, 2 * MOST)
+        move = np.clip(np.nan_to_num(UNIT * move), -MOST, MOST)
         if not move.any():
             continue
         gain = np.zeros((len(move), MOMENT + 1), np.float32)

@@ -31,7 +31,7 @@ from vqcodec.audio.codes import (
 from vqcodec.audio.config import AudioConfig
 from vqcodec.audio.mdct import HOP, mdct_window
 from vqcodec.audio.model import AudioModel, audio_code_model, integer_arrays
-from vqcodec.audio.powers import MOMENT, PER_FRAME, POWER_BANDS, powers_of
+from vqcodec.audio.powers import COARSEST_STEP, MOMENT, PER_FRAME, POWER_BANDS, powers_of
 from vqcodec.audio.stereo import ANGLES, MIDDLE
 from vqcodec.audio.train.data import AudioSource, Folder
 from vqcodec.audio.train.envelope import CLASS_FLOOR, CLASSES_PER_OCTAVE, EnvelopeNetwork, export_envelope
@@ -82,6 +82,11 @@ class _Codes:
     powers: I32
     lines: F32
 
+    def with_powers(self) -> tuple[I64, I32, I32]:
+        """Steps, envelopes and powers of the stretches that have any."""
+        some = self.step <= COARSEST_STEP
+        return self.step[some], self.envelope[some], self.powers[some]
+
 
 def _analyse(transform: AudioTransform, source: AudioSource, count: int, frames: int) -> _Codes:
     step = source.rng.integers(0, 256, count)
@@ -105,11 +110,13 @@ class _Values:
     """Half of the values of an envelope, or of the powers, and what is known before them.
 
     Attributes:
+        step: [N].
         known: parts of the inputs [N, T, n], in order.
         values: [N, T, h].
         like: of every value, the input that it is about.
     """
 
+    step: I64
     known: list[I32]
     values: I32
     like: I64
@@ -119,22 +126,23 @@ def _envelope_values(start: I32, codes: _Codes, half: int) -> _Values:
     bands = start.shape[1]
     frames = np.concatenate([np.repeat(start[codes.step][:, None], 2, 1), codes.envelope], 1)
     known = [frames[:, :-2], frames[:, 1:-1]] + ([frames[:, 2:, ::2]] if half else [])
-    return _Values(known, codes.envelope[:, :, half::2], bands + np.arange(half, bands, 2))
+    return _Values(codes.step, known, codes.envelope[:, :, half::2], bands + np.arange(half, bands, 2))
 
 
 def _power_values(config: AudioConfig, codes: _Codes, half: int) -> _Values:
-    bands = codes.envelope.shape[2]
-    around = np.pad(codes.envelope, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    middle, between = codes.powers[:, ::PER_FRAME], codes.powers[:, 1::PER_FRAME]
+    step, envelope, powers = codes.with_powers()
+    bands = envelope.shape[2]
+    around = np.pad(envelope, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    middle, between = powers[:, ::PER_FRAME], powers[:, 1::PER_FRAME]
     if half == 0:
         like = bands + np.searchsorted(config.edges, MIDDLES) - 1
-        return _Values([around[:, :-2], codes.envelope, around[:, 2:]], middle, like)
+        return _Values(step, [around[:, :-2], envelope, around[:, 2:]], middle, like)
     after = np.concatenate([middle[:, 1:], middle[:, -1:]], 1)
-    return _Values([codes.envelope, around[:, 2:], middle, after], between, 2 * bands + np.arange(POWER_BANDS))
+    return _Values(step, [envelope, around[:, 2:], middle, after], between, 2 * bands + np.arange(POWER_BANDS))
 
 
-def _fit_values(config: AudioConfig, of: _Values, step: I64, seconds: float, seed: int) -> EnvelopePrior:
-    parts = (np.concatenate(of.known, 2), of.values, np.repeat(step[:, None], of.values.shape[1], 1)[..., None])
+def _fit_values(config: AudioConfig, of: _Values, seconds: float, seed: int) -> EnvelopePrior:
+    parts = (np.concatenate(of.known, 2), of.values, np.repeat(of.step[:, None], of.values.shape[1], 1)[..., None])
     inputs, wanted, steps = (torch.from_numpy(x.reshape(-1, x.shape[2])) for x in parts)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -189,10 +197,10 @@ def _value_tables(model: AudioCodeModel, codes: _Codes) -> dict[str, U16]:
         model, codes.step, codes.envelope.shape[1],
         lambda t, half, rows, prediction: envelope.add(rows, prediction, codes.envelope[:, t, half::2]),
     )  # fmt: skip
+    step, around, told = codes.with_powers()
     walk_powers(
-        model, codes.step, codes.envelope,
-        lambda half, rows, prediction: powers.add(rows, prediction, codes.powers[:, half::PER_FRAME]),
-    )  # fmt: skip
+        model, step, around, lambda half, rows, prediction: powers.add(rows, prediction, told[:, half::PER_FRAME])
+    )
     return {"envelope": envelope.table(), "powers": powers.table()}
 
 
@@ -340,7 +348,7 @@ def fit_audio_prior(
     values = {"envelope": [_envelope_values(start, codes, half) for half in (0, 1)]}
     values["powers"] = [_power_values(config, codes, half) for half in (0, 1)]
     envelope, powers = (
-        [_fit_values(config, of, codes.step, time / 2, options.seed + half) for half, of in enumerate(halves)]
+        [_fit_values(config, of, time / 2, options.seed + half) for half, of in enumerate(halves)]
         for halves, time in zip(values.values(), seconds, strict=False)
     )
     factor, offset, spread = _expectation(transform)
@@ -388,13 +396,14 @@ def _start(codes: _Codes) -> I32:
 
 
 def _report(model: AudioModel, test: _Codes) -> dict[str, Any]:
-    """Bits per frame on held-out stretches by third of the step range: envelope, powers, lines; other codes."""
+    """Rates of envelope, powers and lines on held-out stretches, by third of the step range, and of simpler codes."""
     codes = model.codes
     envelope_bits, power_bits, line_bits = (
         bit_costs(tables) for tables in (codes.envelope_tables, codes.power_tables, codes.line_tables)
     )
     choice = Choice(model.codebook[None], (np.float32(LAMBDA) * line_bits)[None])
     spent = np.zeros((3, len(test.step)))
+    step, around, told = test.with_powers()
     even = test.lines.shape[1] // 2 * 2
 
     def envelope(t: int, half: int, rows: I32, prediction: I32) -> I32:
@@ -403,8 +412,8 @@ def _report(model: AudioModel, test: _Codes) -> dict[str, Any]:
         return values
 
     def powers(half: int, rows: I32, prediction: I32) -> I32:
-        values = test.powers[:, half::PER_FRAME]
-        spent[1] += power_bits[rows, _residual(values, prediction)].sum((1, 2))
+        values = told[:, half::PER_FRAME]
+        spent[1, test.step <= COARSEST_STEP] += power_bits[rows, _residual(values, prediction)].sum((1, 2))
         return values
 
     found = []
@@ -417,7 +426,7 @@ def _report(model: AudioModel, test: _Codes) -> dict[str, Any]:
         return symbols
 
     walk_envelope(codes, test.step, test.envelope.shape[1], envelope)
-    walk_powers(codes, test.step, test.envelope, powers)
+    walk_powers(codes, step, around, powers)
     walk_lines(codes, test.step, test.envelope[:, :even], lines)
     frames = test.envelope.shape[1]
     third = test.step * 3 // 256
