@@ -16,21 +16,9 @@ from abuse.bases import Base
 from abuse.mutate import Mutant, bit_flips, truncations
 
 from vqcodec import registry
-from vqcodec.audio.codes import (
-    ENVELOPE_LIMIT,
-    RESIDUAL_LIMIT,
-    AudioCodes,
-    AudioCodeWriter,
-    channel_steps,
-    first_channels,
-    has_powers,
-    hash_audio_codes,
-    walk_envelope,
-    walk_lines,
-    walk_powers,
-)
-from vqcodec.audio.powers import POWER_BANDS
+from vqcodec.audio.codes import AudioCodes, AudioCodeWriter, hash_audio_codes
 from vqcodec.audio.stereo import ANGLES, groups_of, pairs_of
+from vqcodec.audio.walk import ENVELOPE_LIMIT, RESIDUAL_LIMIT, channel_steps, walk_envelope, walk_lines, walk_powers
 from vqcodec.bitstream import AudioHeader, Chunk, ImageHeader, RangeEncoder, VqcFile
 from vqcodec.bitstream.alpha import encode_alpha
 from vqcodec.bitstream.checks import crc32
@@ -245,10 +233,7 @@ def made_stretch(header: AudioHeader, pick: Pick, level: int) -> Chunk:
         return values
 
     coded = walk_envelope(model, steps, frames, envelope)
-    first = first_channels(header.channels)
-    powers = np.zeros((len(first), 0, POWER_BANDS), np.int32)
-    if has_powers(header.step):
-        powers = walk_powers(model, steps[first], coded[first], moments)
+    powers = walk_powers(model, header.step, coded, moments)
     codes = AudioCodes(level, short, angles, coded, powers, walk_lines(model, steps, coded, lines))
     payload, _ = writer.finish()
     return Chunk(payload, (), hash_audio_codes(codes))

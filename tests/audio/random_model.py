@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from vqcodec.audio.codes import (
+from vqcodec.audio.codes import AudioCodes
+from vqcodec.audio.powers import POWER_BANDS
+from vqcodec.audio.stereo import ANGLES, groups_of, pairs_of
+from vqcodec.audio.walk import (
     FRACTIONS,
     RESIDUAL_LIMIT,
     AudioCodeModel,
-    AudioCodes,
     EnvelopePrior,
     channel_steps,
     check_envelope_bounds,
-    first_channels,
-    has_powers,
     walk_envelope,
     walk_powers,
 )
-from vqcodec.audio.powers import POWER_BANDS
-from vqcodec.audio.stereo import ANGLES, groups_of, pairs_of
 from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.tables import unpack_weights
 from vqcodec.prior.integer import Hidden, PriorSlice, check_bounds
@@ -126,13 +124,8 @@ def random_codes(
         d = rng.choice(ends, rows.shape) if extreme else rng.integers(ends[0], ends[1] + 1, rows.shape)
         return np.clip(prediction + d, -127, 127).astype(np.int32)
 
-    steps, first = channel_steps(step, channels), first_channels(channels)
-    envelope = walk_envelope(model, steps, frames, choose)
-    powers = np.zeros((len(first), 0, POWER_BANDS), np.int32)
-    if has_powers(step):
-        powers = walk_powers(
-            model, steps[first], envelope[first], lambda half, rows, prediction: choose(0, half, rows, prediction)
-        )
+    envelope = walk_envelope(model, channel_steps(step, channels), frames, choose)
+    powers = walk_powers(model, step, envelope, lambda half, rows, prediction: choose(0, half, rows, prediction))
     last, shape = model.lines.codewords - 1, (channels, frames, model.spread.shape[1])
     lines = rng.choice([0, last], shape) if extreme else rng.integers(0, last + 1, shape)
     level = int(rng.choice([1, 127]) if extreme else rng.integers(1, 128))

@@ -21,24 +21,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from image.independent_decoder import Stream
 
-from vqcodec.audio import codes as audio_codes
-from vqcodec.audio.codes import (
+from vqcodec.audio import walk as audio_walk
+from vqcodec.audio.codes import AudioCodes, decode_audio_codes, encode_audio_codes, hash_audio_codes, silent_codes
+from vqcodec.audio.model import integer_arrays
+from vqcodec.audio.stereo import pairs_of
+from vqcodec.audio.walk import (
     AudioCodeModel,
-    AudioCodes,
     EnvelopePrior,
     check_envelope_bounds,
     check_expected_bounds,
-    decode_audio_codes,
-    encode_audio_codes,
     expected_map,
-    hash_audio_codes,
-    silent_codes,
     walk_envelope,
     walk_lines,
-    walk_powers,
+    walk_unit_powers,
 )
-from vqcodec.audio.model import integer_arrays
-from vqcodec.audio.stereo import pairs_of
 from vqcodec.errors import CorruptError
 from vqcodec.prior.integer import phase
 
@@ -126,7 +122,7 @@ def rows_of(model: AudioCodeModel, codes: list[AudioCodes], steps: np.ndarray) -
 
     coded = walk_envelope(model, steps, envelope.shape[1], bands)
     if moments.shape[1]:
-        walk_powers(model, steps, coded, powers)
+        walk_unit_powers(model, steps, coded, powers)
     walk_lines(model, steps, coded, symbols)
     return seen
 
@@ -175,7 +171,7 @@ def test_float32_is_exact(half: int, kind: str) -> None:
         "aligned": largest * np.sign(np.concatenate([prior.first.T, -prior.first.T, prior.last[-n:].T])),
     }[kind].astype(np.float32)
     steps = rng.integers(0, 256, len(inputs))
-    mean, spread = audio_codes._band_predictor(prior, steps)(inputs)
+    mean, spread = audio_walk._band_predictor(prior, steps)(inputs)
     for i, step in enumerate(steps):
         want = reference(prior, half, int(step), inputs[i])
         assert np.array_equal(mean[i], want[0])
@@ -201,7 +197,7 @@ def test_sums_at_the_bound_are_exact(sign: int) -> None:
     )
     check_envelope_bounds(prior)
     inputs = 127 * sign * np.sign(np.concatenate([prior.first.T, prior.last[-len(prior.first) :].T]))
-    mean, spread = audio_codes._band_predictor(prior, np.zeros(len(inputs), np.int64))(inputs)
+    mean, spread = audio_walk._band_predictor(prior, np.zeros(len(inputs), np.int64))(inputs)
     for i, x in enumerate(inputs):
         want = reference(prior, 0, 0, x)
         assert np.array_equal(mean[i], want[0])

@@ -9,9 +9,10 @@ import pytest
 from audio.voices import CHUNK, RATE, STEP, decoded, header_of, rms, voice
 
 from vqcodec.audio.codec import AudioCodec, _Values
-from vqcodec.audio.codes import ENVELOPE_LIMIT, LEVELS
+from vqcodec.audio.codes import LEVELS
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.powers import POWER_BANDS
+from vqcodec.audio.walk import ENVELOPE_LIMIT
 from vqcodec.bitstream import Chunk
 from vqcodec.errors import ChecksumError, CorruptError, DecodeError
 

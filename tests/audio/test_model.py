@@ -13,7 +13,6 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from vqcodec import registry
-from vqcodec.audio.codes import AudioCodeModel
 from vqcodec.audio.config import AUDIO_TINY
 from vqcodec.audio.model import (
     AudioModel,
@@ -23,6 +22,7 @@ from vqcodec.audio.model import (
     load_audio_model,
     save_audio_model,
 )
+from vqcodec.audio.walk import AudioCodeModel
 from vqcodec.bitstream import AudioHeader
 from vqcodec.errors import CorruptError, ModelError, SelfCheckError, UnknownModelError
 from vqcodec.prior.storage import canonical_hash

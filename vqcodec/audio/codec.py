@@ -14,7 +14,6 @@ from vqcodec.audio.codes import (
     SILENCE,
     AudioCodes,
     AudioCodeWriter,
-    channel_steps,
     decode_audio_codes,
     hash_audio_codes,
     silent_codes,
@@ -26,6 +25,7 @@ from vqcodec.audio.powers import MOMENT, PER_FRAME, POWER_BANDS, corrected, powe
 from vqcodec.audio.search import SearchCosts, search_chunk
 from vqcodec.audio.stereo import by_frame, choose_angles, groups_of, pairs_of, turn
 from vqcodec.audio.transform import AROUND, LOUD, AudioTransform
+from vqcodec.audio.walk import channel_steps, has_powers
 from vqcodec.bitstream import AudioHeader, Chunk
 from vqcodec.bitstream.arrays import F32, I32
 from vqcodec.bitstream.checks import check_written
@@ -143,9 +143,9 @@ class AudioCodec(Threaded):
         writer = AudioCodeWriter(codes_model, level, short[inner], angles)
         start = (inner.start + 1) * HOP - MOMENT
         around = samples[:, start : start + (PER_FRAME * (inner.stop - inner.start) + 1) * MOMENT]
-        powers = powers_of(around, units_of(channels))
+        told = powers_of(around, units_of(channels)) if has_powers(step) else None
         chosen = [analysed[k] for k in range(channels)]
-        found = search_chunk(self.model, self._transform, chosen, powers, step, self._costs, writer)
+        found = search_chunk(self.model, self._transform, chosen, told, step, self._costs, writer)
         codes = AudioCodes(level, short[inner], angles, *found)
         payload, ends = writer.finish()
         if check:

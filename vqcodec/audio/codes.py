@@ -1,128 +1,48 @@
-"""Codes of a stretch of sound in coding order: the walk that encoder, decoder and trainer share (SPEC.md, Sound).
+"""Codes of a stretch of sound and the stream they make (SPEC.md, Sound).
 
 A chunk of B channels and T frames holds one level, which frames are short, the angles of pairs of channels, an envelope
-[B, T, bands], powers [U, 2 T, W] of U units and lines [B, T, F]. The envelope goes frame by frame, even bands before
-odd ones, each predicted by a small integer network from what is known; so do the powers, first those in the middle of
-frames, then those between frames. The lines go in the four phases of :mod:`vqcodec.prior.integer` on the grid of
-frames and lines; what the envelope lets expect is their first context.
+[B, T, bands], powers [U, 2 T, W] of U units and lines [B, T, F]; what is expected of them: :mod:`vqcodec.audio.walk`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from vqcodec.audio.mdct import Flags
-from vqcodec.audio.powers import COARSEST_STEP, PER_FRAME, POWER_BANDS, units_of
+from vqcodec.audio.powers import PER_FRAME, POWER_BANDS, units_of
 from vqcodec.audio.stereo import ANGLES, groups_of, pairs_of
-from vqcodec.bitstream.arrays import F32, I32, I64
+from vqcodec.audio.walk import (
+    ENVELOPE_LIMIT,
+    RESIDUAL_LIMIT,
+    AudioCodeModel,
+    channel_steps,
+    has_powers,
+    no_powers,
+    walk_envelope,
+    walk_lines,
+    walk_powers,
+)
+from vqcodec.bitstream.arrays import I32
 from vqcodec.bitstream.checks import code_hash
 from vqcodec.bitstream.coder import RangeDecoder, RangeEncoder, Tables
 from vqcodec.errors import CorruptError
-from vqcodec.prior.integer import (
-    ACTIVATION_LIMIT,
-    PriorSlice,
-    context_stack,
-    join_phases,
-    phase,
-    predict_rows,
-    sum_bound,
-)
+from vqcodec.prior.integer import phase
 
 __all__ = [
-    "ENVELOPE_LIMIT",
-    "FRACTIONS",
     "LEVELS",
-    "RESIDUAL_LIMIT",
     "SILENCE",
-    "AudioCodeModel",
     "AudioCodeWriter",
     "AudioCodes",
-    "EnvelopePrior",
-    "channel_steps",
-    "check_envelope_bounds",
-    "check_expected_bounds",
     "decode_audio_codes",
     "encode_audio_codes",
-    "expected_map",
-    "first_channels",
-    "has_powers",
     "hash_audio_codes",
     "silent_codes",
-    "walk_envelope",
-    "walk_lines",
-    "walk_powers",
 ]
-
 
 LEVELS = 128  # of the level of a chunk, coded with equal weights
 SILENCE = 0  # the level of codes that stand for silence, which has no stream
-ENVELOPE_LIMIT = 127
-# Step indices that the second channel of a pair is coded above the first: a part of the step index, at most so many,
-# and from one step index on up to twenty more. Six clips of held-out music at 17 to 50 kbit/s, 40 against 28: Zimtohrli
-# of the downmix +0.06 at equal rate, of the ears the same. The twenty more save 7 to 9 % of the bits at 12 to 22
-# kbit/s, where Opus codes the downmix alone; the ears lose 0.1.
-REST_SHARE, REST_COARSER, REST_MORE, REST_MORE_FROM = 3, 40, 20, 170
-RESIDUAL_LIMIT = 64  # a coded envelope value is at most so far from its prediction
-FRACTIONS = 8  # of a predicted envelope value; they choose the table row together with the predicted spread
-
-
-@dataclass(frozen=True)
-class EnvelopePrior:
-    """Integer network that predicts half of a frame's bands or powers: [inputs, n], [n, n], [n + inputs, 2 * h].
-
-    The inputs of bands are the last two frames and, for the odd bands, this frame's even bands; those of powers are
-    said at :func:`walk_powers`. The outputs are the h means in 1/8 of a unit, then the h spread classes.
-    """
-
-    first: F32
-    first_bias: F32  # [256, n], by step index
-    first_shift: I32
-    second: F32
-    second_bias: F32  # [n]
-    second_shift: I32
-    last: F32  # rows: hidden units, then inputs
-    last_bias: F32  # [256, 2 * h]
-    last_shift: I32
-
-
-@dataclass(frozen=True)
-class AudioCodeModel:
-    """All that the codes of sound need.
-
-    Attributes:
-        start: [256, bands] envelope that stands before the first frame, by step index.
-        envelope: priors of the even and of the odd bands.
-        classes: spread classes of the envelope's table; rows are class * FRACTIONS + fraction.
-        envelope_tables: of value - prediction + RESIDUAL_LIMIT.
-        powers, power_tables: the same for powers, in the middle of frames and between frames.
-        factor, offset: [256, bands], [256, F]: expected energy of the lines from the envelope (:func:`expected_map`).
-        spread: [bands, F] interpolation of the envelope over the lines, in 1/64.
-        lines: prior of the lines.
-        line_tables: rows of the lines.
-        short_tables: one row, of long and short frames.
-        angle_tables: rows by the angle before, the last where there is none.
-    """
-
-    start: I32
-    envelope: tuple[EnvelopePrior, EnvelopePrior]
-    classes: int
-    envelope_tables: Tables
-    powers: tuple[EnvelopePrior, EnvelopePrior]
-    power_tables: Tables
-    factor: F32
-    offset: F32
-    spread: F32
-    lines: PriorSlice
-    line_tables: Tables
-    short_tables: Tables
-    angle_tables: Tables
-
-    @property
-    def bands(self) -> int:
-        return int(self.start.shape[1])
 
 
 @dataclass(frozen=True)
@@ -144,144 +64,6 @@ class AudioCodes:
     envelope: I32
     powers: I32
     lines: I32
-
-
-ChooseEnvelope = Callable[[int, int, I32, I32], I32]
-"""(frame, half, rows [B, h], prediction [B, h]) -> values [B, h], at most RESIDUAL_LIMIT from the prediction."""
-
-ChoosePowers = Callable[[int, I32, I32], I32]
-"""(half, rows [U, T, W], prediction [U, T, W]) -> values [U, T, W], at most RESIDUAL_LIMIT from the prediction."""
-
-ChooseLines = Callable[[int, I32], I32]
-"""(phase, rows [B, h, w]) -> symbols [B, h, w]."""
-
-
-def channel_steps(step: int, channels: int) -> I64:
-    """Step index of every coded channel [channels]: the second of a pair is coded more coarsely than the first.
-
-    A step follows the loudness of its channel; the second is mostly the softer one but heard on top of the first.
-    """
-    steps = np.full(channels, step)
-    more = min(max(step - REST_MORE_FROM, 0), REST_MORE)
-    for _, second in pairs_of(channels):
-        steps[second] = min(step + min(step // REST_SHARE, REST_COARSER + more), 255)
-    return steps
-
-
-def _band_predictor(prior: EnvelopePrior, step: I64) -> Callable[[F32], tuple[I32, I32]]:
-    """The network at step indices [B]: inputs [B, n] to means in 1/8 of a unit and spread classes, both [B, h]."""
-    one = np.float32(1)
-    first, second, last = (np.ldexp(one, -s) for s in (prior.first_shift, prior.second_shift, prior.last_shift))
-    first_bias, last_bias = prior.first_bias[step], prior.last_bias[step]
-    half = prior.last.shape[1] // 2
-
-    def predict(inputs: F32) -> tuple[I32, I32]:
-        a = np.floor((inputs @ prior.first + first_bias) * first)
-        a = np.minimum(np.maximum(a, 0), ACTIVATION_LIMIT)
-        a = np.floor((a @ prior.second + prior.second_bias) * second)
-        a = np.minimum(np.maximum(a, 0), ACTIVATION_LIMIT)
-        out = np.floor((np.concatenate([a, inputs], 1) @ prior.last + last_bias) * last).astype(np.int32)
-        return out[:, :half], out[:, half:]
-
-    return predict
-
-
-def _within_limit(values: I32) -> I32:
-    # np.clip costs several times as much on so few values
-    return np.minimum(np.maximum(values, -ENVELOPE_LIMIT), ENVELOPE_LIMIT)
-
-
-def _place(model: AudioCodeModel, mean: I32, spread: I32) -> tuple[I32, I32]:
-    """Table rows and predictions of values from means in 1/8 of a unit and spread classes."""
-    rows = np.minimum(np.maximum(spread, 0), model.classes - 1) * FRACTIONS + (mean & (FRACTIONS - 1))
-    # within the range of values, so that every one has a symbol whatever the network says
-    return rows, _within_limit(mean >> 3)
-
-
-def walk_envelope(model: AudioCodeModel, step: I64, frames: int, choose: ChooseEnvelope) -> I32:
-    """Go through the envelope in coding order; returns it, [B, T, bands].
-
-    Args:
-        step: [B] step indices; the channels of one sound share theirs.
-        frames: T.
-        choose: gives the values.
-    """
-    known = np.empty((len(step), frames + 2, model.bands), np.int32)
-    known[:, :2] = model.start[step][:, None]
-    predict = [_band_predictor(prior, step) for prior in model.envelope]
-    for t in range(frames):
-        before = known[:, t : t + 2].reshape(len(step), -1).astype(np.float32)
-        now = known[:, t + 2]
-        for half in (0, 1):
-            inputs = before if half == 0 else np.concatenate([before, now[:, ::2].astype(np.float32)], 1)
-            rows, prediction = _place(model, *predict[half](inputs))
-            now[:, half::2] = _within_limit(choose(t, half, rows, prediction))
-    return known[:, 2:]
-
-
-def has_powers(step: int) -> bool:
-    """Whether powers are coded at the step index of a sound."""
-    return step <= COARSEST_STEP
-
-
-def walk_powers(model: AudioCodeModel, step: I64, envelope: I32, choose: ChoosePowers) -> I32:
-    """Go through the powers under a known envelope; returns them, [U, 2 T, W].
-
-    Those in the middle of a frame are predicted from its envelope and its neighbours', those between two frames from
-    the envelopes of both and from the powers in their middles.
-
-    Args:
-        step: [U] step indices of the units' first channels.
-        envelope: of these channels, [U, T, bands].
-        choose: gives the values.
-    """
-    around = np.pad(envelope, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    units, frames = envelope.shape[:2]
-    steps = np.repeat(step, frames)
-
-    def half(index: int, *known: I32) -> I32:
-        inputs = np.concatenate(known, 2).reshape(len(steps), -1).astype(np.float32)
-        mean, spread = (x.reshape(units, frames, -1) for x in _band_predictor(model.powers[index], steps)(inputs))
-        return _within_limit(choose(index, *_place(model, mean, spread)))
-
-    middle = half(0, around[:, :-2], envelope, around[:, 2:])
-    after = np.concatenate([middle[:, 1:], middle[:, -1:]], 1)
-    between = half(1, envelope, around[:, 2:], middle, after)
-    return np.stack([middle, between], 2).reshape(units, PER_FRAME * frames, -1)
-
-
-def first_channels(channels: int) -> list[int]:
-    """Of the units that have powers."""
-    return [unit[0] for unit in units_of(channels)]
-
-
-def expected_map(model: AudioCodeModel, step: I64, envelope: I32) -> F32:
-    """What the envelope lets expect of the lines: 1/8 of log2 energy in steps, integers in -127..127, [B, T, F]."""
-    energy = envelope.astype(np.float32) * model.factor[step][:, None]
-    total = energy @ model.spread + model.offset[step][:, None]
-    expected: F32 = np.clip(np.floor(total * np.float32(2**-10)), -127, 127).astype(np.float32)
-    return expected
-
-
-def walk_lines(model: AudioCodeModel, step: I64, envelope: I32, choose: ChooseLines) -> I32:
-    """Go through the lines under a known envelope in coding order; returns their symbols, [B, T, F].
-
-    An odd number of frames is coded with one frame more, which the result leaves out.
-    """
-    frames = envelope.shape[1]
-    padded = np.pad(envelope, ((0, 0), (0, frames % 2), (0, 0)), mode="edge")
-    expected = expected_map(model, step, padded)[..., None]
-    s = model.lines
-    shape = (len(step), expected.shape[1] // 2, expected.shape[2] // 2)
-    own: list[F32] = []
-    parts = []
-    for p in range(4):
-        stack = context_stack(own, [expected], *shape[1:])
-        rows, _ = predict_rows(s, p, step, stack, None, shape)
-        symbols = choose(p, rows[..., 0])
-        own.append(s.energy[0][symbols])
-        parts.append(symbols[..., None])
-    return join_phases(parts)[:, :frames, :, 0]
 
 
 def _angle_rows(angles: I32, group: int) -> I32:
@@ -309,13 +91,14 @@ class AudioCodeWriter:
         Raises:
             ValueError: a value is too far from its prediction.
         """
-        symbols = values - prediction + RESIDUAL_LIMIT
-        self._coder.encode(symbols.ravel(), rows.ravel(), self._model.envelope_tables)
+        self._residuals(values - prediction, rows, self._model.envelope_tables)
 
     def powers(self, rows: I32, prediction: I32, values: I32) -> None:
         """Half of the powers; errors as of :meth:`envelope`."""
-        symbols = values - prediction + RESIDUAL_LIMIT
-        self._coder.encode(symbols.ravel(), rows.ravel(), self._model.power_tables)
+        self._residuals(values - prediction, rows, self._model.power_tables)
+
+    def _residuals(self, residuals: I32, rows: I32, tables: Tables) -> None:
+        self._coder.encode((residuals + RESIDUAL_LIMIT).ravel(), rows.ravel(), tables)
 
     def lines(self, rows: I32, symbols: I32) -> None:
         """One phase of the lines."""
@@ -355,9 +138,7 @@ def encode_audio_codes(model: AudioCodeModel, step: int, codes: AudioCodes) -> t
         return phase(lines, p)
 
     walk_envelope(model, steps, frames, envelope)
-    if has_powers(step):
-        first = first_channels(channels)
-        walk_powers(model, steps[first], codes.envelope[first], powers)
+    walk_powers(model, step, codes.envelope, powers)
     walk_lines(model, steps, codes.envelope, symbols)
     return writer.finish()
 
@@ -370,7 +151,7 @@ def silent_codes(model: AudioCodeModel, channels: int, frames: int) -> AudioCode
         short=np.zeros(frames, bool),
         angles=np.zeros((len(pairs_of(channels)), groups_of(frames), model.bands), np.int32),
         envelope=np.zeros((channels, frames, model.bands), np.int32),
-        powers=np.zeros((len(units_of(channels)), 0, POWER_BANDS), np.int32),
+        powers=no_powers(channels),
         lines=np.full((channels, frames, model.spread.shape[1]), blank, np.int32),
     )
 
@@ -384,9 +165,8 @@ def decode_audio_codes(model: AudioCodeModel, step: int, payload: bytes, channel
     padded, pairs = frames + frames % 2, len(pairs_of(channels))
     count = 1 + frames + pairs * groups_of(frames) * model.bands
     count += channels * (frames * model.bands + padded * model.spread.shape[1])
-    first = first_channels(channels)
-    moments = PER_FRAME * frames if has_powers(step) else 0
-    count += len(first) * moments * POWER_BANDS
+    if has_powers(step):
+        count += PER_FRAME * frames * len(units_of(channels)) * POWER_BANDS
     coder = RangeDecoder(payload, count)
     level = int(coder.decode(np.zeros(1, np.int32), _LEVEL_TABLES)[0])
     if level == SILENCE:
@@ -398,20 +178,20 @@ def decode_audio_codes(model: AudioCodeModel, step: int, payload: bytes, channel
         angles[:, group] = coder.decode(rows.ravel(), model.angle_tables).reshape(rows.shape)
     steps = channel_steps(step, channels)
 
-    def values(t: int, half: int, rows: I32, prediction: I32) -> I32:
-        residual = coder.decode(rows.ravel(), model.envelope_tables).reshape(rows.shape)
-        return prediction + residual - RESIDUAL_LIMIT
+    def residuals(rows: I32, tables: Tables) -> I32:
+        return coder.decode(rows.ravel(), tables).reshape(rows.shape) - RESIDUAL_LIMIT
 
-    def power_values(_half: int, rows: I32, prediction: I32) -> I32:
-        return prediction + coder.decode(rows.ravel(), model.power_tables).reshape(rows.shape) - RESIDUAL_LIMIT
+    def values(_t: int, _half: int, rows: I32, prediction: I32) -> I32:
+        return prediction + residuals(rows, model.envelope_tables)
 
-    def symbols(p: int, rows: I32) -> I32:
+    def moments(_half: int, rows: I32, prediction: I32) -> I32:
+        return prediction + residuals(rows, model.power_tables)
+
+    def symbols(_p: int, rows: I32) -> I32:
         return coder.decode(rows.ravel(), model.line_tables).reshape(rows.shape)
 
     envelope = walk_envelope(model, steps, frames, values)
-    powers = np.zeros((len(first), 0, POWER_BANDS), np.int32)
-    if moments:
-        powers = walk_powers(model, steps[first], envelope[first], power_values)
+    powers = walk_powers(model, step, envelope, moments)
     return AudioCodes(level, short, angles, envelope, powers, walk_lines(model, steps, envelope, symbols))
 
 
@@ -430,34 +210,3 @@ def hash_audio_codes(codes: AudioCodes) -> int:
             codes.lines,
         ]
     )
-
-
-def check_envelope_bounds(prior: EnvelopePrior) -> None:
-    """Prove that no partial sum of the network leaves the exact range of float32.
-
-    Raises:
-        ValueError: a layer breaks its bound.
-    """
-    hidden, known = np.split(prior.last, [len(prior.second)])
-    sums = [
-        sum_bound(prior.first, ENVELOPE_LIMIT, prior.first_bias),
-        sum_bound(prior.second, ACTIVATION_LIMIT, prior.second_bias),
-        sum_bound(hidden, ACTIVATION_LIMIT) + sum_bound(known, ENVELOPE_LIMIT, prior.last_bias),
-    ]
-    shifts = np.concatenate([prior.first_shift, prior.second_shift, prior.last_shift])
-    if max(s.max() for s in sums) >= 2**24 or shifts.min() < 0 or shifts.max() > 24:
-        raise ValueError("the prior of envelope or powers may leave the exact range of float32")
-
-
-def check_expected_bounds(start: I32, spread: F32, factor: F32, offset: F32) -> None:
-    """Prove the same of :func:`expected_map`, and that the start is an envelope.
-
-    Raises:
-        ValueError: a bound is broken.
-    """
-    energy = ENVELOPE_LIMIT * np.abs(factor.astype(np.float64))
-    total = energy @ np.abs(spread.astype(np.float64)) + np.abs(offset)
-    if max(energy.max(), total.max()) >= 2**24:
-        raise ValueError("what is expected of the lines may leave the exact range of float32")
-    if np.abs(start).max() > ENVELOPE_LIMIT:
-        raise ValueError(f"the envelope's start is outside -{ENVELOPE_LIMIT}..{ENVELOPE_LIMIT}")

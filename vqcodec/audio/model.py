@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from vqcodec.audio.codes import (
+from vqcodec.audio.config import AUDIO_PRESETS, AudioConfig
+from vqcodec.audio.noise import check_noise
+from vqcodec.audio.walk import (
     RESIDUAL_LIMIT,
     AudioCodeModel,
     EnvelopePrior,
@@ -17,10 +19,8 @@ from vqcodec.audio.codes import (
     check_expected_bounds,
     walk_envelope,
     walk_lines,
-    walk_powers,
+    walk_unit_powers,
 )
-from vqcodec.audio.config import AUDIO_PRESETS, AudioConfig
-from vqcodec.audio.noise import check_noise
 from vqcodec.bitstream.arrays import F32, I32, U16, Arrays
 from vqcodec.prior.storage import (
     Form,
@@ -149,7 +149,7 @@ def _check_vector(codes: AudioCodeModel) -> int:
 
     steps = np.array([0, 100, 255])
     coded = walk_envelope(codes, steps, 5, envelope)
-    walk_powers(codes, steps, coded, powers)
+    walk_unit_powers(codes, steps, coded, powers)
     walk_lines(codes, steps, coded, lines)
     digest = hashlib.sha256(b"".join(a.astype("<i4").tobytes() for a in seen)).digest()
     return int.from_bytes(digest[:4], "little")

@@ -7,21 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vqcodec.audio.codes import (
-    ENVELOPE_LIMIT,
-    RESIDUAL_LIMIT,
-    AudioCodeWriter,
-    channel_steps,
-    first_channels,
-    has_powers,
-    walk_envelope,
-    walk_lines,
-    walk_powers,
-)
+from vqcodec.audio.codes import AudioCodeWriter
 from vqcodec.audio.mdct import HOP
 from vqcodec.audio.model import AudioModel
-from vqcodec.audio.powers import PER_FRAME, POWER_BANDS
+from vqcodec.audio.powers import PER_FRAME
 from vqcodec.audio.transform import FLOOR, AudioTransform
+from vqcodec.audio.walk import ENVELOPE_LIMIT, RESIDUAL_LIMIT, channel_steps, walk_envelope, walk_lines, walk_powers
 from vqcodec.bitstream.arrays import F32, I32
 from vqcodec.prior.choice import Choice
 from vqcodec.prior.integer import phase
@@ -46,6 +37,12 @@ class SearchCosts:
         self.lines = Choice(model.codebook[None], rates)
 
 
+def _reachable(prediction: I32) -> tuple[I32, I32]:
+    """The least and the largest values that can be written; np.clip costs several times as much on so few."""
+    low = np.maximum(prediction - RESIDUAL_LIMIT, -ENVELOPE_LIMIT)
+    return low, np.minimum(prediction + RESIDUAL_LIMIT, ENVELOPE_LIMIT)
+
+
 def _choose_envelope(wanted: F32, unit: F32, rows: I32, prediction: I32, bits: F32) -> I32:
     """Values [B, h] for half of a frame's bands: the nearest to what is wanted.
 
@@ -53,9 +50,7 @@ def _choose_envelope(wanted: F32, unit: F32, rows: I32, prediction: I32, bits: F
     """
     nearest = np.round(wanted).astype(np.int32)
     candidates = np.concatenate([nearest + NEAR, prediction + NEAR])
-    # within both limits; np.clip costs several times as much on so few values
-    low = np.maximum(prediction - RESIDUAL_LIMIT, -ENVELOPE_LIMIT)
-    high = np.minimum(prediction + RESIDUAL_LIMIT, ENVELOPE_LIMIT)
+    low, high = _reachable(prediction)
     candidates = np.minimum(np.maximum(candidates, low), high)
     silent = SILENT / unit
     error = np.maximum(candidates, silent) - np.maximum(wanted, silent)
@@ -71,7 +66,7 @@ def search_chunk(
     model: AudioModel,
     transform: AudioTransform,
     analysed: Sequence[tuple[F32, F32, F32]],
-    powers: F32,
+    powers: F32 | None,
     step: int,
     costs: SearchCosts,
     writer: AudioCodeWriter | None = None,
@@ -81,7 +76,7 @@ def search_chunk(
     Args:
         analysed: per coded channel its frames [T, HOP], and of the analysis the envelope wanted and what moves the
             lines.
-        powers: as :func:`vqcodec.audio.powers.powers_of` gives them.
+        powers: as :func:`vqcodec.audio.powers.powers_of` gives them, where the step has any, else None.
         costs: what symbols cost.
         writer: told every code as it is found.
     """
@@ -98,18 +93,14 @@ def search_chunk(
     coded = walk_envelope(model.codes, index, goal.shape[1], envelope)
 
     def moment(half: int, rows: I32, prediction: I32) -> I32:
-        low = np.maximum(prediction - RESIDUAL_LIMIT, -ENVELOPE_LIMIT)
-        high = np.minimum(prediction + RESIDUAL_LIMIT, ENVELOPE_LIMIT)
+        assert powers is not None
         # Rounded: cheaper values beside the nearest lose twice as much in Zimtohrli as their bits bring elsewhere.
-        values: I32 = np.clip(np.rint(powers[:, half::PER_FRAME]).astype(np.int32), low, high)
+        values: I32 = np.clip(np.rint(powers[:, half::PER_FRAME]).astype(np.int32), *_reachable(prediction))
         if writer is not None:
             writer.powers(rows, prediction, values)
         return values
 
-    told = np.zeros((len(powers), 0, POWER_BANDS), np.int32)
-    if has_powers(step):
-        first = first_channels(len(index))
-        told = walk_powers(model.codes, index[first], coded[first], moment)
+    told = walk_powers(model.codes, step, coded, moment)
     lines = np.empty((len(index), goal.shape[1] + goal.shape[1] % 2, HOP), np.float32)
     lines[:, goal.shape[1] :] = 0
     for k, (frames, _, move) in enumerate(analysed):

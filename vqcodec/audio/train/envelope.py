@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vqcodec.audio.codes import FRACTIONS, EnvelopePrior, check_envelope_bounds
+from vqcodec.audio.walk import FRACTIONS, EnvelopePrior, check_envelope_bounds
 from vqcodec.prior.export import whole_weights
 from vqcodec.prior.integer import ACTIVATION_LIMIT
 from vqcodec.prior.knots import KNOTS, step_knots

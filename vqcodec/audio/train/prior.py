@@ -7,7 +7,6 @@ counted under the integer rows.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,27 +17,17 @@ import numpy.typing as npt
 import torch
 
 from vqcodec.audio.attacks import short_frames
-from vqcodec.audio.codes import (
-    FRACTIONS,
-    RESIDUAL_LIMIT,
-    AudioCodeModel,
-    EnvelopePrior,
-    expected_map,
-    walk_envelope,
-    walk_lines,
-    walk_powers,
-)
 from vqcodec.audio.config import AudioConfig
 from vqcodec.audio.mdct import HOP, mdct_window
 from vqcodec.audio.model import AudioModel, audio_code_model, integer_arrays
-from vqcodec.audio.powers import COARSEST_STEP, MOMENT, PER_FRAME, POWER_BANDS, powers_of
+from vqcodec.audio.powers import COARSEST_STEP, MOMENT, PER_FRAME, powers_of
 from vqcodec.audio.stereo import ANGLES, MIDDLE
 from vqcodec.audio.train.data import AudioSource, Folder
-from vqcodec.audio.train.envelope import CLASS_FLOOR, CLASSES_PER_OCTAVE, EnvelopeNetwork, export_envelope
 from vqcodec.audio.train.network import AudioNetworks
-from vqcodec.audio.train.rate import laplace_bits
+from vqcodec.audio.train.values import StretchCodes, fit_priors, residual_symbols, value_tables
 from vqcodec.audio.transform import AudioTransform
-from vqcodec.bitstream.arrays import F32, F64, I32, I64, U16, Arrays
+from vqcodec.audio.walk import RESIDUAL_LIMIT, AudioCodeModel, expected_map, walk_envelope, walk_lines, walk_unit_powers
+from vqcodec.bitstream.arrays import F32, F64, I32, U16, Arrays
 from vqcodec.bitstream.coder import Tables
 from vqcodec.bitstream.tables import pack_probabilities, unpack_weights
 from vqcodec.prior.choice import Choice
@@ -48,14 +37,13 @@ from vqcodec.prior.knots import step_knots
 from vqcodec.prior.network import PhaseNetwork
 from vqcodec.prior.rate import LAMBDA, bit_costs
 from vqcodec.train.fits import linear_energy, map_values, scalar_codebook, smooth_counts, start_table
-from vqcodec.train.loop import Length, faded, log_line
+from vqcodec.train.loop import Length, log_line
 from vqcodec.train.phases import PhaseCodes, Rates, fit_phase, phase_codes, table_bits
 
 __all__ = ["AudioPriorOptions", "fit_audio_prior"]
 
 PIECE = 8  # stretches that share one context array
 SHARES = (0.2, 0.1, 0.7)  # of the minutes: for envelope, powers and lines
-MIDDLES = (120, 240, 400, 720)  # lines in the middles of the bands of powers
 
 
 @dataclass(frozen=True)
@@ -73,22 +61,7 @@ class AudioPriorOptions:
     seed: int = 31
 
 
-@dataclass(frozen=True)
-class _Codes:
-    """Envelopes [N, T, bands], powers [N, 2 T, W] and lines in steps [N, T, F] of stretches coded at steps [N]."""
-
-    step: I64
-    envelope: I32
-    powers: I32
-    lines: F32
-
-    def with_powers(self) -> tuple[I64, I32, I32]:
-        """Steps, envelopes and powers of the stretches that have any."""
-        some = self.step <= COARSEST_STEP
-        return self.step[some], self.envelope[some], self.powers[some]
-
-
-def _analyse(transform: AudioTransform, source: AudioSource, count: int, frames: int) -> _Codes:
+def _analyse(transform: AudioTransform, source: AudioSource, count: int, frames: int) -> StretchCodes:
     step = source.rng.integers(0, 256, count)
     envelopes, powers, lines = [], [], []
     for index in step:
@@ -102,106 +75,7 @@ def _analyse(transform: AudioTransform, source: AudioSource, count: int, frames:
         _, log_step = transform.curves(envelope * transform.envelope_unit(int(index)), int(index))
         envelopes.append(envelope.astype(np.int32))
         lines.append(transform.lines(x, move, log_step))
-    return _Codes(step, np.stack(envelopes), np.stack(powers), np.stack(lines))
-
-
-@dataclass(frozen=True)
-class _Values:
-    """Half of the values of an envelope, or of the powers, and what is known before them.
-
-    Attributes:
-        step: [N].
-        known: parts of the inputs [N, T, n], in order.
-        values: [N, T, h].
-        like: of every value, the input that it is about.
-    """
-
-    step: I64
-    known: list[I32]
-    values: I32
-    like: I64
-
-
-def _envelope_values(start: I32, codes: _Codes, half: int) -> _Values:
-    bands = start.shape[1]
-    frames = np.concatenate([np.repeat(start[codes.step][:, None], 2, 1), codes.envelope], 1)
-    known = [frames[:, :-2], frames[:, 1:-1]] + ([frames[:, 2:, ::2]] if half else [])
-    return _Values(codes.step, known, codes.envelope[:, :, half::2], bands + np.arange(half, bands, 2))
-
-
-def _power_values(config: AudioConfig, codes: _Codes, half: int) -> _Values:
-    step, envelope, powers = codes.with_powers()
-    bands = envelope.shape[2]
-    around = np.pad(envelope, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    middle, between = powers[:, ::PER_FRAME], powers[:, 1::PER_FRAME]
-    if half == 0:
-        like = bands + np.searchsorted(config.edges, MIDDLES) - 1
-        return _Values(step, [around[:, :-2], envelope, around[:, 2:]], middle, like)
-    after = np.concatenate([middle[:, 1:], middle[:, -1:]], 1)
-    return _Values(step, [envelope, around[:, 2:], middle, after], between, 2 * bands + np.arange(POWER_BANDS))
-
-
-def _fit_values(config: AudioConfig, of: _Values, seconds: float, seed: int) -> EnvelopePrior:
-    parts = (np.concatenate(of.known, 2), of.values, np.repeat(of.step[:, None], of.values.shape[1], 1)[..., None])
-    inputs, wanted, steps = (torch.from_numpy(x.reshape(-1, x.shape[2])) for x in parts)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = EnvelopeNetwork(inputs.shape[1], torch.from_numpy(of.like), config.envelope_width)
-    generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3, betas=(0.9, 0.99))
-    began, share = time.monotonic(), 0.0
-    while share < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = 3e-3 * faded(share)
-        pick = torch.randint(len(steps), (2048,), generator=generator)
-        mean, spread = network(inputs[pick].float(), steps[pick, 0])
-        scale = torch.exp2(spread.clamp(-CLASS_FLOOR, 4))
-        loss = laplace_bits(wanted[pick] - mean, scale).sum(1).mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        share = (time.monotonic() - began) / seconds
-    return export_envelope(network)
-
-
-class _Residuals:
-    """Counts how far values are from their predictions, by row."""
-
-    def __init__(self, model: AudioCodeModel) -> None:
-        self.counts = np.zeros((model.classes * FRACTIONS, 2 * RESIDUAL_LIMIT + 1))
-
-    def add(self, rows: I32, prediction: I32, values: I32) -> I32:
-        np.add.at(self.counts, (rows, _residual(values, prediction)), 1)
-        return values
-
-    def table(self) -> U16:
-        """Stored weights, between the counts and a Laplace density of the row's mean and spread."""
-        value = np.arange(-RESIDUAL_LIMIT, RESIDUAL_LIMIT + 1)
-        row = np.arange(len(self.counts))
-        mean = (row % FRACTIONS + 0.5) / FRACTIONS
-        scale = 2.0 ** ((row // FRACTIONS + 0.5) / CLASSES_PER_OCTAVE - CLASS_FLOOR)
-        start = np.exp(-np.minimum(np.abs(value - mean[:, None]) / np.maximum(scale, 0.3)[:, None], 16))
-        return pack_probabilities(self.counts + 20 * start / start.sum(1, keepdims=True))
-
-
-def _residual(values: I32, prediction: I32) -> I32:
-    """Symbols of values."""
-    out: I32 = np.clip(values - prediction, -RESIDUAL_LIMIT, RESIDUAL_LIMIT) + RESIDUAL_LIMIT
-    return out
-
-
-def _value_tables(model: AudioCodeModel, codes: _Codes) -> dict[str, U16]:
-    """Tables of envelope and powers, counted under the model's networks."""
-    envelope, powers = _Residuals(model), _Residuals(model)
-    walk_envelope(
-        model, codes.step, codes.envelope.shape[1],
-        lambda t, half, rows, prediction: envelope.add(rows, prediction, codes.envelope[:, t, half::2]),
-    )  # fmt: skip
-    step, around, told = codes.with_powers()
-    walk_powers(
-        model, step, around, lambda half, rows, prediction: powers.add(rows, prediction, told[:, half::PER_FRAME])
-    )
-    return {"envelope": envelope.table(), "powers": powers.table()}
+    return StretchCodes(step, np.stack(envelopes), np.stack(powers), np.stack(lines))
 
 
 def _no_phases(config: AudioConfig) -> PriorSlice:
@@ -217,7 +91,7 @@ def _no_phases(config: AudioConfig) -> PriorSlice:
 class _LinesFit:
     """Fits the phases of the lines one after another and codes them by the search under the tables of the moment."""
 
-    def __init__(self, config: AudioConfig, base: AudioCodeModel, codes: _Codes, seed: int) -> None:
+    def __init__(self, config: AudioConfig, base: AudioCodeModel, codes: StretchCodes, seed: int) -> None:
         self.config, self.base, self.step = config, base, codes.step
         self.rng = np.random.default_rng(seed)
         even = codes.lines.shape[1] // 2 * 2
@@ -345,20 +219,15 @@ def fit_audio_prior(
     bands = codes.envelope.shape[2]
     start = _start(codes)
     seconds = [60 * options.minutes * share for share in SHARES]
-    values = {"envelope": [_envelope_values(start, codes, half) for half in (0, 1)]}
-    values["powers"] = [_power_values(config, codes, half) for half in (0, 1)]
-    envelope, powers = (
-        [_fit_values(config, of, time / 2, options.seed + half) for half, of in enumerate(halves)]
-        for halves, time in zip(values.values(), seconds, strict=False)
-    )
+    envelope, powers = fit_priors(config, start, codes, seconds[:2], options.seed)
     factor, offset, spread = _expectation(transform)
     blank = Tables(np.ones((1, 2), np.uint32))
     base = AudioCodeModel(
         start,
-        (envelope[0], envelope[1]),
+        envelope,
         config.spread_classes,
         blank,
-        (powers[0], powers[1]),
+        powers,
         blank,
         factor,
         offset,
@@ -372,7 +241,7 @@ def fit_audio_prior(
     for p in range(4):
         fit.fit(p, seconds[2] / 4)
     codes_model = replace(base, lines=fit.slice)
-    tables = _value_tables(base, codes) | {"lines": fit.table()} | _fixed_tables()
+    tables = value_tables(base, codes) | {"lines": fit.table()} | _fixed_tables()
     stored = integer_arrays(codes_model, tables)
     model = AudioModel(config, tensors, fit.codebook.numpy(), audio_code_model(config, stored), stored)
     test = _analyse(transform, AudioSource(folders, run / "sounds", options.seed, part="test"), options.held_out, 200)
@@ -387,7 +256,7 @@ def half_precision(networks: AudioNetworks) -> Arrays:
     return {k: v.astype(np.float16) if v.ndim == 2 and v.size > 10_000 else v for k, v in arrays.items()}
 
 
-def _start(codes: _Codes) -> I32:
+def _start(codes: StretchCodes) -> I32:
     """Mean envelope at every step index, by regression on the knots."""
     x = step_knots(torch.from_numpy(codes.step)).double().numpy()
     y = codes.envelope.mean(1)
@@ -395,7 +264,7 @@ def _start(codes: _Codes) -> I32:
     return np.round(step_knots(torch.arange(256)).double().numpy() @ weights).astype(np.int32)
 
 
-def _report(model: AudioModel, test: _Codes) -> dict[str, Any]:
+def _report(model: AudioModel, test: StretchCodes) -> dict[str, Any]:
     """Rates of envelope, powers and lines on held-out stretches, by third of the step range, and of simpler codes."""
     codes = model.codes
     envelope_bits, power_bits, line_bits = (
@@ -408,12 +277,12 @@ def _report(model: AudioModel, test: _Codes) -> dict[str, Any]:
 
     def envelope(t: int, half: int, rows: I32, prediction: I32) -> I32:
         values = test.envelope[:, t, half::2]
-        spent[0] += envelope_bits[rows, _residual(values, prediction)].sum(1)
+        spent[0] += envelope_bits[rows, residual_symbols(values, prediction)].sum(1)
         return values
 
     def powers(half: int, rows: I32, prediction: I32) -> I32:
         values = told[:, half::PER_FRAME]
-        spent[1, test.step <= COARSEST_STEP] += power_bits[rows, _residual(values, prediction)].sum((1, 2))
+        spent[1, test.step <= COARSEST_STEP] += power_bits[rows, residual_symbols(values, prediction)].sum((1, 2))
         return values
 
     found = []
@@ -426,7 +295,7 @@ def _report(model: AudioModel, test: _Codes) -> dict[str, Any]:
         return symbols
 
     walk_envelope(codes, test.step, test.envelope.shape[1], envelope)
-    walk_powers(codes, step, around, powers)
+    walk_unit_powers(codes, step, around, powers)
     walk_lines(codes, test.step, test.envelope[:, :even], lines)
     frames = test.envelope.shape[1]
     third = test.step * 3 // 256
